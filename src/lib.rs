@@ -1,0 +1,3 @@
+//! Out-of-distribution detection for image classifiers.
+pub mod error;
+pub use error::{Error, ErrorKind, Result};
