@@ -1,3 +1,8 @@
 //! Out-of-distribution detection for image classifiers.
+pub mod backbone;
 pub mod error;
+pub mod head;
+
+pub use backbone::{Backbone, BackboneReport};
 pub use error::{Error, ErrorKind, Result};
+pub use head::Head;
