@@ -1,0 +1,251 @@
+// Loading, and the detector that a program holds.
+
+import { OodError, throwIfAborted } from "./errors.js";
+import { toPortable } from "./image.js";
+import { type Link, LocalLink, type Port, WorkerLink } from "./link.js";
+import { runPool } from "./pool.js";
+import type { Portable, Start } from "./protocol.js";
+import { compileEngine, type Open, readBlob, type Reading, withAbort } from "./source.js";
+import type {
+  BatchOptions,
+  BatchResult,
+  CalibrationSettings,
+  Calibrator,
+  CallOptions,
+  Detection,
+  DetectOptions,
+  Detector,
+  DetectorInfo,
+  ExplainOptions,
+  Explanation,
+  FeatureSource,
+  Input,
+  LoadOptions,
+  Metrics,
+  Source,
+} from "./types.js";
+
+/** What differs between browsers and Node. */
+export interface Platform {
+  /** The engine's own file. */
+  engine: URL;
+  open: Open;
+  /** Starts the package's worker. */
+  startWorker(): unknown;
+  /** Talks to a worker: ours, or a caller's own. */
+  connect(worker: unknown): Port;
+}
+
+/** Loads a detector; see the entry points for the public function. */
+export async function load(options: LoadOptions, platform: Platform): Promise<Detector> {
+  const { worker = true, signal, onProgress } = options;
+  throwIfAborted(signal);
+  // One failed download ends the others.
+  const stop = new AbortController();
+  const forward = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener("abort", forward);
+  let link: Link | undefined;
+  try {
+    const reading = (part: Reading["part"]): Reading => ({ open: platform.open, part, signal: stop.signal, onProgress });
+    const read = (part: "model" | "stats", source: Source): Promise<Blob> => readBlob(source, reading(part));
+    if (options.model === undefined) throw new OodError("model", "loadDetector needs a model: { model: '/model.onnx', ... }.");
+    const [module, model, stats] = await Promise.all([
+      compileEngine(options.engine ?? platform.engine, reading("engine")),
+      read("model", options.model),
+      options.stats === undefined ? undefined : read("stats", options.stats),
+    ]);
+    const start: Start = {
+      module,
+      model,
+      ...(stats && { stats }),
+      ...(options.preprocess && { preprocess: options.preprocess }),
+    };
+    const makeLink = linkMaker(worker, start, platform);
+    link = makeLink();
+    onProgress?.({ part: "prepare", loaded: 0, total: 1 });
+    const info = await withAbort(link.start(), signal);
+    onProgress?.({ part: "prepare", loaded: 1, total: 1 });
+    const alone = worker !== true && typeof worker !== "function";
+    return new LoadedDetector(link, info, platform.open, alone ? undefined : makeLink);
+  } catch (thrown) {
+    stop.abort();
+    link?.dispose();
+    throw thrown;
+  } finally {
+    signal?.removeEventListener("abort", forward);
+  }
+}
+
+function linkMaker(worker: NonNullable<LoadOptions["worker"]>, start: Start, platform: Platform): () => Link {
+  if (worker === false) return () => new LocalLink(start);
+  if (worker === true) return () => new WorkerLink(() => platform.connect(platform.startWorker()), start);
+  if (typeof worker === "function") return () => new WorkerLink(() => platform.connect(worker()), start);
+  let given = false;
+  const once = (): Port => {
+    if (given) {
+      throw new OodError("crashed", "The worker crashed and can't be replaced, as it was given ready made. Pass `worker: () => new Worker(...)` instead.");
+    }
+    given = true;
+    return platform.connect(worker);
+  };
+  return () => new WorkerLink(once, start);
+}
+
+/** Where `using` is not known yet (Safari), the method is out of reach, and `dispose()` remains. */
+const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol("Symbol.dispose");
+
+let calibrations = 0;
+
+class LoadedDetector implements Detector {
+  readonly info: DetectorInfo;
+  readonly #link: Link;
+  readonly #open: Open;
+  /** Makes another link for a pool; undefined where there can be only one. */
+  readonly #makeLink: (() => Link) | undefined;
+  readonly #extraLinks = new Set<Link>();
+  #disposed = false;
+
+  constructor(link: Link, info: DetectorInfo, open: Open, makeLink: (() => Link) | undefined) {
+    this.#link = link;
+    this.info = info;
+    this.#open = open;
+    this.#makeLink = makeLink;
+  }
+
+  detect(image: Input, options: DetectOptions & CallOptions = {}): Promise<Detection> {
+    return this.#detectWith(this.#link, image, options);
+  }
+
+  detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
+    const { concurrency = Math.min(4, coresHere()), signal, onProgress, ...settings } = options;
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw new OodError("options", `concurrency is ${concurrency}; it must be a whole number from 1 on.`);
+    }
+    const extra = (): Link => {
+      const link = (this.#makeLink as () => Link)();
+      this.#extraLinks.add(link);
+      // A worker that can't start answers its first image with the reason.
+      link.start().catch(() => undefined);
+      return link;
+    };
+    return runPool({
+      images,
+      size: this.#makeLink ? concurrency : 1,
+      first: this.#link,
+      extra,
+      release: (link) => {
+        this.#extraLinks.delete(link);
+        link.dispose();
+      },
+      detect: (link, image, inner) => this.#detectWith(link, image, { ...settings, signal: inner }),
+      signal,
+      onProgress,
+    });
+  }
+
+  async features(image: Input, options: CallOptions = {}): Promise<Float32Array> {
+    return this.#link.call("features", [await this.#portable(image, options.signal)], options.signal);
+  }
+
+  async rescore(result: FeatureSource, options: DetectOptions & CallOptions = {}): Promise<Detection> {
+    const { signal, ...settings } = options;
+    return this.#link.call("rescore", [featuresOf(result), settings], signal);
+  }
+
+  async explain(result: FeatureSource, options: ExplainOptions = {}): Promise<Explanation> {
+    const { signal, class: wanted, ...settings } = options;
+    const known = wanted ?? (result as Partial<Detection>).classIndex;
+    const classIndex = known === undefined ? undefined : indexOf(known, this.info.labels, this.info.classes);
+    return this.#link.call("explain", [featuresOf(result), classIndex, settings], signal);
+  }
+
+  async weightMap(result: FeatureSource, options: DetectOptions & CallOptions = {}): Promise<Uint8Array> {
+    const { signal, ...settings } = options;
+    return this.#link.call("weightMap", [featuresOf(result), settings], signal);
+  }
+
+  async scores(rows: Float32Array | readonly Float32Array[], options: DetectOptions & CallOptions = {}): Promise<Float64Array> {
+    const { signal, ...settings } = options;
+    const width = this.info.features;
+    const values = rows instanceof Float32Array ? rows : joined(rows, width);
+    if (values.length % width !== 0) {
+      throw new OodError("features", `${values.length} values are not rows of ${width} features.`);
+    }
+    return this.#link.call("scores", [values, values.length / width, settings], signal);
+  }
+
+  idScores(score: string): Promise<Float32Array | undefined> {
+    return this.#link.call("idScores", [score]);
+  }
+
+  metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics> {
+    return this.#link.call("metrics", [Float64Array.from(idScores), Float64Array.from(oodScores)]);
+  }
+
+  async calibrate(labels: readonly string[]): Promise<Calibrator> {
+    const id = calibrations++;
+    await this.#link.call("calibrate", [id, [...labels]]);
+    const take = async (image: Input | Float32Array, signal?: AbortSignal): Promise<Portable | Float32Array> =>
+      image instanceof Float32Array ? image : this.#portable(image, signal);
+    return {
+      add: async (image, label, { signal } = {}) => {
+        const classIndex = indexOf(label, labels, labels.length);
+        return this.#link.call("addTraining", [id, await take(image, signal), classIndex], signal);
+      },
+      addHoldout: async (image, { signal } = {}) => this.#link.call("addHoldout", [id, await take(image, signal)], signal),
+      counts: () => this.#link.call("calibrationCounts", [id]),
+      warnings: () => this.#link.call("calibrationWarnings", [id]),
+      finish: (settings?: CalibrationSettings) => this.#link.call("finishCalibration", [id, settings]),
+      dispose: () => {
+        if (!this.#disposed) this.#link.call("endCalibration", [id]).catch(() => undefined);
+      },
+    };
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#link.dispose();
+    for (const link of this.#extraLinks) link.dispose();
+  }
+
+  [DISPOSE](): void {
+    this.dispose();
+  }
+
+  async #detectWith(link: Link, image: Input, { signal, ...settings }: DetectOptions & CallOptions): Promise<Detection> {
+    return link.call("detect", [await this.#portable(image, signal), settings], signal);
+  }
+
+  async #portable(image: Input, signal: AbortSignal | undefined): Promise<Portable> {
+    throwIfAborted(signal);
+    if (this.#disposed) throw new OodError("disposed", "The detector was disposed of.");
+    return toPortable(image, this.#open, signal);
+  }
+}
+
+function coresHere(): number {
+  return globalThis.navigator?.hardwareConcurrency || 2;
+}
+
+function featuresOf(result: FeatureSource): Float32Array {
+  const features = result instanceof Float32Array ? result : result?.features;
+  if (features instanceof Float32Array) return features;
+  throw new OodError("features", "Pass a result of detect(), or its features as a Float32Array.");
+}
+
+function joined(rows: readonly Float32Array[], width: number): Float32Array {
+  const all = new Float32Array(rows.length * width);
+  rows.forEach((row, index) => {
+    if (row.length !== width) {
+      throw new OodError("features", `Row ${index} has ${row.length} features; the network has ${width}.`);
+    }
+    all.set(row, index * width);
+  });
+  return all;
+}
+
+function indexOf(wanted: string | number, labels: readonly string[], classes: number): number {
+  const index = typeof wanted === "number" ? wanted : labels.indexOf(wanted);
+  if (Number.isInteger(index) && index >= 0 && index < classes) return index;
+  throw new OodError("options", `There is no class ${JSON.stringify(wanted)}: pass one of the labels, or an index below ${classes}.`);
+}

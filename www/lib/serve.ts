@@ -1,0 +1,16 @@
+// The worker's side of the protocol, the same in browsers and in Node.
+
+import { OodError } from "./errors.js";
+import { type Arguments, buffersOf, type CallName, type Reply, type Request } from "./protocol.js";
+import { Session } from "./session.js";
+
+/** Answers requests, one after the other. */
+export function serve(listen: (onRequest: (request: Request) => void) => void, post: (reply: Reply, transfer: ArrayBuffer[]) => void): void {
+  const session = new Session();
+  listen(({ id, name, args }) => {
+    void session.run(name, args as Arguments<CallName>).then(
+      (value) => post({ id, value }, buffersOf(value)),
+      ({ code, message }: OodError) => post({ id, error: { code, message } }, []),
+    );
+  });
+}

@@ -1,0 +1,9 @@
+// The worker in Node.
+
+import { parentPort } from "node:worker_threads";
+import { serve } from "./serve.js";
+
+serve(
+  (onRequest) => parentPort?.on("message", onRequest),
+  (reply, transfer) => parentPort?.postMessage(reply, transfer),
+);

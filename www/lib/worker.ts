@@ -1,0 +1,19 @@
+/**
+ * The module worker of the package. A page starts it by itself; bundlers that can't follow
+ * `new Worker(new URL(...))` build it as an entry of its own.
+ *
+ * @module
+ */
+
+import type { Request } from "./protocol.js";
+import { serve } from "./serve.js";
+
+const scope = globalThis as unknown as {
+  onmessage: (event: { data: Request }) => void;
+  postMessage(message: unknown, transfer: Transferable[]): void;
+};
+
+serve(
+  (onRequest) => (scope.onmessage = ({ data }) => onRequest(data)),
+  (reply, transfer) => scope.postMessage(reply, transfer),
+);
