@@ -1,13 +1,11 @@
-//! The classifier's last linear layer.
+//! The last linear layer of a classifier: `logits = W h + b`.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
-/// The last linear layer: one weight per class and feature, one bias per class.
-///
-/// The logits of features `h` are `W h + b`. The weights stay in `f32` as the model has them;
-/// sums run in `f64`.
+/// Weights `W` `[K, D]` and bias `b` `[K]` of a classifier's last linear layer
+/// (K classes, D features).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     weights: Array2<f32>,
@@ -15,22 +13,22 @@ pub struct Head {
 }
 
 impl Head {
-    /// A layer with weights `[classes, features]` and bias `[classes]`.
+    /// A head from its weights `[K, D]` and bias `[K]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no class or no feature, if the
-    /// shapes don't fit together, or if a value is NaN or infinite.
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the shapes disagree, if there are fewer
+    /// than two classes or no feature, or if a value is not finite.
     pub fn new(weights: Array2<f32>, bias: Array1<f32>) -> Result<Self> {
         let (classes, features) = weights.dim();
-        if classes == 0 || features == 0 {
+        if classes < 2 || features == 0 {
             return Err(Error::model(format!(
-                "the last layer has {classes} classes and {features} features; both must be at \
-                 least 1"
+                "the last linear layer is {classes} x {features}; a classifier needs at least two \
+                 classes and one feature"
             )));
         }
         if bias.len() != classes {
             return Err(Error::model(format!(
-                "the last layer has weights for {classes} classes, but its bias has {} values",
+                "the last linear layer has {classes} rows of weights but {} biases",
                 bias.len()
             )));
         }
@@ -48,101 +46,144 @@ impl Head {
                  finite weights"
             )));
         }
-        // Rows are read one by one, so they are laid out one after the other.
         let weights = weights.as_standard_layout().into_owned();
         Ok(Self { weights, bias })
     }
 
-    /// The weights `W`, `[classes, features]`, row by row in memory.
+    /// The weights `W`, `[K, D]`, in row-major order: row k belongs to class k.
     pub fn weights(&self) -> &Array2<f32> {
         &self.weights
     }
 
-    /// The bias `b`, `[classes]`.
+    /// The bias `b`, `[K]`.
     pub fn bias(&self) -> &Array1<f32> {
         &self.bias
     }
 
-    /// Number of classes, K.
+    /// K, the number of classes.
     pub fn num_classes(&self) -> usize {
         self.weights.nrows()
     }
 
-    /// Number of features, D.
+    /// D, the number of features.
     pub fn num_features(&self) -> usize {
         self.weights.ncols()
     }
 
-    /// The logits `W h + b`, `[classes]`.
+    /// The unpruned logits `W h + b` `[K]` of features `h` `[D]`.
     ///
     /// # Panics
-    /// If `features` doesn't have [`Head::num_features`] values. Callers that take features from
-    /// outside check the length first.
+    /// If `features` has another length than [`Head::num_features`]; see [`Head::check`].
     pub fn logits(&self, features: ArrayView1<f32>) -> Array1<f64> {
-        assert_eq!(features.len(), self.num_features(), "number of features");
-        let features: Vec<f64> = features.iter().map(|&value| f64::from(value)).collect();
+        assert_eq!(features.len(), self.num_features(), "feature count");
+        let features = features.as_standard_layout();
+        let features = features.as_slice().expect("standard layout");
         self.weights
-            .rows()
-            .into_iter()
+            .axis_iter(Axis(0))
             .zip(&self.bias)
-            .map(|(row, &bias)| f64::from(bias) + dot(row.to_slice().unwrap_or(&[]), &features))
+            .map(|(row, &bias)| {
+                let row = row.to_slice().expect("standard layout");
+                f64::from(bias) + sum_products(row, features)
+            })
             .collect()
+    }
+
+    /// Checks that features fit this head: D of them, all finite.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) otherwise.
+    pub fn check(&self, features: ArrayView1<f32>) -> Result<()> {
+        if features.len() != self.num_features() {
+            return Err(Error::features(format!(
+                "{} features given, but the model's last layer takes {}",
+                features.len(),
+                self.num_features()
+            )));
+        }
+        match features.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(Error::features(format!(
+                "feature {index} is {}; the image or the model holds values that can't be used",
+                features[index]
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
-/// A dot product in four chains, which the compiler can run side by side.
-fn dot(weights: &[f32], features: &[f64]) -> f64 {
-    let mut sums = [0.0; 4];
-    let (weights, weights_rest) = weights.as_chunks::<4>();
-    let (features, features_rest) = features.as_chunks::<4>();
-    for (weights, features) in weights.iter().zip(features) {
-        for lane in 0..4 {
-            sums[lane] += f64::from(weights[lane]) * features[lane];
+/// Lanes of single-precision partial sums: what the compiler keeps in SIMD registers.
+const LANES: usize = 8;
+/// Terms a lane adds up in single precision before it is flushed into a double.
+const BLOCK: usize = LANES * 16;
+
+/// Sums `term(w, h)` over two slices: single precision within a block, double between blocks.
+///
+/// The order of the additions is fixed, so native code and WebAssembly agree bit for bit.
+#[inline(always)]
+pub(crate) fn sum_terms<const N: usize>(
+    slices: [&[f32]; N],
+    term: impl Fn([f32; N]) -> f32,
+) -> f64 {
+    let len = slices[0].len();
+    assert!(slices.iter().all(|slice| slice.len() == len));
+    let mut total = 0.0;
+    let mut start = 0;
+    while start < len {
+        let end = (start + BLOCK).min(len);
+        let blocks = slices.map(|slice| &slice[start..end]);
+        let mut lanes = [0.0f32; LANES];
+        let whole = blocks[0].len() / LANES * LANES;
+        let mut at = 0;
+        while at < whole {
+            let chunks = blocks.map(|block| &block[at..at + LANES]);
+            for lane in 0..LANES {
+                lanes[lane] += term(chunks.map(|chunk| chunk[lane]));
+            }
+            at += LANES;
         }
+        for at in whole..blocks[0].len() {
+            lanes[at - whole] += term(blocks.map(|block| block[at]));
+        }
+        total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+        start = end;
     }
-    let rest: f64 =
-        weights_rest.iter().zip(features_rest).map(|(&w, &feature)| f64::from(w) * feature).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    total
+}
+
+fn sum_products(weights: &[f32], features: &[f32]) -> f64 {
+    sum_terms([weights, features], |[w, h]| w * h)
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{arr1, arr2};
-
     use super::*;
-    use crate::ErrorKind;
+    use ndarray::array;
 
     #[test]
-    fn logits_are_weights_times_features_plus_bias() {
-        let head = Head::new(
-            arr2(&[[1.0, 2.0, 3.0, 4.0, 5.0], [0.5, 0.0, -1.0, 0.0, 2.0]]),
-            arr1(&[10.0, -1.0]),
-        )
-        .unwrap();
-        let logits = head.logits(arr1(&[1.0, 1.0, 2.0, 0.0, 3.0]).view());
-        assert_eq!(logits, arr1(&[34.0, 3.5]));
-        assert_eq!((head.num_classes(), head.num_features()), (2, 5));
+    fn logits_are_w_h_plus_b() {
+        let head =
+            Head::new(array![[1.0, -2.0, 0.5], [-1.0, 1.0, 0.0]], array![0.1, -0.1]).unwrap();
+        let logits = head.logits(array![4.0, 0.2, 1.0].view());
+        assert!((logits[0] - 4.2).abs() < 1e-6 && (logits[1] + 3.9).abs() < 1e-6, "{logits}");
     }
 
     #[test]
-    fn a_transposed_layout_gives_the_same_logits() {
-        let columns = arr2(&[[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]);
-        let head = Head::new(columns.t().to_owned(), arr1(&[0.0, 0.0])).unwrap();
-        let logits = head.logits(arr1(&[1.0, 10.0, 100.0]).view());
-        assert_eq!(logits, arr1(&[321.0, 654.0]));
-    }
-
-    #[test]
-    fn bad_layers_are_refused() {
-        let cases = [
-            Head::new(arr2(&[[1.0, f32::NAN]]), arr1(&[0.0])),
-            Head::new(arr2(&[[1.0, 2.0]]), arr1(&[f32::INFINITY])),
-            Head::new(arr2(&[[1.0, 2.0]]), arr1(&[0.0, 1.0])),
-            Head::new(Array2::zeros((0, 3)), Array1::zeros(0)),
-            Head::new(Array2::zeros((3, 0)), Array1::zeros(3)),
-        ];
-        for case in cases {
-            assert_eq!(case.unwrap_err().kind(), ErrorKind::Model);
+    fn sums_any_length() {
+        for len in [0, 1, 7, 8, 9, 127, 128, 129, 1000] {
+            let a: Vec<f32> = (0..len).map(|i| (i % 7) as f32 - 3.0).collect();
+            let b: Vec<f32> = (0..len).map(|i| (i % 5) as f32).collect();
+            let expected: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a * b)).sum();
+            assert_eq!(sum_products(&a, &b), expected, "length {len}");
         }
+    }
+
+    #[test]
+    fn wrong_heads_and_features_are_refused() {
+        assert!(Head::new(array![[1.0, 2.0]], array![0.0]).is_err());
+        assert!(Head::new(array![[1.0], [f32::NAN]], array![0.0, 0.0]).is_err());
+        assert!(Head::new(array![[1.0], [2.0]], array![0.0]).is_err());
+        let head = Head::new(array![[1.0], [2.0]], array![0.0, 0.0]).unwrap();
+        assert!(head.check(array![1.0, 2.0].view()).is_err());
+        assert!(head.check(array![f32::INFINITY].view()).is_err());
+        assert!(head.check(array![1.0].view()).is_ok());
     }
 }

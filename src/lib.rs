@@ -1,10 +1,45 @@
-//! Out-of-distribution detection for image classifiers.
+//! Out-of-distribution detection for image classifiers, native and in the browser.
+//!
+//! An implementation of ITP, "Instance-Aware Test Pruning for Out-of-Distribution Detection"
+//! (AAAI 2025, arXiv 2412.12566), with the other detectors of its field that work on a model's
+//! last layer. The modules stand in the order in which an image passes through them:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`image`] | pixels -> resize, crop, normalise -> the model's input |
+//! | [`backbone`] | ONNX model -> features; finds the last linear layer |
+//! | [`model`] | both ends of the backbone: an image's features |
+//! | [`head`] | the last linear layer: features -> logits |
+//! | [`moments`], [`stats`] | what must be known of the training data, and its file |
+//! | [`calibration`] | training images' features -> stats file |
+//! | [`pruning`] | CRP and FTP: which weights are left out |
+//! | [`score`], [`threshold`] | one number for each image, and the verdict |
+//! | [`detection`], [`detector`] | all of it together, from features and from an image |
+
 pub mod backbone;
+pub mod calibration;
+pub mod detection;
+pub mod detector;
 pub mod error;
 pub mod head;
 pub mod image;
+pub mod model;
+pub mod moments;
+pub mod pruning;
+pub mod score;
+pub mod settings;
+pub mod stats;
+pub mod threshold;
 
 pub use backbone::{Backbone, BackboneReport};
+pub use calibration::Calibrator;
+pub use detection::{Detection, Explanation, FeatureDetector};
+pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
+pub use model::Model;
+pub use moments::Moments;
+pub use pruning::{Pruning, Reason, Variant};
+pub use settings::{Options, Settings};
+pub use stats::Stats;

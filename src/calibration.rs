@@ -1,0 +1,181 @@
+//! Making a stats file: training images' features in, statistics out. The same code serves the
+//! command line and the browser, so that both write the same bytes.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+use crate::detection::FeatureDetector;
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::image::Preprocess;
+use crate::model::Model;
+use crate::moments::Moments;
+use crate::settings::{Options, Settings};
+use crate::stats::{ID_FEATURES, Stats};
+
+/// Fewer training images of a class than this earn a warning; the paper's Figure 4 sees nearly
+/// the full effect from 30 on.
+pub const FEW_IMAGES: u64 = 30;
+
+/// Most held-out images whose features are kept in the stats file.
+pub const MAX_ID_FEATURES: usize = 512;
+
+/// Collects features of training images, class by class, and of held-out ones.
+pub struct Calibrator {
+    head: Arc<Head>,
+    preprocess: Preprocess,
+    model_sha256: String,
+    feature_node: String,
+    labels: Vec<String>,
+    moments: Moments,
+    /// Features of held-out in-distribution images, row by row.
+    holdout: Vec<f32>,
+}
+
+impl Calibrator {
+    /// Starts a calibration of `model` with one label for each row of its last layer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the number of labels is not that of classes.
+    pub fn new(model: &Model, labels: Vec<String>) -> Result<Self> {
+        let (classes, features) = model.head().weights().dim();
+        if labels.len() != classes {
+            return Err(Error::data(format!(
+                "{} classes of images were given, but the model tells {classes} classes apart; give \
+                 one folder for each class of the model",
+                labels.len()
+            )));
+        }
+        Ok(Self {
+            head: model.head().clone(),
+            preprocess: model.preprocess().clone(),
+            model_sha256: model.sha256().to_owned(),
+            feature_node: model.backbone().feature_node().to_owned(),
+            labels,
+            moments: Moments::new(classes, features),
+            holdout: Vec::new(),
+        })
+    }
+
+    /// Adds a training image's features `[D]` to its true class.
+    ///
+    /// # Errors
+    /// As [`Moments::push`].
+    pub fn add(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
+        self.moments.push(class, features)
+    }
+
+    /// Adds the statistics of other training images of the same model.
+    ///
+    /// # Errors
+    /// As [`Moments::merge`].
+    pub fn add_moments(&mut self, moments: &Moments) -> Result<()> {
+        self.moments.merge(moments)
+    }
+
+    /// Adds the features `[D]` of an image that the model was not trained on: thresholds and
+    /// p-values come from these.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    pub fn add_holdout(&mut self, features: ArrayView1<f32>) -> Result<()> {
+        self.head.check(features)?;
+        self.holdout.extend(features);
+        Ok(())
+    }
+
+    /// Number of training images of each class so far, `[K]`.
+    pub fn counts(&self) -> &[u64] {
+        self.moments.counts()
+    }
+
+    /// Features of the held-out images so far, `[n, D]`.
+    pub fn holdout(&self) -> ArrayView2<'_, f32> {
+        let features = self.head.num_features();
+        ArrayView2::from_shape((self.holdout.len() / features, features), &self.holdout)
+            .expect("whole rows")
+    }
+
+    /// What a user should know before trusting the result, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let few: Vec<&str> = self
+            .labels
+            .iter()
+            .zip(self.counts())
+            .filter(|&(_, &n)| n < FEW_IMAGES)
+            .map(|(label, _)| label.as_str())
+            .collect();
+        if !few.is_empty() {
+            let named = few.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let more = if few.len() > 5 { ", ..." } else { "" };
+            warnings.push(format!(
+                "{} of {} classes have fewer than {FEW_IMAGES} images ({named}{more}): their limits \
+                 are uncertain",
+                few.len(),
+                self.labels.len()
+            ));
+        }
+        match self.holdout().nrows() {
+            0 => warnings.push(
+                "no held-out images: there will be scores, but no threshold and no verdict".into(),
+            ),
+            n if n < 100 => warnings.push(format!(
+                "only {n} held-out images: the threshold is uncertain; use 100 or more"
+            )),
+            _ => {}
+        }
+        warnings
+    }
+
+    /// The finished statistics, with the scores of the held-out images under `settings`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images (naming
+    /// it), [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
+    pub fn finish(&self, settings: Settings) -> Result<Stats> {
+        settings.validate()?;
+        if let Some(class) = self.counts().iter().position(|&n| n < 2) {
+            return Err(Error::data(format!(
+                "class \"{}\" has {} image(s); give at least two of each class (30 or more are \
+                 better)",
+                self.labels[class],
+                self.counts()[class]
+            )));
+        }
+        let mut stats = Stats::from_moments(&self.moments, self.preprocess.clone())?;
+        stats.labels = self.labels.clone();
+        stats.settings = settings;
+        stats.model_sha256 = self.model_sha256.clone();
+        stats.feature_node = self.feature_node.clone();
+        self.score_holdout(stats)
+    }
+
+    /// Fills in the scores and a sample of the held-out images.
+    fn score_holdout(&self, stats: Stats) -> Result<Stats> {
+        let holdout = self.holdout();
+        if holdout.nrows() == 0 {
+            return Ok(stats);
+        }
+        let detector = FeatureDetector::new(self.head.clone(), stats)?;
+        let mut id_scores = std::collections::BTreeMap::new();
+        for name in detector.scores_available() {
+            let options = Options { score: Some(name.to_owned()), ..Options::default() };
+            let scores = detector.scores(holdout, &options)?;
+            let mut scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
+            scores.sort_by(f32::total_cmp);
+            id_scores.insert(name.to_owned(), scores);
+        }
+        let mut stats = detector.into_stats();
+        stats.id_scores = id_scores;
+        stats.blocks.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
+        Ok(stats)
+    }
+}
+
+/// At most [`MAX_ID_FEATURES`] rows, evenly spread, so that every class is met.
+fn sample(rows: ArrayView2<f32>) -> Array2<f32> {
+    let n = rows.nrows().min(MAX_ID_FEATURES);
+    Array2::from_shape_fn((n, rows.ncols()), |(i, j)| rows[(i * rows.nrows() / n, j)])
+}

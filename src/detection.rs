@@ -1,0 +1,302 @@
+//! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ndarray::{Array1, ArrayView1, ArrayView2};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::pruning::{ClassExplanation, Counts, Pruning, Reason, Variant};
+use crate::score::{self, Context, Score, logits};
+use crate::settings::{Options, Settings};
+use crate::stats::Stats;
+use crate::threshold::{p_value, threshold};
+
+/// A class with its probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopClass {
+    /// The class's name.
+    pub label: String,
+    /// Its row in the last layer, from 0.
+    pub class_index: usize,
+    /// Softmax of the unpruned logits, 0 to 1.
+    pub probability: f64,
+}
+
+/// Energies (logsumexp) of the logits under each [`Variant`]; all of the same features.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Energies {
+    /// Of the unpruned logits.
+    pub plain: f64,
+    /// With CRP alone.
+    pub crp: f64,
+    /// With FTP alone.
+    pub ftp: f64,
+    /// With both.
+    pub itp: f64,
+}
+
+/// What was found for one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// Row of the predicted class in the last layer; always from the unpruned logits.
+    pub class_index: usize,
+    /// Name of the predicted class.
+    pub label: String,
+    /// The most probable classes, from the unpruned logits.
+    pub top_k: Vec<TopClass>,
+    /// The score that `settings.score` names; higher = more in-distribution.
+    pub score: f64,
+    /// Energy of the unpruned logits, for comparison.
+    pub unpruned_score: f64,
+    /// The image is in-distribution when its score is at least this; `None` where the stats file
+    /// has no in-distribution scores for these settings and none was given.
+    pub threshold: Option<f64>,
+    /// The verdict; `None` without a threshold.
+    pub in_distribution: Option<bool>,
+    /// Conformal p-value of the score among the stored in-distribution scores (0 to 1).
+    pub p_value: Option<f64>,
+    /// The model's own logits, `[K]`.
+    pub logits: Array1<f64>,
+    /// The logits after ITP's pruning, `[K]`.
+    pub pruned_logits: Array1<f64>,
+    /// Energies of the logits under each pruning.
+    pub energies: Energies,
+    /// How many weights were pruned for this image.
+    pub counts: Counts,
+    /// The settings used.
+    pub settings: Settings,
+}
+
+/// Why one class's logit is what it is for an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The class's row in the last layer.
+    pub class_index: usize,
+    /// The class's name.
+    pub label: String,
+    /// The percentile at or below which CRP prunes.
+    pub omega: f64,
+    /// The features, `[D]`.
+    pub features: Array1<f32>,
+    /// The class's weights, one by one.
+    pub weights: ClassExplanation,
+    /// The settings used.
+    pub settings: Settings,
+}
+
+/// A last layer with its statistics: everything that follows from features, without a backbone.
+pub struct FeatureDetector {
+    head: Arc<Head>,
+    stats: Stats,
+    /// What was prepared for the settings of the last call; most calls repeat them.
+    prepared: Mutex<Option<Arc<Prepared>>>,
+}
+
+/// Multiplications that new settings may cost to find their threshold: a few tens of
+/// milliseconds, so that a slider stays smooth.
+const MAX_SAMPLE_COST: usize = 1 << 26;
+
+struct Prepared {
+    settings: Settings,
+    pruning: Pruning,
+    score: Box<dyn Score>,
+    id_scores: Option<Vec<f32>>,
+}
+
+impl FeatureDetector {
+    /// A detector for a last layer and the statistics of its features.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if their shapes differ.
+    pub fn new(head: impl Into<Arc<Head>>, stats: Stats) -> Result<Self> {
+        let head = head.into();
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        Ok(Self { head, stats, prepared: Mutex::new(None) })
+    }
+
+    /// The last layer.
+    pub fn head(&self) -> &Arc<Head> {
+        &self.head
+    }
+
+    /// The statistics.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The statistics, without the last layer.
+    pub fn into_stats(self) -> Stats {
+        self.stats
+    }
+
+    /// Names of the scores that the statistics suffice for.
+    pub fn scores_available(&self) -> Vec<&'static str> {
+        let Self { head, stats, .. } = self;
+        score::names()
+            .filter(|&name| {
+                let settings = Settings { score: name.to_owned(), ..stats.settings.clone() };
+                score::build(Context { head, stats, settings: &settings }).is_ok()
+            })
+            .collect()
+    }
+
+    fn prepare(&self, settings: Settings) -> Result<Arc<Prepared>> {
+        // A panic elsewhere can't leave the slot half-written: it holds a whole Arc or none.
+        let mut slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = slot.as_ref().filter(|prepared| prepared.settings == settings) {
+            return Ok(prepared.clone());
+        }
+        let Self { head, stats, .. } = self;
+        let score = score::build(Context { head, stats, settings: &settings })?;
+        let prepared = Arc::new(Prepared {
+            pruning: Pruning::new(head, stats, settings.p, settings.lambda)?,
+            id_scores: self.id_scores(&settings, &*score),
+            score,
+            settings,
+        });
+        *slot = Some(prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Sorted in-distribution scores under these settings: the stored ones where nothing differs
+    /// from the stats file's own settings, those of its sample of features otherwise.
+    fn id_scores(&self, settings: &Settings, score: &dyn Score) -> Option<Vec<f32>> {
+        let stored = Settings {
+            score: settings.score.clone(),
+            tpr: settings.tpr,
+            ..self.stats.settings.clone()
+        };
+        if let Some(scores) = self.stats.id_scores.get(&settings.score)
+            && *settings == stored
+        {
+            return Some(scores.clone());
+        }
+        let sample = self.stats.id_features()?;
+        if sample.len() * self.head.num_classes() > MAX_SAMPLE_COST {
+            return None;
+        }
+        let rows = sample.outer_iter();
+        let mut scores: Vec<f32> = rows
+            .map(|features| score.score(features, self.head.logits(features).view()) as f32)
+            .filter(|score| score.is_finite())
+            .collect();
+        scores.sort_by(f32::total_cmp);
+        (!scores.is_empty()).then_some(scores)
+    }
+
+    /// Class, score and verdict from features `[D]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
+    /// what [`score::build`] reports.
+    pub fn detect(&self, features: ArrayView1<f32>, options: &Options) -> Result<Detection> {
+        self.head.check(features)?;
+        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let settings = prepared.settings.clone();
+        let by_variant = |variant| prepared.pruning.logits(&self.head, features, variant);
+        let plain = self.head.logits(features);
+        let pruned = by_variant(Variant::Itp);
+        let energy = |of: &Array1<f64>| logits::energy(of.view(), settings.temperature);
+        let energies = Energies {
+            plain: energy(&plain),
+            crp: energy(&by_variant(Variant::Crp)),
+            ftp: energy(&by_variant(Variant::Ftp)),
+            itp: energy(&pruned),
+        };
+        let score = prepared.score.score(features, plain.view());
+        if !score.is_finite() {
+            return Err(Error::features(format!(
+                "the score {} is {score} for this image; its features can't be used",
+                settings.score
+            )));
+        }
+        let ids = prepared.id_scores.as_deref();
+        let threshold = match (options.threshold, ids) {
+            (Some(threshold), _) => Some(threshold),
+            (None, Some(ids)) => Some(threshold(ids, settings.tpr)?),
+            (None, None) => None,
+        };
+        let class_index = logits::argmax(plain.view());
+        Ok(Detection {
+            class_index,
+            label: self.stats.labels[class_index].clone(),
+            top_k: self.top_k(&plain, options.top_k.unwrap_or(5)),
+            score,
+            unpruned_score: energies.plain,
+            threshold,
+            in_distribution: threshold.map(|threshold| score >= threshold),
+            p_value: ids.map(|ids| p_value(ids, score)),
+            counts: prepared.pruning.counts(&self.head, features),
+            logits: plain,
+            pruned_logits: pruned,
+            energies,
+            settings,
+        })
+    }
+
+    fn top_k(&self, logits: &Array1<f64>, k: usize) -> Vec<TopClass> {
+        let probabilities = logits::softmax(logits.view());
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        order
+            .into_iter()
+            .take(k)
+            .map(|class_index| TopClass {
+                label: self.stats.labels[class_index].clone(),
+                class_index,
+                probability: probabilities[class_index],
+            })
+            .collect()
+    }
+
+    /// Scores of many images' features `[N, D]`, `[N]`.
+    ///
+    /// # Errors
+    /// As [`FeatureDetector::detect`]; the message names the row.
+    pub fn scores(&self, features: ArrayView2<f32>, options: &Options) -> Result<Vec<f64>> {
+        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let rows = features.outer_iter().enumerate();
+        rows.map(|(row, features)| {
+            self.head.check(features).map_err(|error| error.context(format!("row {row}")))?;
+            Ok(prepared.score.score(features, self.head.logits(features).view()))
+        })
+        .collect()
+    }
+
+    /// Why the logit of one class is what it is for these features.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class, and as
+    /// [`FeatureDetector::detect`].
+    pub fn explain(
+        &self,
+        features: ArrayView1<f32>,
+        class_index: usize,
+        options: &Options,
+    ) -> Result<Explanation> {
+        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let weights = prepared.pruning.explain(&self.head, &self.stats, features, class_index)?;
+        Ok(Explanation {
+            class_index,
+            label: self.stats.labels[class_index].clone(),
+            omega: prepared.pruning.omega(),
+            features: features.to_owned(),
+            weights,
+            settings: prepared.settings.clone(),
+        })
+    }
+
+    /// Why each of the K x D weights is left out for these features, class by class.
+    ///
+    /// # Errors
+    /// As [`FeatureDetector::detect`].
+    pub fn weight_map(&self, features: ArrayView1<f32>, options: &Options) -> Result<Vec<Reason>> {
+        self.head.check(features)?;
+        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        Ok(prepared.pruning.map(&self.head, features))
+    }
+}

@@ -1,0 +1,73 @@
+//! A model before it has statistics: images in, features out.
+
+use std::sync::Arc;
+
+use ndarray::Array1;
+
+use crate::backbone::Backbone;
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::image::{ImageView, Preprocess};
+use crate::stats::sha256;
+
+/// An ONNX classifier, cut before its last linear layer, with the preprocessing of its images.
+pub struct Model {
+    backbone: Backbone,
+    head: Arc<Head>,
+    preprocess: Preprocess,
+    sha256: String,
+}
+
+impl Model {
+    /// Loads an ONNX file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the model can't be used,
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if `preprocess` makes images of
+    /// another size or number of channels than the model takes.
+    pub fn load(onnx: &[u8], preprocess: Preprocess) -> Result<Self> {
+        preprocess.validate()?;
+        let crop = preprocess.crop.map(|(height, width)| (height as usize, width as usize));
+        let (backbone, head) = Backbone::from_onnx(onnx, crop)?;
+        let [_, channels, height, width] = backbone.input_shape();
+        let made = (preprocess.channels.count(), crop.unwrap_or((height, width)));
+        if made != (channels, (height, width)) {
+            let (made_channels, (made_height, made_width)) = made;
+            return Err(Error::mismatch(format!(
+                "the preprocessing makes images of {made_channels} x {made_height} x {made_width} \
+                 (channels x height x width), but the model takes {channels} x {height} x {width}; \
+                 give the preprocessing that the model was trained with"
+            )));
+        }
+        Ok(Self { backbone, head: Arc::new(head), preprocess, sha256: sha256(onnx) })
+    }
+
+    /// The model up to its features.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// The last linear layer.
+    pub fn head(&self) -> &Arc<Head> {
+        &self.head
+    }
+
+    /// How an image becomes the model's input.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// SHA-256 of the ONNX file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The features `[D]` of an image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`](crate::ErrorKind::Image) if the image can't be used,
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) if the model gives NaN or infinity.
+    pub fn features(&self, image: &ImageView) -> Result<Array1<f32>> {
+        self.backbone.features(self.preprocess.apply(image)?.view())
+    }
+}

@@ -1,0 +1,325 @@
+//! Instance-aware test pruning of the last linear layer: CRP once per `p`, FTP for each image.
+//!
+//! Source: "Instance-Aware Test Pruning for Out-of-Distribution Detection" (AAAI 2025,
+//! arXiv 2412.12566), Eq. 7, 10 and 12, and its code (github.com/njustkmg/AAAI25-ITP).
+//!
+//! Contribution `c = W h` of a weight is linear in its feature, so that the paper's per-weight
+//! statistics are `mu = W m` and `sigma = |W| s`, and FTP's test `(c - mu) / sigma > lambda` is
+//! one comparison of the feature with a limit: a weight W > 0 is pruned above
+//! `m + lambda s`, a weight W < 0 below `m - lambda s`. Both are `sign(W) h > limit` with
+//! `limit = sign(W) m + lambda s`, which is what [`Pruning`] stores. At equality a weight is kept
+//! (paper; the reference code prunes, which shows only where c = 0 or sigma = 0).
+
+pub mod coarse;
+pub mod fine;
+
+use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::head::{Head, sum_terms};
+use crate::stats::Stats;
+
+/// Which prunings are applied to the last layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// None: the model's own logits.
+    Plain,
+    /// Coarse-grained redundancy pruning only.
+    Crp,
+    /// Fine-grained test pruning only.
+    Ftp,
+    /// Both: instance-aware test pruning.
+    Itp,
+}
+
+/// Why a weight is left out of an image's logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// It is not.
+    Kept = 0,
+    /// CRP: on average it adds next to nothing to its class, or speaks against it.
+    Redundant = 1,
+    /// FTP: for this image it adds far more than it does for its class's training images.
+    Overconfident = 2,
+    /// Both.
+    Both = 3,
+}
+
+impl Reason {
+    fn new(redundant: bool, overconfident: bool) -> Self {
+        match (redundant, overconfident) {
+            (false, false) => Self::Kept,
+            (true, false) => Self::Redundant,
+            (false, true) => Self::Overconfident,
+            (true, true) => Self::Both,
+        }
+    }
+}
+
+/// How many of the K x D weights an image keeps. Weights with contribution 0 count as kept:
+/// leaving them out changes nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// K x D.
+    pub total: usize,
+    /// Weights that are kept.
+    pub kept: usize,
+    /// Pruned by CRP alone.
+    pub redundant: usize,
+    /// Pruned by FTP alone.
+    pub overconfident: usize,
+    /// Pruned by both.
+    pub both: usize,
+}
+
+/// Everything about one class's weights for one image; arrays have one entry per feature, `[D]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassExplanation {
+    /// W, the weight.
+    pub weight: Array1<f32>,
+    /// Contribution `c = W h`.
+    pub contribution: Array1<f32>,
+    /// Mean contribution over the class's training images.
+    pub mu: Array1<f32>,
+    /// Standard deviation of the contribution over the class's training images.
+    pub sigma: Array1<f32>,
+    /// `(c - mu) / sigma`, clamped to +-[`MAX_Z`]; 0 where `c = mu`.
+    pub z: Array1<f32>,
+    /// End of the interval that the feature may lie in: the upper end for W > 0, the lower end
+    /// for W < 0; NaN for W = 0, which allows everything.
+    pub limit: Array1<f32>,
+    /// Why the weight was left out, if it was.
+    pub reason: Vec<Reason>,
+    /// Bias of the class.
+    pub bias: f64,
+    /// Sums of the contributions by [`Reason`] (kept, redundant, overconfident, both). Their sum
+    /// and the bias are the unpruned logit; the first and the bias are the pruned one.
+    pub sums: [f64; 4],
+}
+
+/// Largest |z| that an explanation reports; a constant feature would give infinity.
+pub const MAX_Z: f32 = 1000.0;
+
+/// A head and its statistics, prepared for one `p` and one `lambda`.
+#[derive(Debug, Clone)]
+pub struct Pruning {
+    omega: f64,
+    /// W with 0 where CRP prunes.
+    coarse: Array2<f32>,
+    /// `sign(W) m + lambda s`: FTP prunes where `sign(W) h` is above it.
+    limits: Array2<f32>,
+}
+
+impl Pruning {
+    /// Prepares the pruning of `head` with the percentage `p` and the limit `lambda`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if head and statistics have different
+    /// shapes.
+    pub fn new(head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        let mu = coarse::mean_contributions(head, &stats.feature_mean);
+        let omega = coarse::percentile(&mu, p);
+        let coarse = Zip::from(head.weights())
+            .and(&mu)
+            .map_collect(|&w, &mu| if coarse::is_redundant(mu, omega) { 0.0 } else { w });
+        let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda);
+        Ok(Self { omega, coarse, limits })
+    }
+
+    /// The percentile of the mean contributions at or below which CRP prunes; paper, Eq. 7.
+    pub fn omega(&self) -> f64 {
+        self.omega
+    }
+
+    /// Logits `[K]` of `features` `[D]` with the pruned weights left out. The bias is never
+    /// pruned.
+    ///
+    /// # Panics
+    /// If head and features are not those that this was made for; see [`Head::check`].
+    pub fn logits(&self, head: &Head, features: ArrayView1<f32>, variant: Variant) -> Array1<f64> {
+        assert_eq!(features.len(), head.num_features(), "feature count");
+        let features = features.as_standard_layout();
+        let h = features.as_slice().expect("standard layout");
+        let weights = match variant {
+            Variant::Plain | Variant::Ftp => head.weights(),
+            Variant::Crp | Variant::Itp => &self.coarse,
+        };
+        let rows = weights.axis_iter(Axis(0)).zip(self.limits.axis_iter(Axis(0)));
+        rows.zip(head.bias())
+            .map(|((w, limits), &bias)| {
+                let w = w.to_slice().expect("standard layout");
+                let limits = limits.to_slice().expect("standard layout");
+                let sum = match variant {
+                    Variant::Plain | Variant::Crp => sum_terms([w, h], |[w, h]| w * h),
+                    Variant::Ftp | Variant::Itp => sum_terms([w, h, limits], |[w, h, limit]| {
+                        if fine::is_above(w, h, limit) { 0.0 } else { w * h }
+                    }),
+                };
+                f64::from(bias) + sum
+            })
+            .collect()
+    }
+
+    /// Why each weight is left out for these features, `[K, D]`, class by class.
+    pub fn map(&self, head: &Head, features: ArrayView1<f32>) -> Vec<Reason> {
+        let mut map = Vec::with_capacity(head.weights().len());
+        for class in 0..head.num_classes() {
+            map.extend(self.row(head, class, features));
+        }
+        map
+    }
+
+    /// How many weights these features keep.
+    pub fn counts(&self, head: &Head, features: ArrayView1<f32>) -> Counts {
+        let mut found = [0usize; 4];
+        for class in 0..head.num_classes() {
+            for reason in self.row(head, class, features) {
+                found[reason as usize] += 1;
+            }
+        }
+        let [kept, redundant, overconfident, both] = found;
+        Counts { total: head.weights().len(), kept, redundant, overconfident, both }
+    }
+
+    fn row<'a>(
+        &'a self,
+        head: &'a Head,
+        class: usize,
+        features: ArrayView1<'a, f32>,
+    ) -> impl Iterator<Item = Reason> + 'a {
+        let weights = head.weights().row(class);
+        (0..head.num_features()).map(move |j| {
+            let (w, h) = (weights[j], features[j]);
+            if w * h == 0.0 {
+                Reason::Kept
+            } else {
+                Reason::new(
+                    self.coarse[(class, j)] == 0.0,
+                    fine::is_above(w, h, self.limits[(class, j)]),
+                )
+            }
+        })
+    }
+
+    /// Everything about the weights of `class` for these features.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class,
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    pub fn explain(
+        &self,
+        head: &Head,
+        stats: &Stats,
+        features: ArrayView1<f32>,
+        class: usize,
+    ) -> Result<ClassExplanation> {
+        head.check(features)?;
+        if class >= head.num_classes() {
+            return Err(crate::Error::options(format!(
+                "class {class} asked for, but there are {}",
+                head.num_classes()
+            )));
+        }
+        let weight = head.weights().row(class).to_owned();
+        let contribution = &weight * &features;
+        let mu = &weight * &stats.feature_mean.row(class);
+        let sigma = weight.mapv(f32::abs) * stats.feature_std.row(class);
+        let z = Zip::from(&contribution).and(&mu).and(&sigma).map_collect(|&c, &mu, &sigma| {
+            if c == mu { 0.0 } else { ((c - mu) / sigma).clamp(-MAX_Z, MAX_Z) }
+        });
+        let limit = Zip::from(&weight)
+            .and(self.limits.row(class))
+            .map_collect(|&w, &limit| if w == 0.0 { f32::NAN } else { limit * w.signum() });
+        let reason: Vec<Reason> = self.row(head, class, features).collect();
+        let mut sums = [0.0; 4];
+        for ((&w, &h), &reason) in weight.iter().zip(features).zip(&reason) {
+            sums[reason as usize] += f64::from(w) * f64::from(h);
+        }
+        let bias = f64::from(head.bias()[class]);
+        Ok(ClassExplanation { weight, contribution, mu, sigma, z, limit, reason, bias, sums })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::tests::example;
+    use ndarray::array;
+
+    /// The worked example: two classes, three features, p = 50, lambda = 1.5.
+    fn worked() -> (Head, Stats, Pruning) {
+        let head =
+            Head::new(array![[1.0, -2.0, 0.5], [-1.0, 1.0, 0.0]], array![0.1, -0.1]).unwrap();
+        let stats = example();
+        let pruning = Pruning::new(&head, &stats, 50.0, 1.5).unwrap();
+        (head, stats, pruning)
+    }
+
+    #[test]
+    fn worked_example() {
+        use Reason::{Both, Kept, Overconfident, Redundant};
+        let (head, stats, pruning) = worked();
+        let h = array![4.0, 0.2, 1.0];
+        assert_eq!(pruning.omega(), 0.0);
+        let logits = pruning.logits(&head, h.view(), Variant::Itp);
+        assert!(logits.iter().zip([0.1, 0.1]).all(|(a, b)| (a - b).abs() < 1e-7), "{logits}");
+        // Class 1's third weight is 0: it can't be pruned, whatever the masks say.
+        let expected = [Overconfident, Both, Both, Redundant, Kept, Kept];
+        assert_eq!(pruning.map(&head, h.view()), expected);
+        assert_eq!(
+            pruning.counts(&head, h.view()),
+            Counts { total: 6, kept: 2, redundant: 1, overconfident: 1, both: 2 }
+        );
+
+        let why = pruning.explain(&head, &stats, h.view(), 0).unwrap();
+        assert_eq!(why.contribution, array![4.0, -0.4, 0.5]);
+        assert_eq!((why.mu, why.sigma), (array![2.0, -2.0, 0.0], array![1.0, 1.0, 0.0]));
+        assert_eq!(why.z, array![2.0, 1.6, MAX_Z]);
+        assert_eq!(why.limit, array![3.5, 0.25, 0.0]);
+    }
+
+    #[test]
+    fn sums_add_up_to_both_logits() {
+        let (head, stats, pruning) = worked();
+        for h in [array![4.0, 0.2, 1.0], array![0.0, 0.0, 0.0], array![1.0, 3.0, 0.5]] {
+            for class in 0..2 {
+                let why = pruning.explain(&head, &stats, h.view(), class).unwrap();
+                let plain = head.logits(h.view())[class];
+                let pruned = pruning.logits(&head, h.view(), Variant::Itp)[class];
+                assert!((why.bias + why.sums.iter().sum::<f64>() - plain).abs() < 1e-6);
+                assert!((why.bias + why.sums[0] - pruned).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn prunes_nothing_at_p_0_and_infinite_lambda_but_the_least() {
+        let (head, stats, _) = worked();
+        let off = Pruning::new(&head, &stats, 0.0, f64::INFINITY).unwrap();
+        let h = array![400.0, 0.2, 1.0];
+        assert_eq!(off.logits(&head, h.view(), Variant::Ftp), head.logits(h.view()));
+        // Strict percentile: at p = 0 the smallest mean contribution itself goes (as in NumPy).
+        assert_eq!(off.counts(&head, h.view()).redundant, 1);
+        let all = Pruning::new(&head, &stats, 100.0, 1.0).unwrap();
+        let bias = all.logits(&head, h.view(), Variant::Crp);
+        assert!((bias[0] - 0.1).abs() < 1e-7 && (bias[1] + 0.1).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_constant_feature_is_kept_at_its_own_value() {
+        let (head, stats, pruning) = worked();
+        // Feature 2 was always 1 for class 1 and always 0 for class 0 (sigma = 0).
+        let why = pruning.explain(&head, &stats, array![2.0, 1.0, 0.0].view(), 0).unwrap();
+        assert_eq!((why.z[2], why.reason[2]), (0.0, Reason::Kept));
+    }
+
+    #[test]
+    fn unknown_class_is_refused() {
+        let (head, stats, pruning) = worked();
+        assert!(pruning.explain(&head, &stats, array![1.0, 1.0, 1.0].view(), 2).is_err());
+        assert!(pruning.explain(&head, &stats, array![1.0].view(), 0).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! Scores: one number for each image, higher = more in-distribution.
+//!
+//! A score is built once for a head, its statistics and the settings ([`build`]), and then rates
+//! any number of images from their features alone. Names are those of the paper's tables:
+//! a base score (`msp`, `mls`, `energy`, ...), or one with a modification of the last layer
+//! (`msp+itp`, `itp+react`, ...). Formulas and constants: docs/method.md.
+
+pub mod logits;
+
+use std::sync::Arc;
+
+use ndarray::{Array1, ArrayView1};
+
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::pruning::{Pruning, Variant};
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// Rates images from the features `[D]` and the unpruned logits `[K]` that follow from them.
+pub trait Score: Send + Sync {
+    /// Higher = more in-distribution. Features and logits must be finite and of the right length
+    /// ([`Head::check`]).
+    fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64;
+}
+
+/// What the scores are built from.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The model's last layer.
+    pub head: &'a Arc<Head>,
+    /// Statistics of the training data.
+    pub stats: &'a Stats,
+    /// p, lambda, temperature and the rest.
+    pub settings: &'a Settings,
+}
+
+type Builder = fn(Context) -> Result<Box<dyn Score>>;
+
+/// Every score by name, in the order in which tables list them.
+const SCORES: &[(&str, Builder)] = &[
+    ("msp", |c| on_logits(c, logits::msp, Variant::Plain)),
+    ("mls", |c| on_logits(c, logits::mls, Variant::Plain)),
+    ("energy", |c| on_logits(c, logits::energy, Variant::Plain)),
+    ("crp", |c| on_logits(c, logits::energy, Variant::Crp)),
+    ("ftp", |c| on_logits(c, logits::energy, Variant::Ftp)),
+    ("itp", |c| on_logits(c, logits::energy, Variant::Itp)),
+    ("msp+itp", |c| on_logits(c, logits::msp, Variant::Itp)),
+    ("mls+itp", |c| on_logits(c, logits::mls, Variant::Itp)),
+];
+
+/// The names of all scores.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SCORES.iter().map(|&(name, _)| name)
+}
+
+/// Builds the score that `context.settings.score` names.
+///
+/// # Errors
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name,
+/// [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the stats file lacks what the score needs.
+pub fn build(context: Context) -> Result<Box<dyn Score>> {
+    let name = &context.settings.score;
+    match SCORES.iter().find(|(known, _)| known == name) {
+        Some((_, build)) => build(context),
+        None => Err(Error::options(format!(
+            "there is no score \"{name}\"; choose one of {}",
+            names().collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// A score of the logits alone, pruned or not.
+struct OnLogits {
+    /// What prunes, with the head it belongs to; `None` for the model's own logits.
+    pruning: Option<(Pruning, Arc<Head>, Variant)>,
+    rate: fn(ArrayView1<f64>, f64) -> f64,
+    temperature: f64,
+}
+
+fn on_logits(
+    context: Context,
+    rate: fn(ArrayView1<f64>, f64) -> f64,
+    variant: Variant,
+) -> Result<Box<dyn Score>> {
+    let Context { head, stats, settings } = context;
+    let pruning = if variant == Variant::Plain {
+        None
+    } else {
+        Some((Pruning::new(head, stats, settings.p, settings.lambda)?, head.clone(), variant))
+    };
+    Ok(Box::new(OnLogits { pruning, rate, temperature: settings.temperature }))
+}
+
+impl Score for OnLogits {
+    fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64 {
+        match &self.pruning {
+            None => (self.rate)(logits, self.temperature),
+            Some((pruning, head, variant)) => {
+                let pruned: Array1<f64> = pruning.logits(head, features, *variant);
+                (self.rate)(pruned.view(), self.temperature)
+            }
+        }
+    }
+}
