@@ -1,1 +1,34 @@
-fn main() {}
+//! Builds what cargo alone does not: the WebAssembly engine of the npm package.
+//!
+//! `cargo xtask engine [--opt]` compiles the crate for wasm32 with the profile `wasm`, writes its
+//! JavaScript glue, and puts both into `www/lib`. With `--opt`, for a release, binaryen's wasm-opt
+//! (from npm) makes the file smaller, and the size budget is checked.
+
+mod engine;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["engine"] => engine::build(root(), false),
+        ["engine", "--opt"] => engine::build(root(), true),
+        _ => {
+            eprintln!("usage: cargo xtask engine [--opt]");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the repository")
+}

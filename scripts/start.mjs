@@ -1,0 +1,34 @@
+// `npm start`: builds whatever is missing or old, serves the page and opens it.
+//
+//   --no-open     only print the address
+//   --port N      another port than 8080
+
+import { spawn } from "node:child_process";
+import { buildLib, buildSite } from "./build.mjs";
+import { startServer } from "./lib/server.mjs";
+import { at, main } from "./lib/tools.mjs";
+
+const words = process.argv.slice(2);
+const wanted = words.includes("--port") ? Number(words[words.indexOf("--port") + 1]) : 8080;
+
+await main(async () => {
+  await buildLib();
+  await buildSite();
+  const directory = at("target/site");
+  const { url } = await startServer({ directory, port: wanted }).catch((error) => {
+    if (error.code !== "EADDRINUSE") throw error;
+    return startServer({ directory });
+  });
+  console.log(`\nThe page is at ${url} (Ctrl-C ends it)`);
+  if (!words.includes("--no-open")) open(url);
+});
+
+/** Opens a browser where there is a display; the printed address is enough elsewhere. */
+function open(url) {
+  const { platform, env } = process;
+  const opener = { darwin: ["open"], win32: ["cmd", "/c", "start", ""] }[platform] ?? (env.DISPLAY || env.WAYLAND_DISPLAY ? ["xdg-open"] : undefined);
+  if (!opener) return;
+  spawn(opener[0], [...opener.slice(1), url], { stdio: "ignore", detached: true })
+    .on("error", () => undefined)
+    .unref();
+}

@@ -1,0 +1,88 @@
+// Builds the page through the package's own name, as any user's bundler would. No experiments but
+// webpack's own CSS; see scripts/lib/bundle.mjs for how it is run.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import CopyPlugin from "copy-webpack-plugin";
+import webpack from "webpack";
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** @returns {import("webpack").Configuration} */
+export default ({ single = false } = {}) => ({
+  mode: "production",
+  target: ["web", "es2022"],
+  // One classic script works from file://, where module scripts are refused.
+  entry: single ? { page: at("www/demo/single.ts") } : { page: at("www/demo/main.ts") },
+  output: {
+    path: at(single ? "target/single" : "target/site"),
+    clean: true,
+    filename: "[name].js",
+    chunkFilename: "[name].[contenthash:8].js",
+    cssFilename: "[name].css",
+    assetModuleFilename: "[name].[contenthash:8][ext]",
+    publicPath: single ? "" : "auto",
+    module: !single,
+    ...(single ? {} : { chunkFormat: "module" }),
+  },
+  experiments: { css: true, outputModule: !single },
+  resolve: { extensions: [".ts", ".js"], extensionAlias: { ".js": [".ts", ".js"] } },
+  module: {
+    rules: [
+      { test: /\.ts$/, loader: "ts-loader", options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } } },
+      { test: /\.css$/, type: "css/auto" },
+      ...(single ? [{ test: /\.(wasm|onnx|safetensors|png|jpe?g|webp|svg|json5?)$/, dependency: "url", type: "asset/inline" }] : []),
+    ],
+    ...(single ? { parser: { javascript: { worker: false, dynamicImportMode: "eager" } } } : {}),
+  },
+  plugins: single
+    ? [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 }), new OneFile(at("www/demo/index.html"))]
+    : [
+        new CopyPlugin({
+          patterns: [
+            { from: at("www/demo/*.html"), to: "[name][ext]" },
+            { from: at("www/demo/static"), to: ".", noErrorOnMissing: true },
+            { from: at("www/models"), to: "models", noErrorOnMissing: true, globOptions: { ignore: ["**/*.md"] } },
+          ],
+        }),
+        new FileList(),
+      ],
+  cache: { type: "filesystem", cacheDirectory: at("target/webpack"), name: single ? "single" : "site", buildDependencies: { config: [at("webpack.config.js")] } },
+  performance: { hints: false },
+  devtool: false,
+});
+
+/** Writes the list of the site's files, with which its service worker works offline. */
+class FileList {
+  apply(compiler) {
+    compiler.hooks.thisCompilation.tap("FileList", (compilation) => {
+      compilation.hooks.processAssets.tap({ name: "FileList", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, () => {
+        const files = Object.keys(compilation.assets).filter((name) => name !== "service-worker.js").sort();
+        compilation.emitAsset("files.json", new webpack.sources.RawSource(JSON.stringify({ version: compilation.hash, files })));
+      });
+    });
+  }
+}
+
+/** Puts script and style into the HTML file, and drops every other file. */
+class OneFile {
+  constructor(template) {
+    this.template = template;
+  }
+
+  apply(compiler) {
+    compiler.hooks.thisCompilation.tap("OneFile", (compilation) => {
+      compilation.fileDependencies.add(this.template);
+      compilation.hooks.processAssets.tap({ name: "OneFile", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, (assets) => {
+        const text = (name) => assets[name]?.source().toString() ?? "";
+        const script = text("page.js").replaceAll("</script", "<\\/script");
+        const html = readFileSync(this.template, "utf8")
+          .replace(/<link[^>]*page\.css[^>]*>/, () => `<style>${text("page.css")}</style>`)
+          .replace(/<script[^>]*page\.js[^>]*><\/script>/, "")
+          .replace("</body>", () => `<script>${script}</script></body>`);
+        for (const name of Object.keys(assets)) compilation.deleteAsset(name);
+        compilation.emitAsset("itp.html", new webpack.sources.RawSource(html));
+      });
+    });
+  }
+}

@@ -1,0 +1,137 @@
+//! The engine: cargo, then wasm-bindgen as a library, then, for a release, wasm-opt.
+
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use walrus::ir::Instr;
+use walrus::{ExportItem, FunctionId, FunctionKind};
+use wasm_bindgen_cli_support::Bindgen;
+
+/// What the target's default features and our simd128 let the compiler use.
+const WASM_FEATURES: &[&str] = &[
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Builds `www/lib/engine.{js,d.ts,wasm}`; does nothing more than asking cargo if they are fresh.
+pub fn build(root: &Path, optimise: bool) -> Result<()> {
+    let compiled = compile(root)?;
+    let out = root.join("www/lib");
+    let stamp = target_directory(root).join("engine.stamp");
+    let recipe = recipe(&compiled, optimise)?;
+    let outputs = ["engine.js", "engine.d.ts", "engine.wasm"].map(|name| out.join(name));
+    if outputs.iter().all(|path| path.exists())
+        && fs::read_to_string(&stamp).is_ok_and(|old| old == recipe)
+    {
+        return Ok(());
+    }
+    check_constructors(&compiled)?;
+
+    let staging = target_directory(root).join("engine");
+    let mut bindgen = Bindgen::new();
+    bindgen
+        .input_path(&compiled)
+        .out_name("engine")
+        .web(true)?
+        // The package's own entry points name the wasm file; a second mention here would make
+        // bundlers emit it twice.
+        .omit_default_module_path(true)
+        // After a trap the instance is replaced where there is no worker to replace.
+        .reset_state_function(true)
+        .typescript(true);
+    bindgen.generate(&staging).context("wasm-bindgen")?;
+
+    let wasm = staging.join("engine_bg.wasm");
+    if optimise {
+        run_wasm_opt(root, &wasm)?;
+    }
+    let copies = [
+        (staging.join("engine.js"), &outputs[0]),
+        (staging.join("engine.d.ts"), &outputs[1]),
+        (wasm, &outputs[2]),
+    ];
+    for (from, to) in &copies {
+        fs::copy(from, to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+    }
+    fs::write(&stamp, recipe)?;
+    let bytes = fs::metadata(&outputs[2])?.len();
+    println!("engine.wasm: {bytes} bytes{}", if optimise { ", optimised" } else { "" });
+    Ok(())
+}
+
+fn compile(root: &Path) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--package", "itp-ood", "--lib", "--no-default-features"])
+        .args(["--target", "wasm32-unknown-unknown", "--profile", "wasm"])
+        .status()
+        .context("cargo could not be started")?;
+    ensure!(status.success(), "the engine does not compile");
+    Ok(target_directory(root).join("wasm32-unknown-unknown/wasm/itp_ood.wasm"))
+}
+
+fn target_directory(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}
+
+/// Names the inputs: cargo touches its output only when something changed.
+fn recipe(compiled: &Path, optimise: bool) -> Result<String> {
+    let file = fs::metadata(compiled).with_context(|| compiled.display().to_string())?;
+    let changed = file.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    Ok(format!("{} bytes, {changed}, optimise {optimise}, {}", file.len(), env!("CARGO_PKG_VERSION")))
+}
+
+/// Without the explicit call in `src/wasm.rs`, the linker wraps every export in a call of all static
+/// constructors (`*_command_export`), malloc included. Names are stripped, so look at the shape: many
+/// exports that begin by calling one and the same function.
+fn check_constructors(compiled: &Path) -> Result<()> {
+    let module = walrus::Module::from_file(compiled)?;
+    let mut first_calls: HashMap<FunctionId, usize> = HashMap::new();
+    let mut exports = 0;
+    for export in module.exports.iter() {
+        let ExportItem::Function(id) = export.item else { continue };
+        let FunctionKind::Local(function) = &module.funcs.get(id).kind else { continue };
+        exports += 1;
+        if let Some((Instr::Call(call), _)) = function.block(function.entry_block()).instrs.first() {
+            let callee = module.types.get(module.funcs.get(call.func).ty());
+            if callee.params().is_empty() && callee.results().is_empty() {
+                *first_calls.entry(call.func).or_default() += 1;
+            }
+        }
+    }
+    let wrapped = first_calls.values().copied().max().unwrap_or(0);
+    if exports > 4 && wrapped * 2 > exports {
+        bail!(
+            "{wrapped} of {exports} exports call the static constructors each time: src/wasm.rs must call \
+             __wasm_call_ctors once, from its start function"
+        );
+    }
+    Ok(())
+}
+
+fn run_wasm_opt(root: &Path, wasm: &Path) -> Result<()> {
+    let script = root.join("node_modules/binaryen/bin/wasm-opt");
+    ensure!(script.exists(), "{} is missing: run `npm ci` first", script.display());
+    let status = Command::new("node")
+        .arg(&script)
+        .args(["-Oz", "--strip-debug", "--strip-producers"])
+        .args(WASM_FEATURES)
+        .arg(wasm)
+        .arg("-o")
+        .arg(wasm)
+        .status()
+        .context("node could not be started")?;
+    ensure!(status.success(), "wasm-opt failed");
+    Ok(())
+}
