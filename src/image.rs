@@ -13,6 +13,7 @@
 //! - Colour profiles are ignored; orientation (EXIF) is the decoder's work.
 
 mod preprocess;
+mod resample;
 
 use std::borrow::Cow;
 

@@ -1,12 +1,9 @@
 //! Resize, centre crop, normalise.
 
-use fast_image_resize::images::{Image, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageView, Pixels, check_size};
+use super::{ImageView, Pixels, check_size, resample};
 use crate::error::{Error, Result};
 
 /// The longest side that resize and crop may ask for.
@@ -15,7 +12,7 @@ const MAX_SIDE: u32 = 4096;
 /// How an image becomes a model's input: resize, centre crop, normalise. Part of every stats file.
 ///
 /// The result equals torchvision's `Resize`, `CenterCrop`, `ToTensor`, `Normalize` on a PIL image
-/// (antialiased; resized values within 1/255).
+/// (antialiased, bit for bit).
 ///
 /// As JSON (camelCase): `{"resize":256,"crop":[224,224],"interpolation":"bilinear",
 /// "channels":"rgb","mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]}`.
@@ -169,7 +166,11 @@ impl Preprocess {
         let data = if (width, height) == (image.width(), image.height()) {
             data.into_owned()
         } else {
-            self.resize_bytes(&data, (image.width(), image.height()), (width, height))?
+            let (from, to) = ((image.width(), image.height()), (width, height));
+            match self.channels {
+                Channels::Rgb => resample::resize::<3>(&data, from, to, self.interpolation),
+                Channels::Grey => resample::resize::<1>(&data, from, to, self.interpolation),
+            }
         };
         let pixels = Pixels { data, width, height, channels };
         Ok(match self.crop {
@@ -231,42 +232,6 @@ impl Preprocess {
         })?;
         Ok(new)
     }
-
-    fn resize_bytes(&self, data: &[u8], from: (u32, u32), to: (u32, u32)) -> Result<Vec<u8>> {
-        let filter = match self.interpolation {
-            Interpolation::Bilinear => FilterType::Bilinear,
-            Interpolation::Bicubic => FilterType::CatmullRom,
-        };
-        match self.channels {
-            Channels::Rgb => convolve::<U8x3>(data, from, to, filter),
-            Channels::Grey => convolve::<U8>(data, from, to, filter),
-        }
-    }
-}
-
-/// Two passes, across and then down, as PIL does it: in one call fast_image_resize goes down first,
-/// and where bicubic overshoots, the clipping between the passes then differs by up to 5.
-fn convolve<P: PixelTrait>(
-    data: &[u8],
-    from: (u32, u32),
-    to: (u32, u32),
-    filter: FilterType,
-) -> Result<Vec<u8>> {
-    let failed = |e: &dyn std::fmt::Display| Error::image(format!("cannot resize: {e}"));
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    let mut resizer = Resizer::new();
-    let mut across = Image::new(to.0, from.1, P::pixel_type());
-    let mut target = Image::new(to.0, to.1, P::pixel_type());
-    // Typed images: the untyped calls would compile the code for all 13 pixel types, twice.
-    let source = TypedImageRef::<P>::from_buffer(from.0, from.1, data).map_err(|e| failed(&e))?;
-    if let Some(mut across) = across.typed_image_mut::<P>() {
-        resizer.resize_typed(&source, &mut across, &options).map_err(|e| failed(&e))?;
-    }
-    if let (Some(across), Some(mut target)) = (across.typed_image::<P>(), target.typed_image_mut())
-    {
-        resizer.resize_typed(&across, &mut target, &options).map_err(|e| failed(&e))?;
-    }
-    Ok(target.into_vec())
 }
 
 /// torchvision's `center_crop`: pads with zeros to at least the wanted size, then cuts.
