@@ -1,0 +1,89 @@
+"""The two networks. Both end in ReLU, global average pooling and one linear layer.
+
+The last ReLU and the average make every feature non-negative, which is what
+ITP's redundancy and overconfidence tests were designed for.
+"""
+
+import torch
+from torch import nn
+
+
+class ConvBn(nn.Sequential):
+    """3x3 convolution, optional 2x2 max pooling, batch norm.
+
+    The norm learns no scale, so its factor stays positive: it can then be
+    folded into the convolution even when max pooling stands between the two.
+    """
+
+    def __init__(self, inputs: int, outputs: int, pool: bool):
+        conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        norm = nn.BatchNorm2d(outputs)
+        norm.weight.requires_grad_(False)
+        super().__init__(conv, nn.MaxPool2d(2) if pool else nn.Identity(), norm)
+
+
+class Stage(nn.Module):
+    """Halve the picture, widen it, then refine it by one residual pair."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.down = ConvBn(inputs, outputs, pool=True)
+        self.first = ConvBn(outputs, outputs, pool=False)
+        self.second = ConvBn(outputs, outputs, pool=False)
+
+    def forward(self, x):
+        x = self.down(x).relu()
+        return (x + self.second(self.first(x).relu())).relu()
+
+
+class PhotoNet(nn.Module):
+    """32x32 RGB: fixed whitening of 2x2 patches, three stages, 192 features."""
+
+    logit_scale = 0.125
+
+    def __init__(self, widths=(32, 96, 192), classes: int = 10):
+        super().__init__()
+        self.whiten = nn.Conv2d(3, 24, 2, bias=False)
+        self.whiten.weight.requires_grad_(False)
+        inputs = (24, *widths[:-1])
+        self.stages = nn.Sequential(*(Stage(i, o) for i, o in zip(inputs, widths)))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(widths[-1], classes, bias=True)
+
+    @torch.no_grad()
+    def set_whitening(self, pictures: torch.Tensor, epsilon: float = 1e-2):
+        """Fill the first layer with the principal axes of 2x2 patches, and their negatives."""
+        patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1)
+        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+        values, vectors = torch.linalg.eigh(rows.T.double() @ rows.double() / len(rows))
+        axes = (vectors / (values + epsilon).sqrt()).T.reshape(12, 3, 2, 2).float()
+        self.whiten.weight.copy_(torch.cat([axes, -axes]))
+
+    def features(self, x):
+        x = self.stages(self.whiten(x).relu())
+        return self.pool(x).flatten(1)
+
+    def forward(self, x):
+        return self.head(self.features(x)) * self.logit_scale
+
+
+class DigitNet(nn.Module):
+    """28x28 grey: four convolutions, 128 features."""
+
+    logit_scale = 0.25
+
+    def __init__(self, widths=(16, 32, 64, 128), classes: int = 10):
+        super().__init__()
+        inputs = (1, *widths[:-1])
+        pools = (True, True, False, False)
+        self.stages = nn.ModuleList(ConvBn(i, o, p) for i, o, p in zip(inputs, widths, pools))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(widths[-1], classes, bias=True)
+
+    def features(self, x):
+        for stage in self.stages:
+            x = stage(x).relu()
+        return self.pool(x).flatten(1)
+
+    def forward(self, x):
+        return self.head(self.features(x)) * self.logit_scale
