@@ -7,6 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`image`] | pixels -> resize, crop, normalise -> the model's input |
+//! | `dataset` | folders, archives and lists of images; feature `cli` |
 //! | [`backbone`] | ONNX model -> features; finds the last linear layer |
 //! | [`model`] | both ends of the backbone: an image's features |
 //! | [`head`] | the last linear layer: features -> logits |
@@ -18,6 +19,8 @@
 
 pub mod backbone;
 pub mod calibration;
+#[cfg(feature = "cli")]
+pub mod dataset;
 pub mod detection;
 pub mod detector;
 pub mod error;

@@ -89,7 +89,11 @@ fn target_directory(root: &Path) -> PathBuf {
 fn recipe(compiled: &Path, optimise: bool) -> Result<String> {
     let file = fs::metadata(compiled).with_context(|| compiled.display().to_string())?;
     let changed = file.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-    Ok(format!("{} bytes, {changed}, optimise {optimise}, {}", file.len(), env!("CARGO_PKG_VERSION")))
+    Ok(format!(
+        "{} bytes, {changed}, optimise {optimise}, {}",
+        file.len(),
+        env!("CARGO_PKG_VERSION")
+    ))
 }
 
 /// Without the explicit call in `src/wasm.rs`, the linker wraps every export in a call of all static
@@ -103,7 +107,8 @@ fn check_constructors(compiled: &Path) -> Result<()> {
         let ExportItem::Function(id) = export.item else { continue };
         let FunctionKind::Local(function) = &module.funcs.get(id).kind else { continue };
         exports += 1;
-        if let Some((Instr::Call(call), _)) = function.block(function.entry_block()).instrs.first() {
+        if let Some((Instr::Call(call), _)) = function.block(function.entry_block()).instrs.first()
+        {
             let callee = module.types.get(module.funcs.get(call.func).ty());
             if callee.params().is_empty() && callee.results().is_empty() {
                 *first_calls.entry(call.func).or_default() += 1;
