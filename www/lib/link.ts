@@ -125,7 +125,7 @@ export class WorkerLink implements Link {
 
   #receive(reply: Reply): void {
     const job = this.#current;
-    if (!job || job.request.id !== reply.id) return;
+    if (job?.request.id !== reply.id) return;
     this.#answered = true;
     this.#current = undefined;
     if (!("error" in reply)) {

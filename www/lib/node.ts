@@ -28,7 +28,7 @@ async function open(address: string | URL | Request, signal?: AbortSignal): Prom
   const isPath = typeof address === "string" && (/^[a-z]:[\\/]/i.test(address) || !URL.canParse(address));
   const url = isPath ? undefined : new URL(address);
   if (url && url.protocol !== "file:") return fetch(url, signal ? { signal } : {});
-  return new Response(await readFile(url ?? (address as string), { signal }));
+  return new Response(await readFile(url ?? address, { signal }));
 }
 
 function connect(worker: Worker): Port {

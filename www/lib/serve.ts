@@ -1,6 +1,6 @@
 // The worker's side of the protocol, the same in browsers and in Node.
 
-import { OodError } from "./errors.js";
+import type { OodError } from "./errors.js";
 import { type Arguments, buffersOf, type CallName, type Reply, type Request } from "./protocol.js";
 import { Session } from "./session.js";
 
@@ -10,7 +10,10 @@ export function serve(listen: (onRequest: (request: Request) => void) => void, p
   listen(({ id, name, args }) => {
     void session.run(name, args as Arguments<CallName>).then(
       (value) => post({ id, value }, buffersOf(value)),
-      ({ code, message }: OodError) => post({ id, error: { code, message } }, []),
+      (error: unknown) => {
+        const { code, message } = error as OodError;
+        post({ id, error: { code, message } }, []);
+      },
     );
   });
 }

@@ -1,7 +1,7 @@
 // Runs the engine: in a worker, or on the calling thread where workers are not wanted.
 
 import * as glue from "./engine.js";
-import { isPlainError, messageOf, OodError, type PlainError } from "./errors.js";
+import { isPlainError, messageOf, OodError } from "./errors.js";
 import { toPixels } from "./image.js";
 import type { Answer, Arguments, CallName, Portable } from "./protocol.js";
 import type {
@@ -38,10 +38,10 @@ interface EngineCalibrator {
 const { Engine, Calibrator, metrics, initSync, __wbg_reset_state } = glue as unknown as {
   Engine: new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
   Calibrator: new (engine: Engine, labels: string[]) => EngineCalibrator;
-  metrics(idScores: Float64Array, oodScores: Float64Array): Metrics;
-  initSync(input: { module: WebAssembly.Module }): unknown;
+  metrics: (idScores: Float64Array, oodScores: Float64Array) => Metrics;
+  initSync: (input: { module: WebAssembly.Module }) => unknown;
   /** A fresh instance; objects of the old one refuse to work. */
-  __wbg_reset_state(): void;
+  __wbg_reset_state: () => void;
 };
 
 /** Counts the instances that crashed on this thread: all sessions on it share one. */
@@ -165,7 +165,7 @@ async function bytesOf(blob: Blob): Promise<Uint8Array> {
 /** The engine throws plain objects for what it refuses; anything else means that it died. */
 function toError(thrown: unknown): OodError {
   if (thrown instanceof OodError) return thrown;
-  if (isPlainError(thrown)) return new OodError((thrown as PlainError).code, thrown.message);
+  if (isPlainError(thrown)) return new OodError(thrown.code, thrown.message);
   return new OodError(
     "crashed",
     `The engine crashed (${messageOf(thrown)}). It is replaced: the next call works. If the same input crashes it again, please report it.`,

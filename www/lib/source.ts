@@ -149,8 +149,9 @@ export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefine
 }
 
 function addressOf(source: unknown): string {
-  if (source instanceof Request || source instanceof Response) return source.url || "the given response";
-  return isAddress(source) ? String(source) : "the given bytes";
+  if (typeof source === "string") return source;
+  if (source instanceof URL) return source.href;
+  return source instanceof Request || source instanceof Response ? source.url || "the given response" : "the given bytes";
 }
 
 function describe(value: unknown): string {

@@ -4,11 +4,8 @@
  * A type of the platform by its global name, or `never` where the platform lacks it. With it the
  * declarations compile both with and without the DOM's types.
  */
-export type Global<Name extends string> = typeof globalThis extends {
-  [Key in Name]: { prototype: infer Type };
-}
-  ? Type
-  : never;
+export type Global<Name extends string> =
+  typeof globalThis extends Record<Name, { prototype: infer Type }> ? Type : never;
 
 /** A file: its address, a request for it, the answer to one, or its bytes. */
 export type Source =
@@ -80,13 +77,13 @@ export interface DetectOptions {
   threshold?: number;
   /** Clip features at this value (ReAct). */
   react?: number;
-  /** Clip features at this percentile of the training features (ReAct), 0..100. */
-  reactPercentile?: number;
+  /** Share of in-distribution images that the threshold keeps, above 0 and below 1. */
+  tpr?: number;
   /** How many classes to list in {@link Detection.topK}; 5. */
   topK?: number;
-  /** HELD's own lambda, where the score is `held` or `held_t`. */
+  /** HELD's own lambda, where the score is `held` or `held_t`; 0 or more. */
   heldLambda?: number;
-  /** Weight of the T term of `held_t`. */
+  /** Weight of the T term of `held_t`; 0 or more. */
   heldA?: number;
 }
 
@@ -97,7 +94,8 @@ export interface UsedSettings {
   score: string;
   temperature: number;
   react?: number;
-  heldLambda?: number;
+  tpr: number;
+  heldLambda: number;
   heldA?: number;
 }
 
@@ -112,8 +110,8 @@ export interface DetectorInfo {
   /** Names of the classes, in the order of the logits. Empty without a stats file. */
   labels: string[];
   preprocess: Preprocess;
-  /** Defaults of {@link DetectOptions} from the stats file. */
-  settings: UsedSettings & { tpr?: number };
+  /** Defaults of {@link DetectOptions} from the stats file, if there is one. */
+  settings?: UsedSettings;
   /** Training images per class behind the stats file. */
   counts: number[];
   /** Names of the scores that the stats file can serve. */
@@ -210,8 +208,6 @@ export interface Explanation {
   redundantSum: number;
   overconfidentSum: number;
   bothSum: number;
-  /** For the scores `held` and `held_t`: what was held back, and the T terms, per feature. */
-  held?: { heldBack: Float32Array; tTerm?: Float32Array };
 }
 
 /** How well a score separates: fractions in 0..1. */

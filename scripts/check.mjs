@@ -1,0 +1,68 @@
+// `npm run check`: formatting, lints, documentation, types, and the package as it would be published.
+
+import { readFileSync, rmSync } from "node:fs";
+import { buildLib } from "./build.mjs";
+import { at, CommandFailed, ensurePackages, main, run, runTool, stage, Tally } from "./lib/tools.mjs";
+
+const tally = new Tally();
+
+/** Runs one check; a failure lets the others run. */
+async function check(name, work) {
+  await stage(name, async () => {
+    try {
+      await work();
+      tally.add(1);
+    } catch (error) {
+      if (!(error instanceof CommandFailed)) throw error;
+      console.error(`FAILED: ${error.message}`);
+      tally.add(0, 1);
+    }
+  });
+}
+
+const PACKED = ["dist/", "package.json", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+/** The package holds what it must, no more, and its engine once. */
+async function packedFiles() {
+  const { output } = await run("npm", ["pack", "--dry-run", "--json", "--ignore-scripts", "--loglevel=error"], { capture: true });
+  const [{ files, size, unpackedSize }] = JSON.parse(output.slice(output.indexOf("[")));
+  const names = files.map(({ path }) => path);
+  const wrong = names.filter((name) => !PACKED.some((allowed) => name === allowed || (allowed.endsWith("/") && name.startsWith(allowed))));
+  const { exports } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+  const needed = ["README.md", ...Object.values(exports).flatMap((entry) => Object.values(typeof entry === "string" ? { entry } : entry))];
+  const missing = needed.map((path) => path.replace(/^\.\//, "")).filter((path) => !names.includes(path));
+  const engines = names.filter((name) => name.endsWith(".wasm"));
+  if (wrong.length || missing.length || engines.length !== 1) {
+    throw new CommandFailed(`the package would hold ${JSON.stringify({ wrong, missing, engines })}`);
+  }
+  console.log(`${names.length} files, ${size} bytes packed, ${unpackedSize} unpacked`);
+}
+
+await main(async () => {
+  await ensurePackages();
+  await check("cargo fmt", () => run("cargo", ["fmt", "--all", "--check"]));
+  await check("clippy", () => run("cargo", ["clippy", "--release", "--all-targets", "--workspace", "--", "-D", "warnings"]));
+  await check("clippy for wasm32", () =>
+    run("cargo", ["clippy", "--profile", "wasm", "--lib", "--no-default-features", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
+  );
+  await check("cargo doc", () => run("cargo", ["doc", "--release", "--no-deps", "--lib"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
+  await check("types of the page and the tests", () => runTool("typescript", ["-p", "tsconfig.json"]));
+  await check("eslint", () => runTool("eslint", [".", "--max-warnings", "0"]));
+  await check("typedoc", () => runTool("typedoc", []));
+  await check("the package as released", () => buildLib({ opt: true }));
+  await check("packed files", packedFiles);
+  await check("publint", () => runTool("publint", ["--strict", "--pack", "npm"]));
+  await check("are the types wrong", async () => {
+    await run("npm", ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", "target"]);
+    const { version } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+    const tarball = at("target", `itp-ood-${version}.tgz`);
+    try {
+      await runTool("@arethetypeswrong/cli", [tarball, "--profile", "esm-only", "--exclude-entrypoints", "engine.wasm"]);
+    } finally {
+      rmSync(tarball, { force: true });
+    }
+  });
+  console.log(`\nChecks: ${tally}`);
+  tally.save("checks");
+  if (tally.failed > 0) process.exitCode = 1;
+});
