@@ -1,11 +1,12 @@
 // Loading, and the detector that a program holds.
 
-import { OodError, throwIfAborted } from "./errors.js";
+import { throwIfAborted, withAbort } from "./abort.js";
+import { OodError } from "./errors.js";
 import { toPortable } from "./image.js";
 import { type Link, LocalLink, type Port, WorkerLink } from "./link.js";
 import { runPool } from "./pool.js";
 import type { Portable, Start } from "./protocol.js";
-import { compileEngine, type Open, readBlob, type Reading, withAbort } from "./source.js";
+import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
 import type {
   BatchOptions,
   BatchResult,

@@ -63,13 +63,3 @@ export function isPlainError(thrown: unknown): thrown is PlainError {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
-
-/** Rejects when `signal` has fired. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw abortedError(signal);
-}
-
-/** The error for a fired signal; its reason is the cause. */
-export function abortedError(signal: AbortSignal): OodError {
-  return new OodError("aborted", "The work was aborted by the caller's signal.", { cause: signal.reason });
-}

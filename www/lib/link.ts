@@ -1,9 +1,9 @@
 // How a detector reaches its session: through a worker, or directly.
 
-import { abortedError, OodError, throwIfAborted } from "./errors.js";
+import { abortedError, throwIfAborted, withAbort } from "./abort.js";
+import { OodError } from "./errors.js";
 import type { Answer, Arguments, CallName, Reply, Request, Start } from "./protocol.js";
 import type { Session } from "./session.js";
-import { withAbort } from "./source.js";
 import type { DetectorInfo } from "./types.js";
 
 /** A way to a session. */

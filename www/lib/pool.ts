@@ -1,6 +1,7 @@
 // A batch over several links, in input order.
 
-import { abortedError, OodError, throwIfAborted } from "./errors.js";
+import { abortedError, throwIfAborted } from "./abort.js";
+import type { OodError } from "./errors.js";
 import type { Link } from "./link.js";
 import type { BatchProgress, BatchResult, Detection, Input } from "./types.js";
 

@@ -1,6 +1,7 @@
 // Reading files from wherever they come, with progress, and compiling the engine once.
 
-import { messageOf, OodError, abortedError, throwIfAborted } from "./errors.js";
+import { abortedError, throwIfAborted, withAbort } from "./abort.js";
+import { messageOf, OodError } from "./errors.js";
 import type { LoadProgress, Source } from "./types.js";
 
 /** How an address is opened: `fetch`, or in Node also the file system. */
@@ -135,17 +136,6 @@ function refuseEngine(cause: unknown): never {
     ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy."
     : "It needs a browser with WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the package's own engine.wasm of the same version.";
   throw new OodError("engine", `The engine can't be compiled: ${messageOf(cause)}. ${advice}`, { cause });
-}
-
-/** The same promise, given up early when `signal` fires. */
-export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(abortedError(signal));
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 function addressOf(source: unknown): string {

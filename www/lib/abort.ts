@@ -1,0 +1,24 @@
+// What an AbortSignal does here.
+
+import { OodError } from "./errors.js";
+
+/** Throws when `signal` has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal);
+}
+
+/** The error for a fired signal; its reason is the cause. */
+export function abortedError(signal: AbortSignal): OodError {
+  return new OodError("aborted", "The work was aborted by the caller's signal.", { cause: signal.reason });
+}
+
+/** The same promise, given up early when `signal` fires. */
+export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(abortedError(signal));
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
