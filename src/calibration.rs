@@ -11,6 +11,7 @@ use crate::head::Head;
 use crate::image::Preprocess;
 use crate::model::Model;
 use crate::moments::Moments;
+use crate::score::held;
 use crate::settings::{Options, Settings};
 use crate::stats::{ID_FEATURES, Stats};
 
@@ -149,29 +150,35 @@ impl Calibrator {
         stats.settings = settings;
         stats.model_sha256 = self.model_sha256.clone();
         stats.feature_node = self.feature_node.clone();
-        self.score_holdout(stats)
+        score_holdout(&self.head, stats, self.holdout())
     }
+}
 
-    /// Fills in the scores and a sample of the held-out images.
-    fn score_holdout(&self, stats: Stats) -> Result<Stats> {
-        let holdout = self.holdout();
-        if holdout.nrows() == 0 {
-            return Ok(stats);
-        }
-        let detector = FeatureDetector::new(self.head.clone(), stats)?;
-        let mut id_scores = std::collections::BTreeMap::new();
-        for name in detector.scores_available() {
-            let options = Options { score: Some(name.to_owned()), ..Options::default() };
-            let scores = detector.scores(holdout, &options)?;
-            let mut scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-            scores.sort_by(f32::total_cmp);
-            id_scores.insert(name.to_owned(), scores);
-        }
-        let mut stats = detector.into_stats();
-        stats.id_scores = id_scores;
-        stats.blocks.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
-        Ok(stats)
+/// Fills in what follows from held-out images' features `[n, D]`: the scores of those images under
+/// the settings of `stats`, what some scores need for it, and a sample of the features.
+pub(crate) fn score_holdout(
+    head: &Arc<Head>,
+    mut stats: Stats,
+    holdout: ArrayView2<f32>,
+) -> Result<Stats> {
+    if holdout.nrows() == 0 {
+        return Ok(stats);
     }
+    held::prepare(head, &mut stats, holdout)?;
+    stats.id_scores.clear();
+    let detector = FeatureDetector::new(head.clone(), stats)?;
+    let mut id_scores = std::collections::BTreeMap::new();
+    for name in detector.scores_available() {
+        let options = Options { score: Some(name.to_owned()), ..Options::default() };
+        let scores = detector.scores(holdout, &options)?;
+        let mut scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
+        scores.sort_by(f32::total_cmp);
+        id_scores.insert(name.to_owned(), scores);
+    }
+    let mut stats = detector.into_stats();
+    stats.id_scores = id_scores;
+    stats.blocks.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
+    Ok(stats)
 }
 
 /// At most [`MAX_ID_FEATURES`] rows, evenly spread, so that every class is met.

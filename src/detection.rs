@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::pruning::{ClassExplanation, Counts, Pruning, Reason, Variant};
+use crate::score::held::{self, HeldExplanation};
 use crate::score::{self, Context, Score, logits};
 use crate::settings::{Options, Settings};
 use crate::stats::Stats;
@@ -83,6 +84,8 @@ pub struct Explanation {
     pub features: Array1<f32>,
     /// The class's weights, one by one.
     pub weights: ClassExplanation,
+    /// What HELD and T make of the same features.
+    pub held: HeldExplanation,
     /// The settings used.
     pub settings: Settings,
 }
@@ -279,13 +282,17 @@ impl FeatureDetector {
         options: &Options,
     ) -> Result<Explanation> {
         let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
-        let weights = prepared.pruning.explain(&self.head, &self.stats, features, class_index)?;
+        let Self { head, stats, .. } = self;
+        let weights = prepared.pruning.explain(head, stats, features, class_index)?;
+        let settings = &prepared.settings;
+        let held = held::explain(Context { head, stats, settings }, features, class_index)?;
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),
             omega: prepared.pruning.omega(),
             features: features.to_owned(),
             weights,
+            held,
             settings: prepared.settings.clone(),
         })
     }

@@ -5,6 +5,7 @@
 //! a base score (`msp`, `mls`, `energy`, ...), or one with a modification of the last layer
 //! (`msp+itp`, `itp+react`, ...). Formulas and constants: docs/method.md.
 
+pub mod held;
 pub mod logits;
 
 use std::sync::Arc;
@@ -47,6 +48,9 @@ const SCORES: &[(&str, Builder)] = &[
     ("itp", |c| on_logits(c, logits::energy, Variant::Itp)),
     ("msp+itp", |c| on_logits(c, logits::msp, Variant::Itp)),
     ("mls+itp", |c| on_logits(c, logits::mls, Variant::Itp)),
+    ("held", held::held),
+    ("held_t", held::held_t),
+    ("cadref", held::cadref),
 ];
 
 /// The names of all scores.

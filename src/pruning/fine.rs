@@ -23,9 +23,15 @@ pub fn limits(
 /// Whether FTP prunes a weight: `sign(W) h > limit`. Equality keeps (Eq. 10).
 #[inline(always)]
 pub fn is_above(w: f32, h: f32, limit: f32) -> bool {
+    signed(w, h) > limit
+}
+
+/// `sign(W) h`.
+#[inline(always)]
+pub fn signed(w: f32, h: f32) -> f32 {
     // The sign is moved by its bit: no multiplication, no branch, the same in every SIMD lane.
     const SIGN: u32 = 1 << 31;
-    f32::from_bits(h.to_bits() ^ (w.to_bits() & SIGN)) > limit
+    f32::from_bits(h.to_bits() ^ (w.to_bits() & SIGN))
 }
 
 #[cfg(test)]
