@@ -34,7 +34,7 @@ pub mod settings;
 pub mod stats;
 pub mod threshold;
 
-pub use backbone::{Backbone, BackboneReport};
+pub use backbone::{Backbone, BackboneReport, Operators};
 pub use calibration::Calibrator;
 pub use detection::{Detection, Explanation, FeatureDetector};
 pub use detector::Detector;

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use itp_ood::{Backbone, ErrorKind, Head};
+use itp_ood::{Backbone, ErrorKind, Head, Operators};
 use ndarray::{Array1, Array4};
 use tract_onnx::prelude::*;
 
@@ -343,5 +343,59 @@ fn a_real_model_that_is_cut_off_or_damaged_is_survived() {
         let mut damaged = model.clone();
         damaged[index] ^= 0x55;
         survives(&damaged);
+    }
+}
+
+/// Features by this crate's operators against those by tract's; returns how many of each ran.
+#[track_caller]
+fn check_own(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
+    let (own, _) = Backbone::with_operators(model, size, Operators::Own).unwrap();
+    let (tract, head) = Backbone::with_operators(model, size, Operators::Tract).unwrap();
+    assert_eq!(tract.report().num_own(), 0);
+    for seed in 0..2 {
+        let input = picture(own.input_shape(), seed);
+        let actual = own.features(input.view()).unwrap();
+        let expected = tract.features(input.view()).unwrap();
+        assert_close(&actual.mapv(f64::from), expected.as_slice().unwrap(), 1e-4);
+        let expected = head.logits(expected.view()).mapv(|logit| logit as f32);
+        assert_close(&head.logits(actual.view()), expected.as_slice().unwrap(), 1e-4);
+    }
+    (own.report().num_own(), own.report().num_tract())
+}
+
+#[test]
+fn own_operators_agree_with_tract_on_small_models() {
+    for name in ["gemm", "conv_before_pool", "grey", "channels_last", "fixed_batch"] {
+        assert_eq!(check_own(&small(name), None).0, 2, "{name}");
+    }
+    for size in [(8, 8), (9, 13), (33, 17)] {
+        assert_eq!(check_own(&small("any_size"), Some(size)).0, 2);
+    }
+    // Half precision stays with tract.
+    let (half, _) = Backbone::with_operators(&small("half"), None, Operators::Own).unwrap();
+    assert_eq!(half.report().num_own(), 0);
+}
+
+#[test]
+fn own_operators_agree_with_tract_on_an_operator_zoo() {
+    let (own, tract) = check_own(&small("operators"), None);
+    // Strided, dilated and 5x5 depthwise, not the squeeze-and-excitation block, whose
+    // convolutions see one pixel, and not the groups of two channels.
+    assert_eq!(own, 5);
+    assert!(tract > 5);
+}
+
+#[test]
+fn own_operators_agree_with_tract_on_real_models() {
+    if let Some(model) = shared("densenet100_cifar10.onnx") {
+        // All 99 convolutions; with them the 48 concatenations, pooling and little else.
+        let (own, tract) = check_own(&model, None);
+        assert_eq!(own, 99);
+        assert!(tract < 160, "{tract}");
+    }
+    if let Some(model) = shared("mobilenet_v2_imagenet.onnx") {
+        let (own, tract) = check_own(&model, None);
+        assert_eq!(own, 52);
+        assert!(tract < 30, "{tract}");
     }
 }

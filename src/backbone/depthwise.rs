@@ -1,0 +1,171 @@
+//! Depthwise convolution: every output channel sees one input channel.
+//!
+//! The padded channel is laid out as one long row (for stride 2, as four: even and odd rows and
+//! columns apart). Then every tap of every window is the same row shifted, whatever the stride,
+//! and the sums run over whole vectors with no borders in between. The columns between two rows
+//! are computed too and thrown away.
+
+use super::convolution::Clamp;
+use super::window::Window;
+
+/// Output values that are summed side by side.
+const LANES: usize = 8;
+
+/// A depthwise convolution with bias and clamp: `clamp(bias + sum(weights * input), low, high)`.
+#[derive(Debug)]
+pub(super) struct Depthwise {
+    window: Window,
+    /// `[out_channels, kernel]`.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    /// Output channels that see the same input channel.
+    multiplier: usize,
+    clamp: Clamp,
+}
+
+impl Depthwise {
+    /// Whether this kernel size was built.
+    pub fn supports(window: &Window) -> bool {
+        matches!(window.taps(), 9 | 25 | 49) && window.stride.iter().all(|&stride| stride <= 4)
+    }
+
+    pub fn new(
+        window: Window,
+        channels: usize,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        clamp: Clamp,
+    ) -> Self {
+        let multiplier = bias.len() / channels;
+        Self { window, weights, bias, multiplier, clamp }
+    }
+
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    pub fn out_channels(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Runs on an input `[channels, height, width]` into an output of the window's size.
+    pub fn run(&self, input: &[f32], output: &mut [f32]) {
+        match self.window.taps() {
+            9 => self.run_taps::<9>(input, output),
+            25 => self.run_taps::<25>(input, output),
+            _ => self.run_taps::<49>(input, output),
+        }
+    }
+
+    fn run_taps<const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
+        let window = self.window;
+        let phases = Phases::new(&window);
+        // Past the last phase, room for the last vector of the last tap.
+        let sums_len = (window.out_height * phases.width).next_multiple_of(LANES);
+        let mut planes = vec![0.0; phases.len() + sums_len];
+        let mut sums = vec![[0.0; LANES]; sums_len / LANES];
+        let (weights, _) = self.weights.as_chunks::<TAPS>();
+        let offsets: [usize; TAPS] = std::array::from_fn(|tap| phases.tap(&window, tap));
+        let outputs = output.chunks_exact_mut(self.multiplier * window.out_pixels());
+        let filters = weights.chunks(self.multiplier).zip(self.bias.chunks(self.multiplier));
+        for ((input, outputs), (weights, bias)) in
+            input.chunks_exact(window.pixels()).zip(outputs).zip(filters)
+        {
+            phases.fill(&window, input, &mut planes);
+            let taps = offsets.map(|offset| &planes[offset..][..sums_len]);
+            let outputs = outputs.chunks_exact_mut(window.out_pixels());
+            for ((weights, &bias), output) in weights.iter().zip(bias).zip(outputs) {
+                sum(weights, bias, &taps, self.clamp, &mut sums);
+                let rows = sums.as_flattened().chunks(phases.width);
+                for (output, sums) in output.chunks_exact_mut(window.out_width).zip(rows) {
+                    output.copy_from_slice(&sums[..window.out_width]);
+                }
+            }
+        }
+    }
+}
+
+/// Sums all taps for all windows, and clamps.
+#[inline(always)]
+fn sum<const TAPS: usize>(
+    weights: &[f32; TAPS],
+    bias: f32,
+    taps: &[&[f32]; TAPS],
+    clamp: Clamp,
+    sums: &mut [[f32; LANES]],
+) {
+    let taps = taps.map(|tap| &tap.as_chunks::<LANES>().0[..sums.len()]);
+    for (index, sums) in sums.iter_mut().enumerate() {
+        let mut lanes = [bias; LANES];
+        for (tap, weight) in taps.iter().zip(weights) {
+            for lane in 0..LANES {
+                lanes[lane] += weight * tap[index][lane];
+            }
+        }
+        *sums = lanes.map(|value| clamp.apply(value));
+    }
+}
+
+/// A padded channel, split by the remainder of row and column modulo the stride.
+struct Phases {
+    stride: [usize; 2],
+    height: usize,
+    width: usize,
+}
+
+impl Phases {
+    fn new(window: &Window) -> Self {
+        let [height, width] = window.padded();
+        Self {
+            stride: window.stride,
+            height: height.div_ceil(window.stride[0]),
+            width: width.div_ceil(window.stride[1]),
+        }
+    }
+
+    /// Number of values of all phases.
+    fn len(&self) -> usize {
+        self.stride[0] * self.stride[1] * self.height * self.width
+    }
+
+    /// Where the row of shifted values of a tap begins.
+    fn tap(&self, window: &Window, tap: usize) -> usize {
+        let row = tap / window.kernel[1] * window.dilation[0];
+        let column = tap % window.kernel[1] * window.dilation[1];
+        self.place(row, column)
+    }
+
+    /// Where a padded row and column lie.
+    fn place(&self, row: usize, column: usize) -> usize {
+        let [down, right] = self.stride;
+        let phase = row % down * right + column % right;
+        (phase * self.height + row / down) * self.width + column / right
+    }
+
+    /// Lays out a channel. The zeros around it must be there already.
+    fn fill(&self, window: &Window, input: &[f32], planes: &mut [f32]) {
+        let [height, width] = window.padded();
+        let [top, left] = window.pad;
+        let columns = width.saturating_sub(left).min(window.width);
+        let rows = height.saturating_sub(top).min(window.height);
+        let right = self.stride[1];
+        for (row, input) in input.chunks_exact(window.width).take(rows).enumerate() {
+            let input = &input[..columns];
+            if right == 1 {
+                let start = self.place(row + top, left);
+                planes[start..start + columns].copy_from_slice(input);
+                continue;
+            }
+            for phase in 0..right {
+                // The first column that falls into this phase.
+                let first = (phase + right - left % right) % right;
+                let Some(input) = input.get(first..) else { continue };
+                let start = self.place(row + top, first + left);
+                let values = input.iter().step_by(right);
+                for (plane, &value) in planes[start..].iter_mut().zip(values) {
+                    *plane = value;
+                }
+            }
+        }
+    }
+}

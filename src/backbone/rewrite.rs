@@ -1,0 +1,256 @@
+//! Replaces tract's convolutions by this crate's own, with what surrounds them fused in.
+//!
+//! It runs before tract's own simplification, which turns 1x1 convolutions into matrix products
+//! of mixed layouts. A convolution takes in the chain behind it as long as nobody else reads it:
+//! per-channel products and sums (batch normalisation) go into weights and bias, minima and maxima
+//! with constants become a clamp. Ahead of it, it takes in a batch normalisation with ReLU. What
+//! doesn't fit stays as it is and runs on tract's operators.
+
+use std::sync::Arc;
+
+use tract_onnx::prelude::{Datum, OutletId, Tensor, TractResult, TypedModel, TypedModelPatch};
+use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
+use tract_onnx::tract_core::ops::math;
+use tract_onnx::tract_core::ops::nn::DataFormat;
+
+use super::convolution::{Affine, Clamp, Convolution};
+use super::depthwise::Depthwise;
+use super::operators::OwnConvolution;
+use super::window::Window;
+
+/// With fewer pixels, tiles of 8 are mostly empty.
+const MIN_PIXELS: usize = 6;
+/// With fewer channels in a group, tiles of 4 are mostly empty.
+const MIN_GROUP: usize = 3;
+
+/// Replaces every convolution that this crate can do faster.
+pub(super) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
+    model.prop_consts()?;
+    // Patches append nodes, so the numbers of the others stay valid.
+    for id in model.eval_order()? {
+        if let Some(patch) = replacement(model, model.node(id))? {
+            patch.apply(model)?;
+        }
+    }
+    model.compact()
+}
+
+/// The patch that replaces one convolution, if it can be replaced.
+fn replacement(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
+    let Some(found) = Found::new(model, node, op)? else { return Ok(None) };
+    let Found { window, channels, group, mut weights, mut bias } = found;
+    let depthwise = group == channels && group > 1;
+    let group_out = bias.len() / group;
+    let supported = if depthwise {
+        Depthwise::supports(&window)
+    } else {
+        group == 1 || group_out.min(channels / group) >= MIN_GROUP
+    };
+    if !supported || window.out_pixels() < MIN_PIXELS {
+        return Ok(None);
+    }
+    let (last, clamp) = take_behind(model, node, &mut weights, &mut bias);
+    let (input, op) = if depthwise {
+        let op = Depthwise::new(window, channels, weights, bias, clamp);
+        (node.inputs[0], OwnConvolution::Depthwise(Arc::new(op)))
+    } else {
+        let (input, before) = take_ahead(model, node.inputs[0], channels);
+        let op = Convolution::new(window, channels, group, &weights, &bias, before, clamp);
+        (input, OwnConvolution::Dense(Arc::new(op)))
+    };
+    let mut patch = TypedModelPatch::default();
+    let tap = patch.tap_model(model, input)?;
+    let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
+    patch.shunt_outside(model, last, output)?;
+    Ok(Some(patch))
+}
+
+/// A convolution's sizes and constants.
+struct Found {
+    window: Window,
+    channels: usize,
+    group: usize,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Found {
+    /// `None` if it isn't a convolution of one `f32` picture with constant weights.
+    fn new(model: &TypedModel, node: &TypedNode, op: &Conv) -> TractResult<Option<Self>> {
+        let spec = &op.pool_spec;
+        let fact = model.outlet_fact(node.inputs[0])?;
+        let (Some(&[1, channels, height, width]), &[kernel_height, kernel_width]) =
+            (fact.shape.as_concrete(), spec.kernel_shape.as_slice())
+        else {
+            return Ok(None);
+        };
+        if op.q_params.is_some()
+            || op.kernel_fmt != KernelFormat::OIHW
+            || spec.data_format != DataFormat::NCHW
+            || fact.datum_type != f32::datum_type()
+        {
+            return Ok(None);
+        }
+        let &[weights, bias] = &node.inputs[1..] else { return Ok(None) };
+        let (Some(weights), Some(bias)) = (constant(model, weights), constant(model, bias)) else {
+            return Ok(None);
+        };
+        let bias = match bias.as_slice() {
+            &[one] => vec![one; spec.output_channels],
+            _ => bias,
+        };
+        let padding = spec.computed_padding(&[height, width]);
+        let window = Window {
+            height,
+            width,
+            out_height: padding[0].convoluted,
+            out_width: padding[1].convoluted,
+            kernel: [kernel_height, kernel_width],
+            stride: [spec.stride(0), spec.stride(1)],
+            dilation: [spec.dilation(0), spec.dilation(1)],
+            pad: [padding[0].pad_before, padding[1].pad_before],
+        };
+        let depth = channels / op.group * window.taps();
+        let fits = window.out_pixels() > 0
+            && channels.is_multiple_of(op.group)
+            && spec.output_channels.is_multiple_of(op.group)
+            && bias.len() == spec.output_channels
+            && weights.len() == spec.output_channels * depth;
+        Ok(fits.then_some(Self { window, channels, group: op.group, weights, bias }))
+    }
+}
+
+/// Takes in the chain behind a convolution: changes weights and bias, and returns the last value
+/// of the chain and the clamp.
+fn take_behind(
+    model: &TypedModel,
+    node: &TypedNode,
+    weights: &mut [f32],
+    bias: &mut [f32],
+) -> (OutletId, Clamp) {
+    let mut last = OutletId::new(node.id, 0);
+    let mut clamp = Clamp::NONE;
+    while let Some(next) = only_reader(model, last) {
+        let Some((op, values)) = binary_with_constant(model, next, last, bias.len()) else {
+            break;
+        };
+        match op {
+            Binary::Mul if clamp == Clamp::NONE => {
+                let depth = weights.len() / bias.len();
+                for (weights, scale) in weights.chunks_exact_mut(depth).zip(&values) {
+                    weights.iter_mut().for_each(|weight| *weight *= scale);
+                }
+                bias.iter_mut().zip(&values).for_each(|(bias, scale)| *bias *= scale);
+            }
+            Binary::Add if clamp == Clamp::NONE => {
+                bias.iter_mut().zip(&values).for_each(|(bias, shift)| *bias += shift);
+            }
+            // The same limit for all channels, and limits that don't cross.
+            Binary::Max if is_uniform(&values) && values[0] <= clamp.high => {
+                clamp.low = clamp.low.max(values[0]);
+            }
+            Binary::Min if is_uniform(&values) && values[0] >= clamp.low => {
+                clamp.high = clamp.high.min(values[0]);
+            }
+            _ => break,
+        }
+        last = OutletId::new(next.id, 0);
+    }
+    (last, clamp)
+}
+
+/// Takes in `max(0, scale * x + shift)` ahead of a convolution, and returns `x`.
+fn take_ahead(
+    model: &TypedModel,
+    input: OutletId,
+    channels: usize,
+) -> (OutletId, Option<Vec<Affine>>) {
+    let step = |value: OutletId, wanted: Binary| {
+        only_reader(model, value)?;
+        let node = model.node(value.node);
+        let before = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
+        let (op, values) = binary_with_constant(model, node, before, channels)?;
+        (op == wanted).then_some((before, values))
+    };
+    let found = || {
+        let (value, limit) = step(input, Binary::Max)?;
+        let (value, shift) = step(value, Binary::Add)?;
+        let (value, scale) = step(value, Binary::Mul)?;
+        let affine =
+            scale.iter().zip(&shift).map(|(&scale, &shift)| Affine { scale, shift }).collect();
+        limit.iter().all(|&limit| limit == 0.0).then_some((value, Some(affine)))
+    };
+    found().unwrap_or((input, None))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Binary {
+    Mul,
+    Add,
+    Max,
+    Min,
+}
+
+/// If a node combines `value` with one constant for each channel (or one for all): how, and the
+/// constants by channel.
+fn binary_with_constant(
+    model: &TypedModel,
+    node: &TypedNode,
+    value: OutletId,
+    channels: usize,
+) -> Option<(Binary, Vec<f32>)> {
+    let op = &node.op_as::<TypedBinOp>()?.0;
+    let op = if op.is::<math::Mul>() {
+        Binary::Mul
+    } else if op.is::<math::Add>() {
+        Binary::Add
+    } else if op.is::<math::Max>() {
+        Binary::Max
+    } else if op.is::<math::Min>() {
+        Binary::Min
+    } else {
+        return None;
+    };
+    // The result must have the value's own shape: a constant may not widen it.
+    let fact = model.outlet_fact(value).ok()?;
+    let result = model.outlet_fact(OutletId::new(node.id, 0)).ok()?;
+    if result.shape != fact.shape || result.datum_type != f32::datum_type() {
+        return None;
+    }
+    let &[first, second] = node.inputs.as_slice() else { return None };
+    let other = if first == value { second } else { first };
+    let shape = model.outlet_fact(other).ok()?.shape.as_concrete()?.to_vec();
+    let values = constant(model, other)?;
+    match (shape.as_slice(), values.as_slice()) {
+        (_, &[one]) => Some((op, vec![one; channels])),
+        (&[1, c, 1, 1], _) if c == channels => Some((op, values)),
+        _ => None,
+    }
+}
+
+/// The one node that reads a value, if the value isn't an output of the model too.
+fn only_reader(model: &TypedModel, value: OutletId) -> Option<&TypedNode> {
+    match model.outlet_successors(value) {
+        [reader] if !model.outputs.contains(&value) => Some(model.node(reader.node)),
+        _ => None,
+    }
+}
+
+/// The values of a constant.
+fn constant(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
+    let tensor: &Arc<Tensor> = model.outlet_fact(outlet).ok()?.konst.as_ref()?;
+    if tensor.datum_type() != f32::datum_type() {
+        return None;
+    }
+    Some(tensor.to_plain_array_view::<f32>().ok()?.iter().copied().collect())
+}
+
+fn is_uniform(values: &[f32]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+#[cfg(test)]
+mod tests;

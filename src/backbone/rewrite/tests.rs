@@ -1,0 +1,241 @@
+//! Random convolutions and what surrounds them: this crate's operators against tract's.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::cnn::{PaddingSpec, PoolSpec};
+
+use super::*;
+
+/// What to build.
+#[derive(Debug, Clone)]
+struct Case {
+    channels: usize,
+    group: usize,
+    /// Output channels of a group.
+    group_out: usize,
+    size: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: PaddingSpec,
+    ahead: bool,
+    norm: bool,
+    clamp: Option<(f32, f32)>,
+    /// Whether somebody else reads the convolution's own output.
+    shared: bool,
+}
+
+fn tensor(rng: &mut ChaCha8Rng, shape: &[usize]) -> Tensor {
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_shape(shape, &values).unwrap()
+}
+
+fn build(case: &Case, rng: &mut ChaCha8Rng) -> TractResult<TypedModel> {
+    let Case { channels, group, group_out, size, kernel, .. } = *case;
+    let out_channels = group * group_out;
+    let mut model = TypedModel::default();
+    let shape = [1, channels, size[0], size[1]];
+    let mut wire = model.add_source("input", f32::fact(shape))?;
+    let mut with = |model: &mut TypedModel,
+                    wire: OutletId,
+                    name: &str,
+                    op: TypedBinOp,
+                    channels: usize,
+                    first: bool|
+     -> TractResult<OutletId> {
+        let value = tensor(rng, &[1, channels, 1, 1]);
+        let value = model.add_const(format!("{name}.value"), value)?;
+        let inputs = if first { [value, wire] } else { [wire, value] };
+        Ok(model.wire_node(name, op, &inputs)?[0])
+    };
+    if case.ahead {
+        wire = with(&mut model, wire, "ahead.mul", math::mul(), channels, true)?;
+        wire = with(&mut model, wire, "ahead.add", math::add(), channels, false)?;
+        let zero = model.add_const("zero", Tensor::zero::<f32>(&[1, 1, 1, 1])?)?;
+        wire = model.wire_node("ahead.max", math::max(), &[wire, zero])?[0];
+    }
+    let spec = PoolSpec {
+        data_format: DataFormat::NCHW,
+        kernel_shape: kernel.as_slice().into(),
+        padding: case.padding.clone(),
+        dilations: Some(case.dilation.as_slice().into()),
+        strides: Some(case.stride.as_slice().into()),
+        input_channels: channels,
+        output_channels: out_channels,
+    };
+    let conv = Conv::new(spec, KernelFormat::OIHW, group, None);
+    let mut seeded = ChaCha8Rng::seed_from_u64(7);
+    let weights = tensor(&mut seeded, &[out_channels, channels / group, kernel[0], kernel[1]]);
+    let weights = model.add_const("weights", weights)?;
+    let bias = model.add_const("bias", tensor(&mut seeded, &[out_channels]))?;
+    wire = model.wire_node("conv", conv, &[wire, weights, bias])?[0];
+    let own = wire;
+    if case.norm {
+        wire = with(&mut model, wire, "mul", math::mul(), out_channels, true)?;
+        wire = with(&mut model, wire, "add", math::add(), out_channels, false)?;
+    }
+    if let Some((low, high)) = case.clamp {
+        let limit = |value: f32| Tensor::from_shape(&[1, 1, 1, 1], &[value]);
+        let low = model.add_const("low", limit(low)?)?;
+        wire = model.wire_node("max", math::max(), &[wire, low])?[0];
+        if high.is_finite() {
+            let high = model.add_const("high", limit(high)?)?;
+            wire = model.wire_node("min", math::min(), &[wire, high])?[0];
+        }
+    }
+    let outputs = if case.shared { vec![wire, own] } else { vec![wire] };
+    model.select_output_outlets(&outputs)?;
+    Ok(model)
+}
+
+fn count_own(model: &TypedModel) -> usize {
+    model.nodes().iter().filter(|node| node.op_is::<OwnConvolution>()).count()
+}
+
+/// Runs both ways; returns how many operators of this crate ran, and how many nodes there were.
+#[track_caller]
+fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
+    let model = build(case, rng).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
+    let input = tensor(rng, &[1, case.channels, case.size[0], case.size[1]]);
+    let mut own = model.clone();
+    rewrite(&mut own).unwrap();
+    let counts = (count_own(&own), own.nodes().len());
+    let run = |model: TypedModel| {
+        let plan = model.into_optimized()?.into_runnable()?;
+        plan.run(tvec!(input.clone().into()))
+    };
+    let expected = run(model).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
+    let actual = run(own).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert_eq!(actual.shape(), expected.shape(), "{case:?}");
+        let expected = expected.to_plain_array_view::<f32>().unwrap();
+        for (actual, expected) in actual.to_plain_array_view::<f32>().unwrap().iter().zip(expected)
+        {
+            assert!(
+                (actual - expected).abs() <= 1e-4 * expected.abs().max(1.0),
+                "{case:?}: {actual} instead of {expected}"
+            );
+        }
+    }
+    counts
+}
+
+fn plain(channels: usize, group: usize, group_out: usize, kernel: usize) -> Case {
+    Case {
+        channels,
+        group,
+        group_out,
+        size: [9, 11],
+        kernel: [kernel; 2],
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: PaddingSpec::Explicit(tvec![kernel / 2; 2], tvec![kernel / 2; 2]),
+        ahead: false,
+        norm: false,
+        clamp: None,
+        shared: false,
+    }
+}
+
+#[test]
+fn random_convolutions_agree_with_tract() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut own = 0;
+    for _ in 0..300 {
+        let kernel = [rng.random_range(1..=5), rng.random_range(1..=5)];
+        let group = [1, 1, 1, 2, 4][rng.random_range(0..5)];
+        let before = tvec![rng.random_range(0..=2), rng.random_range(0..=2)];
+        let after = tvec![rng.random_range(0..=2), rng.random_range(0..=2)];
+        let case = Case {
+            channels: group * rng.random_range(1..=9),
+            group,
+            group_out: rng.random_range(1..=13),
+            size: [rng.random_range(9..=24), rng.random_range(9..=24)],
+            kernel,
+            stride: [rng.random_range(1..=3), rng.random_range(1..=3)],
+            dilation: [rng.random_range(1..=2), rng.random_range(1..=2)],
+            padding: match rng.random_range(0..4) {
+                0 => PaddingSpec::Valid,
+                1 => PaddingSpec::SameUpper,
+                2 => PaddingSpec::SameLower,
+                _ => PaddingSpec::Explicit(before, after),
+            },
+            ahead: rng.random(),
+            norm: rng.random(),
+            clamp: [None, Some((0.0, f32::INFINITY)), Some((-0.5, 0.5))][rng.random_range(0..3)],
+            shared: rng.random_ratio(1, 8),
+        };
+        own += check(&case, &mut rng).0;
+    }
+    assert!(own > 150, "only {own} of 300 were replaced");
+}
+
+#[test]
+fn random_depthwise_convolutions_agree_with_tract() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut own = 0;
+    for _ in 0..200 {
+        let channels = rng.random_range(2..=9);
+        let pad = || tvec![2, 1];
+        let kernel = [[3, 3], [5, 5], [7, 7], [1, 9], [3, 2]][rng.random_range(0..5)];
+        let case = Case {
+            group_out: rng.random_range(1..=2),
+            size: [rng.random_range(14..=30), rng.random_range(14..=30)],
+            kernel,
+            stride: [rng.random_range(1..=3), rng.random_range(1..=3)],
+            dilation: [rng.random_range(1..=2), 1],
+            padding: match rng.random_range(0..3) {
+                0 => PaddingSpec::SameUpper,
+                1 => PaddingSpec::SameLower,
+                _ => PaddingSpec::Explicit(pad(), pad()),
+            },
+            ahead: rng.random_ratio(1, 4),
+            norm: rng.random(),
+            clamp: [None, Some((0.0, f32::INFINITY)), Some((0.0, 6.0))][rng.random_range(0..3)],
+            shared: rng.random_ratio(1, 8),
+            ..plain(channels, channels, 1, 3)
+        };
+        own += check(&case, &mut rng).0;
+    }
+    assert!(own > 120, "only {own} of 200 were replaced");
+}
+
+#[test]
+fn every_width_and_rest_of_a_panel_agrees() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for width in 1..=34 {
+        for kernel in [1, 3] {
+            let case = Case { size: [7, width], ..plain(5, 1, 6, kernel) };
+            assert_eq!(check(&case, &mut rng).0, 1);
+            let case = Case { ahead: true, ..case };
+            assert_eq!(check(&case, &mut rng).0, 1);
+        }
+        let case = Case { size: [7, width], ..plain(3, 3, 1, 3) };
+        assert_eq!(check(&case, &mut rng).0, 1);
+    }
+}
+
+#[test]
+fn normalisation_and_activation_are_fused_on_both_sides() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let case = Case { ahead: true, norm: true, clamp: Some((0.0, 6.0)), ..plain(8, 1, 8, 1) };
+    // The source and the convolution, nothing else.
+    assert_eq!(check(&case, &mut rng), (1, 2));
+    let depthwise = Case { ahead: false, ..case.clone() };
+    let depthwise = Case { group: 8, group_out: 1, kernel: [3, 3], ..depthwise };
+    assert_eq!(check(&depthwise, &mut rng), (1, 2));
+    // What the convolution alone yields is an output here, so nothing behind it can be fused.
+    let shared = Case { ahead: false, shared: true, ..case };
+    assert!(check(&shared, &mut rng).1 > 5);
+}
+
+#[test]
+fn crossed_limits_stay_with_tract() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let case = Case { clamp: Some((0.5, -0.5)), ..plain(4, 1, 4, 3) };
+    let (own, nodes) = check(&case, &mut rng);
+    assert_eq!(own, 1);
+    assert!(nodes > 2);
+}

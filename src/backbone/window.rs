@@ -1,0 +1,50 @@
+//! Where a convolution's window lies on its input, and how the input is padded for it.
+
+/// The sizes of a convolution of one picture in the layout `[channels, height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub height: usize,
+    pub width: usize,
+    pub out_height: usize,
+    pub out_width: usize,
+    /// Height and width of the kernel, and the same order below.
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// Rows above and columns left of the input that count as zeros. What lies below and right
+    /// follows from the output's size.
+    pub pad: [usize; 2],
+}
+
+impl Window {
+    /// Number of weights a window has for each channel.
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Number of pixels of one channel of the input.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Number of pixels of one channel of the output.
+    pub fn out_pixels(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// Whether output pixels and input pixels are the same.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1]
+            && self.stride == [1, 1]
+            && self.pad == [0, 0]
+            && (self.height, self.width) == (self.out_height, self.out_width)
+    }
+
+    /// Height and width of the input with all zeros around that the windows touch.
+    pub fn padded(&self) -> [usize; 2] {
+        let side = |out: usize, axis: usize| {
+            (out - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        };
+        [side(self.out_height, 0), side(self.out_width, 1)]
+    }
+}
