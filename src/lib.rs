@@ -15,6 +15,7 @@
 //! | [`calibration`] | training images' features -> stats file |
 //! | [`pruning`] | CRP and FTP: which weights are left out |
 //! | [`score`], [`threshold`] | one number for each image, and the verdict |
+//! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
 //! | [`detection`], [`detector`] | all of it together, from features and from an image |
 
 pub mod backbone;
@@ -26,6 +27,7 @@ pub mod detector;
 pub mod error;
 pub mod head;
 pub mod image;
+pub mod metrics;
 pub mod model;
 pub mod moments;
 pub mod pruning;

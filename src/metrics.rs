@@ -1,0 +1,214 @@
+//! How well a score separates in-distribution (ID) images from others (OOD).
+//!
+//! Scores are higher for ID. Every figure is a fraction from 0 to 1; tables print percent.
+//! Publications disagree in what they call FPR95: [`Fpr95`] has the four definitions in use.
+
+pub mod bootstrap;
+pub mod fpr;
+
+use crate::error::{Error, Result};
+
+pub use bootstrap::{Interval, Intervals, bootstrap};
+pub use fpr::{Fpr95, fpr95};
+
+/// How well a score separates two sets of images.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Separation {
+    /// Chance that an ID image scores higher than an OOD image; equal scores count half.
+    pub auroc: f64,
+    /// Average precision with ID as the positive class.
+    pub aupr_in: f64,
+    /// Average precision with OOD as the positive class.
+    pub aupr_out: f64,
+    /// Share of OOD images accepted where 95 % of ID images are ([`Fpr95::Closest`]).
+    pub fpr95: f64,
+}
+
+/// All figures at once.
+///
+/// # Errors
+/// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
+pub fn evaluate(id: &[f64], ood: &[f64]) -> Result<Separation> {
+    let ranked = Ranked::new(id, ood)?;
+    Ok(Separation::of(&ranked.points()))
+}
+
+impl Separation {
+    fn of(points: &[Point]) -> Self {
+        Self {
+            auroc: auroc_of(points),
+            aupr_in: average_precision(points.iter().map(|point| (point.tp, point.fp))),
+            aupr_out: average_precision(flipped(points).iter().map(|point| (point.tp, point.fp))),
+            fpr95: fpr::closest(points),
+        }
+    }
+}
+
+/// Area under the ROC curve (ties count half).
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn auroc(id: &[f64], ood: &[f64]) -> Result<f64> {
+    Ok(auroc_of(&Ranked::new(id, ood)?.points()))
+}
+
+/// The ROC curve as (false-positive rate, true-positive rate), from (0, 0) to (1, 1): one point
+/// for each distinct score.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn roc(id: &[f64], ood: &[f64]) -> Result<Vec<(f64, f64)>> {
+    let points = Ranked::new(id, ood)?.points();
+    let (positives, negatives) = totals(&points);
+    let rates = points.iter().map(|point| (point.fp / negatives, point.tp / positives));
+    Ok([(0.0, 0.0)].into_iter().chain(rates).collect())
+}
+
+/// How many images have at least some score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    /// ID images (true positives).
+    tp: f64,
+    /// OOD images (false positives).
+    fp: f64,
+}
+
+/// The scores of both sets in descending order.
+struct Ranked {
+    /// Score, and where it came from: `Ok` = index among ID, `Err` = index among OOD.
+    order: Vec<(f64, Result<usize, usize>)>,
+}
+
+impl Ranked {
+    fn new(id: &[f64], ood: &[f64]) -> Result<Self> {
+        for (name, scores) in [("in-distribution", id), ("out-of-distribution", ood)] {
+            if scores.is_empty() {
+                return Err(Error::data(format!("no {name} scores: nothing can be compared")));
+            }
+            if let Some(at) = scores.iter().position(|score| score.is_nan()) {
+                return Err(Error::data(format!("{name} score {at} is NaN")));
+            }
+        }
+        let ids = id.iter().enumerate().map(|(at, &score)| (score, Ok(at)));
+        let oods = ood.iter().enumerate().map(|(at, &score)| (score, Err(at)));
+        let mut order: Vec<_> = ids.chain(oods).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Ok(Self { order })
+    }
+
+    /// Every image once.
+    fn points(&self) -> Vec<Point> {
+        self.weighted_points(|_| 1.0)
+    }
+
+    /// One point for each distinct score, from the highest to the lowest; each image counts as
+    /// often as `weight` says.
+    fn weighted_points(&self, weight: impl Fn(Result<usize, usize>) -> f64) -> Vec<Point> {
+        let mut points: Vec<Point> = Vec::with_capacity(self.order.len());
+        let (mut tp, mut fp) = (0.0, 0.0);
+        let mut last = f64::NAN;
+        for &(score, origin) in &self.order {
+            let weight = weight(origin);
+            if weight == 0.0 {
+                continue;
+            }
+            match origin {
+                Ok(_) => tp += weight,
+                Err(_) => fp += weight,
+            }
+            if score == last {
+                points.pop();
+            }
+            points.push(Point { tp, fp });
+            last = score;
+        }
+        points
+    }
+}
+
+fn totals(points: &[Point]) -> (f64, f64) {
+    points.last().map_or((0.0, 0.0), |point| (point.tp, point.fp))
+}
+
+/// The same curve with OOD as the positive class and all scores negated.
+fn flipped(points: &[Point]) -> Vec<Point> {
+    let (positives, negatives) = totals(points);
+    // Images below a score are those that the points above it don't count.
+    let above = points[..points.len() - 1].iter().rev();
+    let above = above.map(|point| Point { tp: negatives - point.fp, fp: positives - point.tp });
+    above.chain([Point { tp: negatives, fp: positives }]).collect()
+}
+
+fn auroc_of(points: &[Point]) -> f64 {
+    let (positives, negatives) = totals(points);
+    let mut area = 0.0;
+    let mut last = Point { tp: 0.0, fp: 0.0 };
+    for &point in points {
+        area += (point.fp - last.fp) * (point.tp + last.tp) / 2.0;
+        last = point;
+    }
+    area / (positives * negatives)
+}
+
+/// Sum of precision x gain in recall, as scikit-learn's `average_precision_score`.
+fn average_precision(counts: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let mut sum = 0.0;
+    let mut last = 0.0;
+    for (tp, fp) in counts {
+        sum += (tp - last) * tp / (tp + fp);
+        last = tp;
+    }
+    sum / last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sets with ties and with one score equal in both.
+    pub(crate) fn example() -> (Vec<f64>, Vec<f64>) {
+        let id = (1..=20).map(f64::from).collect();
+        (id, vec![0.5, 1.2, 1.4, 1.6, 2.0, 2.5, 3.5, 10.5, 19.5, 20.5])
+    }
+
+    #[test]
+    fn agrees_with_scikit_learn() {
+        let (id, ood) = example();
+        let found = evaluate(&id, &ood).unwrap();
+        assert!((found.auroc - 0.7075).abs() < 1e-12);
+        assert!((found.aupr_in - 0.748_763_229_740_557_1).abs() < 1e-12);
+        assert!((found.aupr_out - 0.648_015_873_015_872_9).abs() < 1e-12);
+        let (id, ood) = ([0.9, 0.8, 0.8, 0.4], [0.8, 0.3, 0.3]);
+        let found = evaluate(&id, &ood).unwrap();
+        assert!((found.auroc - 0.833_333_333_333_333_4).abs() < 1e-15);
+        assert!((found.aupr_in - 0.825).abs() < 1e-12);
+        assert!((found.aupr_out - 0.833_333_333_333_333_4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_same_scores_separate_nothing_and_disjoint_ones_everything() {
+        let scores = [0.1, 0.7, 0.7, 0.2];
+        assert_eq!(evaluate(&scores, &scores).unwrap().auroc, 0.5);
+        let found = evaluate(&[3.0, 2.0], &[1.0, 0.0]).unwrap();
+        assert_eq!(found, Separation { auroc: 1.0, aupr_in: 1.0, aupr_out: 1.0, fpr95: 0.0 });
+        let ends = f64::INFINITY;
+        assert_eq!(evaluate(&[ends], &[-ends]).unwrap().auroc, 1.0);
+    }
+
+    #[test]
+    fn roc_runs_from_corner_to_corner() {
+        let (id, ood) = example();
+        let curve = roc(&id, &ood).unwrap();
+        assert_eq!((curve[0], curve[curve.len() - 1]), ((0.0, 0.0), (1.0, 1.0)));
+        assert!(curve.is_sorted());
+        assert_eq!(curve.len(), 30);
+    }
+
+    #[test]
+    fn unusable_scores_are_refused() {
+        for (id, ood) in [(&[][..], &[1.0][..]), (&[1.0], &[]), (&[f64::NAN], &[1.0])] {
+            assert_eq!(evaluate(id, ood).unwrap_err().kind(), crate::ErrorKind::Data);
+        }
+    }
+}
