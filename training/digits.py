@@ -24,7 +24,7 @@ from strokes import PEN, picture
 SEED = 28
 COUNTS = {"train": 30000, "holdout": 2000, "test": 2000}
 STRANGERS = 1000
-EPOCHS = 8
+EPOCHS = 4
 BATCH = 128
 PEAK_RATE = 0.1
 WARM_UP = 0.5  # epochs
