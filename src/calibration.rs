@@ -100,34 +100,7 @@ impl Calibrator {
 
     /// What a user should know before trusting the result, in sentences.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let few: Vec<&str> = self
-            .labels
-            .iter()
-            .zip(self.counts())
-            .filter(|&(_, &n)| n < FEW_IMAGES)
-            .map(|(label, _)| label.as_str())
-            .collect();
-        if !few.is_empty() {
-            let named = few.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-            let more = if few.len() > 5 { ", ..." } else { "" };
-            warnings.push(format!(
-                "{} of {} classes have fewer than {FEW_IMAGES} images ({named}{more}): their limits \
-                 are uncertain",
-                few.len(),
-                self.labels.len()
-            ));
-        }
-        match self.holdout().nrows() {
-            0 => warnings.push(
-                "no held-out images: there will be scores, but no threshold and no verdict".into(),
-            ),
-            n if n < 100 => warnings.push(format!(
-                "only {n} held-out images: the threshold is uncertain; use 100 or more"
-            )),
-            _ => {}
-        }
-        warnings
+        warnings(&self.labels, self.counts(), self.holdout().nrows())
     }
 
     /// The finished statistics, with the scores of the held-out images under `settings`.
@@ -179,6 +152,41 @@ pub(crate) fn score_holdout(
     stats.id_scores = id_scores;
     stats.blocks.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
     Ok(stats)
+}
+
+/// What a user of finished statistics should know, in sentences.
+pub fn warnings_of(stats: &Stats) -> Vec<String> {
+    let holdout = stats.id_scores.values().map(Vec::len).max().unwrap_or(0);
+    warnings(&stats.labels, &stats.counts, holdout)
+}
+
+fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let few: Vec<&str> = labels
+        .iter()
+        .zip(counts)
+        .filter(|&(_, &n)| n < FEW_IMAGES)
+        .map(|(label, _)| label.as_str())
+        .collect();
+    if !few.is_empty() {
+        let named = few.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        let more = if few.len() > 5 { ", ..." } else { "" };
+        warnings.push(format!(
+            "{} of {} classes have fewer than {FEW_IMAGES} training images ({named}{more}): their \
+             limits are uncertain",
+            few.len(),
+            labels.len()
+        ));
+    }
+    match holdout {
+        0 => warnings.push(
+            "no held-out images: there will be scores, but no threshold and no verdict".to_owned(),
+        ),
+        n if n < 100 => warnings
+            .push(format!("only {n} held-out images: the threshold is uncertain; use 100 or more")),
+        _ => {}
+    }
+    warnings
 }
 
 /// At most [`MAX_ID_FEATURES`] rows, evenly spread, so that every class is met.

@@ -35,6 +35,8 @@ pub mod score;
 pub mod settings;
 pub mod stats;
 pub mod threshold;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 
 pub use backbone::{Backbone, BackboneReport, Operators};
 pub use calibration::Calibrator;
