@@ -73,7 +73,8 @@ fn compile(root: &Path) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(root)
-        .args(["build", "--package", "itp-ood", "--lib", "--no-default-features"])
+        .args(["rustc", "--package", "itp-ood", "--lib", "--crate-type", "cdylib"])
+        .arg("--no-default-features")
         .args(["--target", "wasm32-unknown-unknown", "--profile", "wasm"])
         .status()
         .context("cargo could not be started")?;
