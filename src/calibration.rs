@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::detection::FeatureDetector;
 use crate::error::{Error, Result};
+use crate::fit::Fit;
 use crate::head::Head;
 use crate::image::Preprocess;
 use crate::model::Model;
@@ -30,6 +31,8 @@ pub struct Calibrator {
     feature_node: String,
     labels: Vec<String>,
     moments: Moments,
+    /// What other detectors than ITP need of the training images.
+    fit: Option<Fit>,
     /// Features of held-out in-distribution images, row by row.
     holdout: Vec<f32>,
 }
@@ -55,8 +58,19 @@ impl Calibrator {
             feature_node: model.backbone().feature_node().to_owned(),
             labels,
             moments: Moments::new(classes, features),
+            fit: None,
             holdout: Vec::new(),
         })
+    }
+
+    /// Gathers from the next image on what these detectors need beyond the moments; `all` stands
+    /// for every one. Call it before the first image.
+    ///
+    /// # Errors
+    /// As [`Fit::new`].
+    pub fn learn(&mut self, detectors: &[impl AsRef<str>]) -> Result<()> {
+        self.fit = Some(Fit::new(&self.head, detectors)?);
+        Ok(())
     }
 
     /// Adds a training image's features `[D]` to its true class.
@@ -64,7 +78,8 @@ impl Calibrator {
     /// # Errors
     /// As [`Moments::push`].
     pub fn add(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
-        self.moments.push(class, features)
+        self.moments.push(class, features)?;
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(features))
     }
 
     /// Adds the statistics of other training images of the same model.
@@ -123,6 +138,9 @@ impl Calibrator {
         stats.settings = settings;
         stats.model_sha256 = self.model_sha256.clone();
         stats.feature_node = self.feature_node.clone();
+        if let Some(fit) = &self.fit {
+            stats.blocks = fit.blocks(&self.moments)?;
+        }
         score_holdout(&self.head, stats, self.holdout())
     }
 }

@@ -12,7 +12,7 @@
 //! | [`model`] | both ends of the backbone: an image's features |
 //! | [`head`] | the last linear layer: features -> logits |
 //! | [`moments`], [`stats`] | what must be known of the training data, and its file |
-//! | [`calibration`] | training images' features -> stats file |
+//! | [`fit`], [`calibration`] | training images' features -> stats file |
 //! | [`pruning`] | CRP and FTP: which weights are left out |
 //! | [`score`], [`threshold`] | one number for each image, and the verdict |
 //! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
@@ -25,6 +25,7 @@ pub mod dataset;
 pub mod detection;
 pub mod detector;
 pub mod error;
+pub mod fit;
 pub mod head;
 pub mod image;
 pub mod metrics;
@@ -43,6 +44,7 @@ pub use calibration::Calibrator;
 pub use detection::{Detection, Explanation, FeatureDetector};
 pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
+pub use fit::Fit;
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
 pub use model::Model;
