@@ -12,6 +12,7 @@ use crate::head::Head;
 use crate::image::Preprocess;
 use crate::model::Model;
 use crate::moments::Moments;
+use crate::score::constants::{check_constant, set_constant};
 use crate::score::held;
 use crate::settings::{Options, Settings};
 use crate::stats::{ID_FEATURES, Stats};
@@ -33,6 +34,8 @@ pub struct Calibrator {
     moments: Moments,
     /// What other detectors than ITP need of the training images.
     fit: Option<Fit>,
+    /// Detectors' constants that differ from the published ones.
+    constants: Vec<(String, f64)>,
     /// Features of held-out in-distribution images, row by row.
     holdout: Vec<f32>,
 }
@@ -59,6 +62,7 @@ impl Calibrator {
             labels,
             moments: Moments::new(classes, features),
             fit: None,
+            constants: Vec::new(),
             holdout: Vec::new(),
         })
     }
@@ -70,6 +74,16 @@ impl Calibrator {
     /// As [`Fit::new`].
     pub fn learn(&mut self, detectors: &[impl AsRef<str>]) -> Result<()> {
         self.fit = Some(Fit::new(&self.head, detectors)?);
+        Ok(())
+    }
+
+    /// Gives a detector's constant another value than the published one.
+    ///
+    /// # Errors
+    /// As [`check_constant`].
+    pub fn set_constant(&mut self, name: &str, value: f64) -> Result<()> {
+        check_constant(name, value)?;
+        self.constants.push((name.to_owned(), value));
         Ok(())
     }
 
@@ -140,6 +154,9 @@ impl Calibrator {
         stats.feature_node = self.feature_node.clone();
         if let Some(fit) = &self.fit {
             stats.blocks = fit.blocks(&self.moments)?;
+        }
+        for (name, value) in &self.constants {
+            set_constant(&mut stats, name, *value)?;
         }
         score_holdout(&self.head, stats, self.holdout())
     }

@@ -91,7 +91,7 @@ fn itp(context: Context) -> Result<Box<dyn Score>> {
 }
 
 fn shaped(context: Context, shape: Shape, inner: Builder) -> Result<Box<dyn Score>> {
-    Ok(Shaped::new(context, shape, inner(context)?))
+    Ok(Box::new(Shaped::new(context, shape, inner(context)?)))
 }
 
 /// The names of all scores.

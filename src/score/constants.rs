@@ -81,9 +81,17 @@ pub fn constant_of(stats: &Stats, name: &str) -> Result<f64> {
 /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name or a value outside its
 /// range.
 pub fn set_constant(stats: &mut Stats, name: &str, value: f64) -> Result<()> {
-    check(find(name)?, value)?;
+    check_constant(name, value)?;
     stats.blocks.insert(name.to_owned(), ndarray::arr1(&[value as f32]).into_dyn());
     Ok(())
+}
+
+/// Checks a constant's name and value.
+///
+/// # Errors
+/// As [`set_constant`].
+pub fn check_constant(name: &str, value: f64) -> Result<()> {
+    check(find(name)?, value)
 }
 
 fn find(name: &str) -> Result<&'static Constant> {

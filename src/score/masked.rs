@@ -18,12 +18,12 @@ pub struct Masked {
 }
 
 impl Masked {
-    fn new(context: Context, keep: &Array2<bool>) -> Result<Box<dyn Score>> {
+    fn new(context: Context, keep: &Array2<bool>) -> Result<Self> {
         let weights = Zip::from(context.head.weights())
             .and(keep)
             .map_collect(|&w, &keep| if keep { w } else { 0.0 });
         let head = Head::new(weights, context.head.bias().clone())?;
-        Ok(Box::new(Self { head, temperature: context.settings.temperature }))
+        Ok(Self { head, temperature: context.settings.temperature })
     }
 }
 
@@ -43,7 +43,7 @@ pub fn dice(context: Context) -> Result<Box<dyn Score>> {
     let mut contribution = context.head.weights().mapv(f64::from);
     contribution *= &mean;
     let threshold = percentile(&contribution, constant_of(context.stats, "dice.p")?);
-    Masked::new(context, &contribution.mapv(|value| value > threshold))
+    Ok(Box::new(Masked::new(context, &contribution.mapv(|value| value > threshold))?))
 }
 
 /// OPNP (Chen et al. 2023): leaves out weights and features to which the energy is least and most
@@ -69,7 +69,7 @@ pub fn opnp(context: Context) -> Result<Box<dyn Score>> {
     for mut row in keep.rows_mut() {
         Zip::from(&mut row).and(units.row(0)).for_each(|keep, &unit| *keep &= unit);
     }
-    Masked::new(context, &keep)
+    Ok(Box::new(Masked::new(context, &keep)?))
 }
 
 /// LINe (Ahn et al. 2023): for the predicted class, the features and weights of large importance.

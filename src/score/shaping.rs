@@ -21,8 +21,8 @@ pub struct Shaped {
 
 impl Shaped {
     /// `inner`, on features reshaped by `shape`.
-    pub fn new(context: Context, shape: Shape, inner: Box<dyn Score>) -> Box<dyn Score> {
-        Box::new(Self { head: context.head.clone(), shape, inner })
+    pub fn new(context: Context, shape: Shape, inner: Box<dyn Score>) -> Self {
+        Self { head: context.head.clone(), shape, inner }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `itp calibrate`: training images in, a stats file out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use itp_ood::{Calibrator, Error, Model, Moments, Result, Settings, Stats};
@@ -40,6 +41,14 @@ pub struct Args {
     /// Number of images of each class behind --from-moments: one number, or one for each class
     #[arg(long, value_name = "N", value_delimiter = ',')]
     counts: Option<Vec<u64>>,
+    /// Other detectors that the file must serve, separated by commas, or all. Some need a block
+    /// of their own, whose size is printed; docs/method.md has the table
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "images")]
+    detectors: Vec<String>,
+    /// A detector's constant other than the published one, such as dice.p=70; docs/method.md
+    /// lists them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = constant)]
+    set: Vec<(String, f64)>,
     /// One line of JSON about the result on standard output
     #[arg(long)]
     json: bool,
@@ -62,7 +71,9 @@ pub fn run(args: &Args) -> Result<()> {
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
 
     let (mut calibrator, tally) = match (&args.images, &args.from_moments, &args.counts) {
-        (Some(images), ..) => from_images(&model, &pipeline, images, given_labels)?,
+        (Some(images), ..) => {
+            from_images(&model, &pipeline, images, given_labels, &args.detectors)?
+        }
         (None, Some(moments), Some(counts)) => {
             let labels = match given_labels {
                 Some(labels) => labels,
@@ -74,6 +85,9 @@ pub fn run(args: &Args) -> Result<()> {
         }
         _ => return Err(Error::options("give training images, or --from-moments with --counts")),
     };
+    for (name, value) in &args.set {
+        calibrator.set_constant(name, *value)?;
+    }
     let held_out = match &args.holdout {
         Some(path) => {
             let set = pipeline.open(path)?;
@@ -89,6 +103,11 @@ pub fn run(args: &Args) -> Result<()> {
     summary(args, &stats, tally, held_out)
 }
 
+fn constant(text: &str) -> std::result::Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.parse().map_err(|e| format!("{value:?}: {e}"))?))
+}
+
 /// The paper's settings for what a preset stands for.
 fn defaults(preset: Option<&str>) -> Settings {
     match preset {
@@ -102,6 +121,7 @@ fn from_images(
     pipeline: &Pipeline,
     images: &Path,
     given_labels: Option<Vec<String>>,
+    detectors: &[String],
 ) -> Result<(Calibrator, Tally)> {
     let set = pipeline.open(images)?;
     if set.classes().is_empty() {
@@ -125,6 +145,7 @@ fn from_images(
         None => set.classes().to_vec(),
     };
     let mut calibrator = Calibrator::new(model, labels.clone())?;
+    calibrator.learn(detectors)?;
     let rows = labels::rows(set.classes(), &labels)?;
     let tally = pipeline.run(&set, |entry, features| match entry.class {
         Some(class) => calibrator.add(rows[class], features),
@@ -193,7 +214,7 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
             "images": tally.used, "broken": tally.broken,
             "holdout": held_out.used, "holdoutBroken": held_out.broken,
             "settings": stats.settings, "threshold": threshold,
-            "modelSha256": stats.model_sha256,
+            "modelSha256": stats.model_sha256, "blocks": blocks(stats),
         }));
     }
     let Settings { score, p, lambda, .. } = &stats.settings;
@@ -206,10 +227,18 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
         tally.broken + held_out.broken,
         held_out.used
     ))?;
+    for (name, bytes) in blocks(stats) {
+        output::line(format_args!("block {name}: {bytes} bytes"))?;
+    }
     match threshold {
         Some(t) => {
             output::line(format_args!("score {score}, p {p}, lambda {lambda}: threshold {t:.4}"))
         }
         None => output::line(format_args!("score {score}, p {p}, lambda {lambda}: no threshold")),
     }
+}
+
+/// What the file carries beyond the moments, in bytes.
+fn blocks(stats: &Stats) -> BTreeMap<&str, usize> {
+    stats.blocks.keys().map(|name| (name.as_str(), stats.block_bytes(name))).collect()
 }
