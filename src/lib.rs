@@ -17,6 +17,7 @@
 //! | [`score`], [`threshold`] | one number for each image, and the verdict |
 //! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
 //! | [`detection`], [`detector`] | all of it together, from features and from an image |
+//! | [`tune`] | settings chosen from in-distribution images alone |
 
 pub mod backbone;
 pub mod calibration;
@@ -38,6 +39,7 @@ pub mod stats;
 pub mod threshold;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
+pub mod tune;
 
 pub use backbone::{Backbone, BackboneReport, Operators};
 pub use calibration::Calibrator;
