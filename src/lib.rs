@@ -37,9 +37,9 @@ pub mod score;
 pub mod settings;
 pub mod stats;
 pub mod threshold;
+pub mod tune;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
-pub mod tune;
 
 pub use backbone::{Backbone, BackboneReport, Operators};
 pub use calibration::Calibrator;

@@ -138,8 +138,8 @@ fn tuner(options: TuneOptions, images: usize) -> (Tuner, Vec<usize>) {
     let features = golden.f32_matrix("train_features");
     let classes: Vec<usize> = golden.i64s("train_labels").iter().map(|&k| k as usize).collect();
     let mut tuner = Tuner::from_head(Arc::new(golden.head()), golden.stats(), options).unwrap();
-    for image in 0..images {
-        tuner.add_holdout(image, Some(classes[image]), features.row(image)).unwrap();
+    for (image, &class) in classes.iter().enumerate().take(images) {
+        tuner.add_holdout(image, Some(class), features.row(image)).unwrap();
     }
     (tuner, classes)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::report::Setting;
 use crate::error::Result;
@@ -101,44 +101,51 @@ impl Sweep {
     /// ITP's energies for all p and lambda in one pass: contributions are added up by how many of
     /// the p and how many of the lambda keep them, and the sums then over both.
     fn itp(&self, features: ArrayView1<f32>) -> Vec<f64> {
-        const CELLS: usize = P.len() + 1;
-        let classes = self.head.num_classes();
-        let mut logits = vec![Array1::<f64>::zeros(classes); P.len() * LAMBDA.len()];
-        let lambdas = LAMBDA.map(|lambda| lambda as f32);
-        for class in 0..classes {
-            let mut sums = [[0.0f64; LAMBDA.len()]; CELLS];
-            let rows = self.head.weights().row(class).into_iter().zip(features);
-            let moments = self.mean.row(class).into_iter().zip(self.std.row(class));
-            for (((&w, &h), (&mean, &std)), &up_to) in
-                rows.zip(moments).zip(self.kept_up_to.row(class))
-            {
-                let excess = fine::signed(w, h) - fine::signed(w, mean);
-                // Infinity times a deviation of 0 is NaN, and no comparison with it holds.
-                let kept = lambdas.iter().filter(|&&lambda| !(excess > lambda * std)).count();
-                sums[usize::from(up_to)][kept - 1] += f64::from(w * h);
-            }
-            // A weight that is kept by so many is kept by the first so many.
-            for up_to in (0..CELLS).rev() {
-                for kept in (0..LAMBDA.len()).rev() {
-                    if kept + 1 < LAMBDA.len() {
-                        sums[up_to][kept] += sums[up_to][kept + 1];
-                    }
-                }
-                if up_to + 1 < CELLS {
-                    for kept in 0..LAMBDA.len() {
-                        sums[up_to][kept] += sums[up_to + 1][kept];
-                    }
-                }
-            }
+        let mut logits = Array2::<f64>::zeros((P.len() * LAMBDA.len(), self.head.num_classes()));
+        for (class, mut logits) in logits.columns_mut().into_iter().enumerate() {
             let bias = f64::from(self.head.bias()[class]);
-            for (p, sums) in sums[1..].iter().enumerate() {
-                for (lambda, sum) in sums.iter().enumerate() {
-                    logits[p * LAMBDA.len() + lambda][class] = bias + sum;
-                }
+            let sums = cumulated(self.sums(class, features));
+            for (logit, sum) in logits.iter_mut().zip(sums[1..].as_flattened()) {
+                *logit = bias + sum;
             }
         }
-        logits.iter().map(|logits| energy(logits.view(), self.temperature)).collect()
+        logits.outer_iter().map(|logits| energy(logits, self.temperature)).collect()
     }
+
+    /// Contributions to one class, added up by how many of the p (0 to all) and how many of the
+    /// lambda (1, which is infinity, to all) keep them.
+    fn sums(&self, class: usize, features: ArrayView1<f32>) -> Cells {
+        let lambdas = LAMBDA.map(|lambda| lambda as f32);
+        let mut sums = Cells::default();
+        let rows = self.head.weights().row(class).into_iter().zip(features);
+        let moments = self.mean.row(class).into_iter().zip(self.std.row(class));
+        let all = rows.zip(moments).zip(self.kept_up_to.row(class));
+        for (((&w, &h), (&mean, &std)), &kept_by_p) in all {
+            let excess = fine::signed(w, h) - fine::signed(w, mean);
+            // Infinity times a deviation of 0 is NaN, and no comparison with it holds.
+            let pruned = lambdas.iter().filter(|&&lambda| excess > lambda * std).count();
+            sums[usize::from(kept_by_p)][LAMBDA.len() - 1 - pruned] += f64::from(w * h);
+        }
+        sums
+    }
+}
+
+type Cells = [[f64; LAMBDA.len()]; P.len() + 1];
+
+/// What so many settings keep, the first so many of them keep.
+fn cumulated(mut sums: Cells) -> Cells {
+    for row in &mut sums {
+        for kept in (1..row.len()).rev() {
+            row[kept - 1] += row[kept];
+        }
+    }
+    for kept in (1..sums.len()).rev() {
+        let (fewer, more) = sums.split_at_mut(kept);
+        for (sum, also) in fewer[kept - 1].iter_mut().zip(more[0]) {
+            *sum += also;
+        }
+    }
+    sums
 }
 
 /// The percentiles 100, 99, ..., 85 of all features `[n, D]`.
