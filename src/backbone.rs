@@ -3,6 +3,7 @@
 mod classifier;
 mod convolution;
 mod depthwise;
+mod lanes;
 mod onnx;
 mod operators;
 mod rewrite;

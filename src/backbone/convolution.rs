@@ -2,9 +2,10 @@
 //!
 //! The input is cut into panels of 8 output pixels: row k of a panel holds what tap and channel k
 //! see at those pixels. For each block of 4 output channels a tile of 4 x 8 sums is kept in 8
-//! vector registers while it runs down the panel. The loops are plain Rust over arrays, which the
-//! compiler turns into SIMD; `docs/performance.md` says which seemingly equal forms it doesn't.
+//! vector registers while it runs down the panel. `docs/performance.md` has the figures behind this
+//! shape.
 
+use super::lanes::Lanes;
 use super::window::Window;
 
 /// Output channels of a tile.
@@ -13,6 +14,11 @@ const ROWS: usize = 4;
 const COLUMNS: usize = 8;
 /// Panels are packed two at a time: 16 floats are a cache line.
 const PACKED: usize = 2 * COLUMNS;
+
+/// What one channel and tap see at 8 output pixels.
+type Panel = [[f32; Lanes::COUNT]; 2];
+/// The sums of 4 output channels at 8 output pixels.
+type Tile = [[Lanes; 2]; ROWS];
 
 /// A convolution with all that is fused into it:
 /// `clamp(bias + sum(weights * relu(scale * input + shift)), low, high)`.
@@ -39,10 +45,12 @@ pub(super) struct Affine {
 
 impl Affine {
     #[inline(always)]
-    fn apply(self, value: f32) -> f32 {
-        let bits = (self.scale * value + self.shift).to_bits();
-        // A comparison here isn't vectorised; masking by the sign is.
-        f32::from_bits(bits & !(bits.cast_signed() >> 31).cast_unsigned())
+    fn apply(self, values: [f32; Lanes::COUNT]) -> [f32; Lanes::COUNT] {
+        let sum =
+            Lanes::splat(self.shift).add_product(Lanes::splat(self.scale), Lanes::load(&values));
+        let mut result = [0.0; Lanes::COUNT];
+        sum.at_least(Lanes::splat(0.0)).store(&mut result);
+        result
     }
 }
 
@@ -56,11 +64,9 @@ pub(super) struct Clamp {
 impl Clamp {
     pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
 
-    /// Comparisons, because `f32::max` is a function call in WebAssembly.
     #[inline(always)]
-    pub fn apply(self, value: f32) -> f32 {
-        let value = if value < self.low { self.low } else { value };
-        if self.high < value { self.high } else { value }
+    pub fn apply(self, values: Lanes) -> Lanes {
+        values.at_least(Lanes::splat(self.low)).at_most(Lanes::splat(self.high))
     }
 }
 
@@ -146,8 +152,13 @@ impl Convolution {
                 match before {
                     None => target.copy_from_slice(source),
                     Some(before) => {
+                        let (target, target_rest) = target.as_chunks_mut();
+                        let (source, source_rest) = source.as_chunks();
                         for (target, &source) in target.iter_mut().zip(source) {
                             *target = before.apply(source);
+                        }
+                        for (target, &source) in target_rest.iter_mut().zip(source_rest) {
+                            *target = before.apply([source; Lanes::COUNT])[0];
                         }
                     }
                 }
@@ -164,7 +175,7 @@ impl Convolution {
         let depth = group_channels * self.window.taps();
         let blocks = group_out.div_ceil(ROWS);
         let taps = self.tap_offsets(width);
-        let mut panels = vec![[0.0; COLUMNS]; 2 * depth];
+        let mut panels: Vec<Panel> = vec![Default::default(); 2 * depth];
         for group in 0..self.groups {
             let input = &input[group * group_channels * plane..][..group_channels * plane];
             let output = &mut output[group * group_out * pixels..][..group_out * pixels];
@@ -213,8 +224,8 @@ impl Convolution {
         taps: &[usize],
         before: Option<&[Affine]>,
         pixels: std::ops::Range<usize>,
-        left: &mut [[f32; COLUMNS]],
-        right: &mut [[f32; COLUMNS]],
+        left: &mut [Panel],
+        right: &mut [Panel],
     ) {
         let stride = self.window.stride;
         let count = pixels.len();
@@ -240,8 +251,8 @@ impl Convolution {
         if is_run(&offsets[..COLUMNS]) && is_run(&offsets[COLUMNS..]) {
             if let Some(before) = before {
                 for ((plane, (left, right)), &before) in planes.zip(rows).zip(before) {
-                    left[0] = eight(plane, first).map(|value| before.apply(value));
-                    right[0] = eight(plane, second).map(|value| before.apply(value));
+                    left[0] = eight(plane, first).map(|values| before.apply(values));
+                    right[0] = eight(plane, second).map(|values| before.apply(values));
                 }
             } else {
                 for (plane, (left, right)) in planes.zip(rows) {
@@ -257,15 +268,15 @@ impl Convolution {
             for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
                 let plane = &plane[*tap..];
                 let (near, far) = offsets.split_at(COLUMNS);
-                for (value, &offset) in left.iter_mut().zip(near) {
+                for (value, &offset) in left.as_flattened_mut().iter_mut().zip(near) {
                     *value = plane[offset];
                 }
-                for (value, &offset) in right.iter_mut().zip(far) {
+                for (value, &offset) in right.as_flattened_mut().iter_mut().zip(far) {
                     *value = plane[offset];
                 }
                 if let Some(before) = before {
-                    *left = left.map(|value| before[channel].apply(value));
-                    *right = right.map(|value| before[channel].apply(value));
+                    *left = left.map(|values| before[channel].apply(values));
+                    *right = right.map(|values| before[channel].apply(values));
                 }
             }
         }
@@ -273,19 +284,17 @@ impl Convolution {
 
     /// Clamps a tile and writes its valid part.
     #[inline(always)]
-    fn store(
-        &self,
-        tile: [[f32; COLUMNS]; ROWS],
-        output: &mut [f32],
-        pixels: usize,
-        first: usize,
-        count: usize,
-    ) {
-        for (values, output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
-            let values = values.map(|value| self.clamp.apply(value));
-            match output[first..].first_chunk_mut::<COLUMNS>() {
-                Some(output) if count >= COLUMNS => *output = values,
-                _ => output[first..first + count].copy_from_slice(&values[..count]),
+    fn store(&self, tile: Tile, output: &mut [f32], pixels: usize, first: usize, count: usize) {
+        for (sums, output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
+            let mut values = Panel::default();
+            for (values, &sums) in values.iter_mut().zip(sums) {
+                self.clamp.apply(sums).store(values);
+            }
+            let values = values.as_flattened();
+            if count >= COLUMNS {
+                output[first..first + COLUMNS].copy_from_slice(values);
+            } else {
+                output[first..first + count].copy_from_slice(&values[..count]);
             }
         }
     }
@@ -293,24 +302,22 @@ impl Convolution {
 
 /// Eight values in a row.
 #[inline(always)]
-fn eight(values: &[f32], first: usize) -> [f32; COLUMNS] {
-    let mut result = [0.0; COLUMNS];
-    result.copy_from_slice(&values[first..first + COLUMNS]);
+fn eight(values: &[f32], first: usize) -> Panel {
+    let mut result = Panel::default();
+    result.as_flattened_mut().copy_from_slice(&values[first..first + COLUMNS]);
     result
 }
 
 /// The sums of 4 output channels at 8 pixels. Inlined on purpose: a call costs a tenth.
 #[inline(always)]
-fn tile(
-    weights: &[[f32; ROWS]],
-    panel: &[[f32; COLUMNS]],
-    bias: [f32; ROWS],
-) -> [[f32; COLUMNS]; ROWS] {
-    let mut sums = bias.map(|bias| [bias; COLUMNS]);
+fn tile(weights: &[[f32; ROWS]], panel: &[Panel], bias: [f32; ROWS]) -> Tile {
+    let mut sums: Tile = bias.map(|bias| [Lanes::splat(bias); 2]);
     for (weights, pixels) in weights.iter().zip(panel) {
+        let pixels = [Lanes::load(&pixels[0]), Lanes::load(&pixels[1])];
         for row in 0..ROWS {
-            for column in 0..COLUMNS {
-                sums[row][column] += weights[row] * pixels[column];
+            let weight = Lanes::splat(weights[row]);
+            for half in 0..2 {
+                sums[row][half] = sums[row][half].add_product(weight, pixels[half]);
             }
         }
     }

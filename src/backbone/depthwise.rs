@@ -6,10 +6,12 @@
 //! are computed too and thrown away.
 
 use super::convolution::Clamp;
+use super::lanes::Lanes;
 use super::window::Window;
 
-/// Output values that are summed side by side.
-const LANES: usize = 8;
+/// Output values that are summed side by side: two registers hide each other's latency.
+type Sums = [[f32; Lanes::COUNT]; 2];
+const TOGETHER: usize = 2 * Lanes::COUNT;
 
 /// A depthwise convolution with bias and clamp: `clamp(bias + sum(weights * input), low, high)`.
 #[derive(Debug)]
@@ -61,9 +63,9 @@ impl Depthwise {
         let window = self.window;
         let phases = Phases::new(&window);
         // Past the last phase, room for the last vector of the last tap.
-        let sums_len = (window.out_height * phases.width).next_multiple_of(LANES);
+        let sums_len = (window.out_height * phases.width).next_multiple_of(TOGETHER);
         let mut planes = vec![0.0; phases.len() + sums_len];
-        let mut sums = vec![[0.0; LANES]; sums_len / LANES];
+        let mut sums: Vec<Sums> = vec![Default::default(); sums_len / TOGETHER];
         let (weights, _) = self.weights.as_chunks::<TAPS>();
         let offsets: [usize; TAPS] = std::array::from_fn(|tap| phases.tap(&window, tap));
         let outputs = output.chunks_exact_mut(self.multiplier * window.out_pixels());
@@ -75,39 +77,66 @@ impl Depthwise {
             let taps = offsets.map(|offset| &planes[offset..][..sums_len]);
             let outputs = outputs.chunks_exact_mut(window.out_pixels());
             for ((weights, &bias), output) in weights.iter().zip(bias).zip(outputs) {
-                sum(weights, bias, &taps, self.clamp, &mut sums);
-                let rows = sums.as_flattened().chunks(phases.width);
+                sum(weights, bias, &taps, &mut sums);
+                let rows = sums.as_flattened().as_flattened().chunks(phases.width);
                 for (output, sums) in output.chunks_exact_mut(window.out_width).zip(rows) {
-                    output.copy_from_slice(&sums[..window.out_width]);
+                    copy_clamped(&sums[..window.out_width], output, self.clamp);
                 }
             }
         }
     }
 }
 
-/// Sums all taps for all windows, and clamps.
+/// Sums all taps for all windows.
 #[inline(always)]
 fn sum<const TAPS: usize>(
     weights: &[f32; TAPS],
     bias: f32,
     taps: &[&[f32]; TAPS],
-    clamp: Clamp,
-    sums: &mut [[f32; LANES]],
+    sums: &mut [Sums],
 ) {
-    let taps = taps.map(|tap| &tap.as_chunks::<LANES>().0[..sums.len()]);
+    let count = sums.len();
+    let taps = taps.map(|tap| &tap.as_chunks::<{ Lanes::COUNT }>().0.as_chunks::<2>().0[..count]);
     for (index, sums) in sums.iter_mut().enumerate() {
-        let mut lanes = [bias; LANES];
-        for (tap, weight) in taps.iter().zip(weights) {
-            for lane in 0..LANES {
-                lanes[lane] += weight * tap[index][lane];
+        let mut lanes = [Lanes::splat(bias); 2];
+        for tap in 0..TAPS {
+            let weight = Lanes::splat(weights[tap]);
+            for (lanes, values) in lanes.iter_mut().zip(&taps[tap][index]) {
+                *lanes = lanes.add_product(weight, Lanes::load(values));
             }
         }
-        *sums = lanes.map(|value| clamp.apply(value));
+        for (sums, lanes) in sums.iter_mut().zip(lanes) {
+            lanes.store(sums);
+        }
+    }
+}
+
+/// Copies a row and clamps it. It does so even where there are no limits: the compiler would turn a
+/// plain copy into a call, which takes longer than a row of a small picture.
+#[inline(always)]
+fn copy_clamped(source: &[f32], target: &mut [f32], clamp: Clamp) {
+    let target = &mut target[..source.len()];
+    let Some(source_last) = source.last_chunk() else {
+        for (target, &source) in target.iter_mut().zip(source) {
+            let mut values = [0.0; Lanes::COUNT];
+            clamp.apply(Lanes::splat(source)).store(&mut values);
+            *target = values[0];
+        }
+        return;
+    };
+    // The last four may overlap those before.
+    if let Some(target_last) = target.last_chunk_mut() {
+        clamp.apply(Lanes::load(source_last)).store(target_last);
+    }
+    for (target, source) in target.as_chunks_mut().0.iter_mut().zip(source.as_chunks().0) {
+        clamp.apply(Lanes::load(source)).store(target);
     }
 }
 
 /// A padded channel, split by the remainder of row and column modulo the stride.
 struct Phases {
+    /// No limits, unknown to the compiler (see [`copy_clamped`]).
+    unclamped: Clamp,
     stride: [usize; 2],
     height: usize,
     width: usize,
@@ -117,6 +146,7 @@ impl Phases {
     fn new(window: &Window) -> Self {
         let [height, width] = window.padded();
         Self {
+            unclamped: std::hint::black_box(Clamp::NONE),
             stride: window.stride,
             height: height.div_ceil(window.stride[0]),
             width: width.div_ceil(window.stride[1]),
@@ -153,7 +183,7 @@ impl Phases {
             let input = &input[..columns];
             if right == 1 {
                 let start = self.place(row + top, left);
-                planes[start..start + columns].copy_from_slice(input);
+                copy_clamped(input, &mut planes[start..start + columns], self.unclamped);
                 continue;
             }
             for phase in 0..right {
