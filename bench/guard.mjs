@@ -1,0 +1,49 @@
+// Are this crate's operators still as much faster than tract's as they were? The compiler vectorises
+// them by itself, and a small change can end that without any error. Only the ratio of both in one
+// WebAssembly instance is judged, never a time.
+//
+// node bench/guard.mjs [--record]
+
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { at, CommandFailed, main } from "../scripts/lib/tools.mjs";
+import { buildBenchEngine } from "./lib/build.mjs";
+import { findModels } from "./lib/models.mjs";
+import { interleave, picture, summary } from "./lib/measure.mjs";
+import { Engine } from "./lib/parts.mjs";
+
+/** How much worse than recorded is still passed. */
+const SLACK = 1.25;
+const RECORD = at("bench/guard.json");
+
+await main(async () => {
+  const engine = new Engine(await WebAssembly.compile(await buildBenchEngine()));
+  const recorded = existsSync(RECORD) ? JSON.parse(readFileSync(RECORD, "utf8")) : {};
+  const measured = {};
+  for (const { name, path } of findModels()) {
+    const model = readFileSync(path);
+    const own = engine.load(model, true);
+    const tract = engine.load(model, false);
+    const values = picture(engine.exports.bench_input_length(own));
+    engine.setInput(own, values);
+    engine.setInput(tract, values);
+    const times = await interleave({ own: () => engine.run(own), tract: () => engine.run(tract) }, { rounds: 60 });
+    const logits = engine.logits(tract);
+    const difference = engine.logits(own).reduce((max, value, i) => Math.max(max, Math.abs(value - logits[i])), 0);
+    if (!(difference <= 1e-4)) throw new CommandFailed(`${name}: own and tract's operators differ by ${difference}`);
+    measured[name] = summary(times.own).min / summary(times.tract).min;
+  }
+  if (process.argv.includes("--record")) {
+    writeFileSync(RECORD, `${JSON.stringify({ ...recorded, ...measured }, null, 2)}\n`);
+    console.log("recorded", measured);
+    return;
+  }
+  const names = Object.keys(measured);
+  console.table(Object.fromEntries(names.map((name) => [name, { "own / tract": measured[name], recorded: recorded[name] }])));
+  const slow = names.filter((name) => measured[name] > recorded[name] * SLACK);
+  if (slow.length > 0) {
+    throw new CommandFailed(
+      `the own operators became slower against tract's on ${slow.join(", ")}: look at what changed in src/backbone, ` +
+        "and whether its inner loops are still vectorised (docs/performance.md)",
+    );
+  }
+});

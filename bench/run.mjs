@@ -1,0 +1,161 @@
+// `npm run bench`: this engine against onnxruntime-web, side by side, in Node and in Chromium.
+//
+// Prints tables and writes target/bench/bench.json. Options: --only=node|chromium, --rounds=N,
+// --models=NAME,NAME.
+
+import { cpus } from "node:os";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { fork } from "node:child_process";
+import { at, ensurePackages, main, stage } from "../scripts/lib/tools.mjs";
+import { startServer } from "../scripts/lib/server.mjs";
+import { buildBenchEngine } from "./lib/build.mjs";
+import { findModels } from "./lib/models.mjs";
+import { row } from "./lib/measure.mjs";
+
+const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
+const rounds = Number(options.rounds ?? 40);
+const tries = Number(options.tries ?? 3);
+const wanted = options.models?.split(",");
+const models = findModels().filter(({ name }) => !wanted || wanted.includes(name));
+
+const results = [];
+const checksums = [];
+const memory = {};
+
+/** Keeps and prints what one model's measurement yielded. */
+function keep({ rows, checksum, operators, memory: bytes }) {
+  print(rows);
+  if (!checksum) return;
+  checksums.push(checksum);
+  memory[`${checksum.model}, ${checksum.runtime}`] = { wasmBytes: bytes, ...operators };
+  console.log(`checksums: ours ${checksum.ours.toFixed(3)}, theirs ${checksum.peer.toFixed(3)}, largest difference of a logit ${checksum.difference.toExponential(1)}`);
+  if (!(checksum.difference < 1e-3)) throw new Error(`${checksum.model}: the logits differ`);
+}
+
+function print(rows) {
+  results.push(...rows);
+  const ms = (value) => (value === null ? "" : value.toFixed(value < 10 ? 2 : 1));
+  console.table(
+    Object.fromEntries(
+      rows.map((line) => [
+        `${line.model}, ${line.part}, ${line.runtime}`,
+        {
+          "ours ms": ms(line.oursMs),
+          "theirs ms": ms(line.peerMs),
+          ratio: line.ratio?.toFixed(3) ?? "",
+          "minima ms": `${ms(line.oursMinMs)} / ${ms(line.peerMinMs)}`,
+          "ratio of minima": line.minRatio?.toFixed(3) ?? "",
+          "spread %": (line.spread * 100).toFixed(0),
+        },
+      ]),
+    ),
+  );
+}
+
+/** A fresh process for each try: compile, load, first run. */
+async function coldInNode(engine) {
+  const rows = [];
+  for (const { name, path } of models) {
+    const times = { ours: [], peer: [] };
+    for (let i = 0; i < tries; i++) {
+      for (const side of ["ours", "peer"]) {
+        times[side].push(
+          await new Promise((resolve, reject) => {
+            const child = fork(at("bench/cold.mjs"), [side, engine, path], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+            child.once("message", resolve);
+            child.once("exit", (code) => code !== 0 && reject(new Error(`bench/cold.mjs ended with ${code}`)));
+          }),
+        );
+      }
+    }
+    rows.push(row(name, "cold start", "node", times.ours, times.peer));
+  }
+  print(rows);
+}
+
+async function inNode(bytes) {
+  const { measureCompile, measureLargeHead, measureModel } = await import("./lib/parts.mjs");
+  const ort = await import("onnxruntime-web/wasm");
+  ort.env.wasm.numThreads = 1;
+  const module = await WebAssembly.compile(bytes);
+  for (const { name, path } of models) {
+    keep(await measureModel({ name, model: readFileSync(path), module, ort, runtime: "node", rounds }));
+  }
+  print(await measureLargeHead(module, "node"));
+  const peer = readFileSync(at("node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"));
+  print([await measureCompile({ engine: bytes, peer, runtime: "node" })]);
+}
+
+async function inChromium(bytes) {
+  const { findChromium, launchChromium } = await import("../scripts/lib/chromium.mjs");
+  if (!findChromium()) {
+    console.log("SKIPPED: no Chromium");
+    return;
+  }
+  const site = at("target/bench/site");
+  rmSync(site, { recursive: true, force: true });
+  mkdirSync(`${site}/models`, { recursive: true });
+  cpSync(at("bench"), `${site}/bench`, { recursive: true });
+  symlinkSync(at("node_modules/onnxruntime-web/dist"), `${site}/ort`);
+  writeFileSync(`${site}/engine.wasm`, bytes);
+  writeFileSync(`${site}/index.html`, "<!doctype html><meta charset=utf-8><title>bench</title><link rel=icon href=data:,>");
+  for (const { name, path } of models) symlinkSync(path, `${site}/models/${name}.onnx`);
+  // Threads need a page that is isolated from other origins.
+  const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+  const server = await startServer({ directory: site, headers });
+  const browser = await launchChromium();
+  const version = browser.version();
+  const fresh = async (work, argument) => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.on("pageerror", (error) => console.error(error.message));
+    await page.goto(server.url);
+    try {
+      return await page.evaluate(work, argument);
+    } finally {
+      await context.close();
+    }
+  };
+  try {
+    for (const threads of [1, 2]) {
+      for (const { name } of models) {
+        const runtime = `chromium, their threads: ${threads}`;
+        const found = await fresh(async (given) => (await import("/bench/page.mjs")).measure(given), { name, runtime, threads, rounds });
+        keep(found);
+      }
+    }
+    keep({ rows: await fresh(async () => (await import("/bench/page.mjs")).measureRest("chromium")) });
+    const rows = [];
+    for (const { name } of models) {
+      const times = { ours: [], peer: [] };
+      for (let i = 0; i < tries; i++) {
+        for (const side of ["ours", "peer"]) {
+          times[side].push(await fresh(async (given) => (await import("/bench/page.mjs")).cold(given), { side, name }));
+        }
+      }
+      rows.push(row(name, "cold start", "chromium", times.ours, times.peer));
+    }
+    print(rows);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+  return version;
+}
+
+await main(async () => {
+  await ensurePackages();
+  const bytes = await stage("build", buildBenchEngine);
+  mkdirSync(at("target/bench"), { recursive: true });
+  const engine = at("target/bench/engine.wasm");
+  writeFileSync(engine, bytes);
+  if (options.only !== "chromium") {
+    await stage("Node", () => inNode(bytes));
+    await stage("Node, cold", () => coldInNode(engine));
+  }
+  let chromium;
+  if (options.only !== "node") chromium = await stage("Chromium", () => inChromium(bytes));
+  const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version, chromium, date: new Date().toISOString() };
+  writeFileSync(at("target/bench/bench.json"), `${JSON.stringify({ machine, results, checksums, memory }, null, 2)}\n`);
+  console.log("\ntarget/bench/bench.json is written");
+});
