@@ -15,7 +15,6 @@ batch and the gradients are averaged, which beats N threads on a busy machine.
 """
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -122,10 +121,9 @@ def main():
     labels = np.array([names_of_classes.index(c) for c in classes])
     test_labels = np.array([names_of_classes.index(c) for c in test_classes])
     rows, held = split_holdout(labels)
-    # What `itp calibrate --holdout` and `itp calibrate` read: lists of files.
-    (args.out / "holdout.txt").write_text("".join(names[i] + "\n" for i in held))
-    (args.out / "train.txt").write_text("".join(names[i] + "\n" for i in rows))
-    (args.out / "labels.json").write_text(json.dumps(names_of_classes))
+    # Lists that `itp calibrate` reads, beside which the archive must lie unpacked.
+    for name, part in [("train.txt", rows), ("holdout.txt", held)]:
+        (args.out / name).write_text("".join(f"{names[i]}\t{classes[i]}\n" for i in part))
     padded = np.pad(pictures, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "reflect")
 
     net = PhotoNet().to(memory_format=torch.channels_last)
