@@ -7,10 +7,12 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::detection::FeatureDetector;
 use crate::error::{Error, Result};
+use crate::fit::Fit;
 use crate::head::Head;
 use crate::image::Preprocess;
 use crate::model::Model;
 use crate::moments::Moments;
+use crate::score::constants::{check_constant, set_constant};
 use crate::score::held;
 use crate::settings::{Options, Settings};
 use crate::stats::{ID_FEATURES, Stats};
@@ -30,6 +32,10 @@ pub struct Calibrator {
     feature_node: String,
     labels: Vec<String>,
     moments: Moments,
+    /// What other detectors than ITP need of the training images.
+    fit: Option<Fit>,
+    /// Detectors' constants that differ from the published ones.
+    constants: Vec<(String, f64)>,
     /// Features of held-out in-distribution images, row by row.
     holdout: Vec<f32>,
 }
@@ -55,8 +61,30 @@ impl Calibrator {
             feature_node: model.backbone().feature_node().to_owned(),
             labels,
             moments: Moments::new(classes, features),
+            fit: None,
+            constants: Vec::new(),
             holdout: Vec::new(),
         })
+    }
+
+    /// Gathers from the next image on what these detectors need beyond the moments; `all` stands
+    /// for every one. Call it before the first image.
+    ///
+    /// # Errors
+    /// As [`Fit::new`].
+    pub fn learn(&mut self, detectors: &[impl AsRef<str>]) -> Result<()> {
+        self.fit = Some(Fit::new(&self.head, detectors)?);
+        Ok(())
+    }
+
+    /// Gives a detector's constant another value than the published one.
+    ///
+    /// # Errors
+    /// As [`check_constant`].
+    pub fn set_constant(&mut self, name: &str, value: f64) -> Result<()> {
+        check_constant(name, value)?;
+        self.constants.push((name.to_owned(), value));
+        Ok(())
     }
 
     /// Adds a training image's features `[D]` to its true class.
@@ -64,7 +92,8 @@ impl Calibrator {
     /// # Errors
     /// As [`Moments::push`].
     pub fn add(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
-        self.moments.push(class, features)
+        self.moments.push(class, features)?;
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(features))
     }
 
     /// Adds the statistics of other training images of the same model.
@@ -123,6 +152,12 @@ impl Calibrator {
         stats.settings = settings;
         stats.model_sha256 = self.model_sha256.clone();
         stats.feature_node = self.feature_node.clone();
+        if let Some(fit) = &self.fit {
+            stats.blocks = fit.blocks(&self.moments)?;
+        }
+        for (name, value) in &self.constants {
+            set_constant(&mut stats, name, *value)?;
+        }
         score_holdout(&self.head, stats, self.holdout())
     }
 }

@@ -110,6 +110,23 @@ impl Dataset {
         Ok(set)
     }
 
+    /// Single images without classes, in the given order. A file that is missing is found out when
+    /// it is read.
+    pub fn files(paths: &[PathBuf]) -> Self {
+        let entries = paths.iter().map(|path| Entry {
+            name: path.display().to_string(),
+            class: None,
+            bytes: std::fs::metadata(path).map_or(0, |meta| meta.len()),
+            offset: 0,
+        });
+        Self {
+            name: "files".to_owned(),
+            classes: Vec::new(),
+            entries: entries.collect(),
+            source: Source::Folder(PathBuf::new()),
+        }
+    }
+
     fn of_files(files: Vec<walk::Found>, source: Source) -> Result<Self> {
         let (classes, entries) = walk::classify(files)?;
         Ok(Self { name: String::new(), classes, entries, source })
@@ -183,6 +200,11 @@ impl Dataset {
             Source::Archive(path, _) => format!("{}:{}", path.display(), entry.name),
         }
     }
+}
+
+/// Whether a path ends like an image file.
+pub fn is_image_path(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS)
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {

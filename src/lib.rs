@@ -12,11 +12,12 @@
 //! | [`model`] | both ends of the backbone: an image's features |
 //! | [`head`] | the last linear layer: features -> logits |
 //! | [`moments`], [`stats`] | what must be known of the training data, and its file |
-//! | [`calibration`] | training images' features -> stats file |
+//! | [`fit`], [`calibration`] | training images' features -> stats file |
 //! | [`pruning`] | CRP and FTP: which weights are left out |
 //! | [`score`], [`threshold`] | one number for each image, and the verdict |
 //! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
 //! | [`detection`], [`detector`] | all of it together, from features and from an image |
+//! | [`tune`] | settings chosen from in-distribution images alone |
 
 pub mod backbone;
 #[cfg(all(feature = "bench", target_arch = "wasm32"))]
@@ -27,6 +28,7 @@ pub mod dataset;
 pub mod detection;
 pub mod detector;
 pub mod error;
+pub mod fit;
 pub mod head;
 pub mod image;
 pub mod metrics;
@@ -37,6 +39,7 @@ pub mod score;
 pub mod settings;
 pub mod stats;
 pub mod threshold;
+pub mod tune;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
@@ -45,6 +48,7 @@ pub use calibration::Calibrator;
 pub use detection::{Detection, Explanation, FeatureDetector};
 pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
+pub use fit::Fit;
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
 pub use model::Model;

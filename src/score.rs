@@ -5,8 +5,13 @@
 //! a base score (`msp`, `mls`, `energy`, ...), or one with a modification of the last layer
 //! (`msp+itp`, `itp+react`, ...). Formulas and constants: docs/method.md.
 
+pub mod constants;
+pub mod distance;
+pub mod gradnorm;
 pub mod held;
 pub mod logits;
+pub mod masked;
+pub mod shaping;
 
 use std::sync::Arc;
 
@@ -17,6 +22,7 @@ use crate::head::Head;
 use crate::pruning::{Pruning, Variant};
 use crate::settings::Settings;
 use crate::stats::Stats;
+use shaping::{Ash, Shape, Shaped};
 
 /// Rates images from the features `[D]` and the unpruned logits `[K]` that follow from them.
 pub trait Score: Send + Sync {
@@ -41,17 +47,52 @@ type Builder = fn(Context) -> Result<Box<dyn Score>>;
 /// Every score by name, in the order in which tables list them.
 const SCORES: &[(&str, Builder)] = &[
     ("msp", |c| on_logits(c, logits::msp, Variant::Plain)),
+    ("odin", |c| on_logits(c, logits::odin, Variant::Plain)),
     ("mls", |c| on_logits(c, logits::mls, Variant::Plain)),
     ("energy", |c| on_logits(c, logits::energy, Variant::Plain)),
+    ("gradnorm", gradnorm::gradnorm),
+    ("klm", distance::klm),
+    ("knn", distance::knn),
+    ("mahalanobis", distance::mahalanobis),
+    ("vim", distance::vim),
+    ("react", |c| shaped(c, Shape::react(c)?, energy)),
+    ("bats", |c| shaped(c, Shape::bats(c)?, energy)),
+    ("laps", |c| shaped(c, Shape::laps(c)?, energy)),
+    ("vra", |c| shaped(c, Shape::vra(c)?, energy)),
+    ("ash_p", |c| shaped(c, Shape::ash(c, Ash::Prune)?, energy)),
+    ("ash_b", |c| shaped(c, Shape::ash(c, Ash::Binary)?, energy)),
+    ("ash_s", |c| shaped(c, Shape::ash(c, Ash::Scale)?, energy)),
+    ("scale", |c| shaped(c, Shape::scale(c)?, energy)),
+    ("dice", masked::dice),
+    ("opnp", masked::opnp),
+    ("dice+react", |c| shaped(c, Shape::react(c)?, masked::dice)),
+    ("opnp+react", |c| shaped(c, Shape::react(c)?, masked::opnp)),
+    ("line", masked::line),
     ("crp", |c| on_logits(c, logits::energy, Variant::Crp)),
     ("ftp", |c| on_logits(c, logits::energy, Variant::Ftp)),
-    ("itp", |c| on_logits(c, logits::energy, Variant::Itp)),
+    ("itp", itp),
+    ("itp+react", |c| shaped(c, Shape::react(c)?, itp)),
     ("msp+itp", |c| on_logits(c, logits::msp, Variant::Itp)),
+    ("odin+itp", |c| on_logits(c, logits::odin, Variant::Itp)),
     ("mls+itp", |c| on_logits(c, logits::mls, Variant::Itp)),
+    ("gradnorm+itp", gradnorm::with_itp),
+    ("gradnorm_leaf+itp", gradnorm::with_itp_leaf),
     ("held", held::held),
     ("held_t", held::held_t),
     ("cadref", held::cadref),
 ];
+
+fn energy(context: Context) -> Result<Box<dyn Score>> {
+    on_logits(context, logits::energy, Variant::Plain)
+}
+
+fn itp(context: Context) -> Result<Box<dyn Score>> {
+    on_logits(context, logits::energy, Variant::Itp)
+}
+
+fn shaped(context: Context, shape: Shape, inner: Builder) -> Result<Box<dyn Score>> {
+    Ok(Box::new(Shaped::new(context, shape, inner(context)?)))
+}
 
 /// The names of all scores.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -136,7 +136,7 @@ impl Options {
 }
 
 /// JSON has no infinity: it is written as the text `"inf"`.
-mod infinite {
+pub(crate) mod infinite {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

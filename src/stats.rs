@@ -317,6 +317,12 @@ impl Stats {
         (block.ncols() == self.num_features()).then_some(block)
     }
 
+    /// Bytes that a block takes in the file; 0 if it is not there.
+    pub fn block_bytes(&self, name: &str) -> usize {
+        let each = if is_half(name) { 2 } else { 4 };
+        self.blocks.get(name).map_or(0, |block| each * block.len())
+    }
+
     /// A block that a detector needs, with the shape it must have.
     ///
     /// # Errors

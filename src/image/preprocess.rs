@@ -27,8 +27,10 @@ pub struct Preprocess {
     /// does. `None` keeps everything.
     pub crop: Option<(u32, u32)>,
     /// The filter of the resize.
+    #[serde(default)]
     pub interpolation: Interpolation,
     /// What the model takes: RGB or grey.
+    #[serde(default)]
     pub channels: Channels,
     /// Subtracted per channel from values in [0, 1].
     pub mean: Vec<f32>,

@@ -1,4 +1,4 @@
-//! Scores that look at the logits alone: MSP, maximum logit, energy.
+//! Scores that look at the logits alone: MSP, ODIN, maximum logit, energy.
 
 use ndarray::{Array1, ArrayView1};
 
@@ -24,6 +24,16 @@ pub fn mls(logits: ArrayView1<f64>, _temperature: f64) -> f64 {
 /// The order is the same, but probabilities near 1 don't tie, as they would even in doubles.
 pub fn msp(logits: ArrayView1<f64>, temperature: f64) -> f64 {
     (maximum(logits) - logsumexp(logits, temperature)) / temperature
+}
+
+/// ODIN's temperature.
+pub const ODIN_TEMPERATURE: f64 = 1000.0;
+
+/// ODIN (Liang et al. 2018) without its input noise (epsilon = 0): [`msp`] at T = 1000.
+///
+/// The noise needs the gradient with respect to the image, which an ONNX runtime doesn't give.
+pub fn odin(logits: ArrayView1<f64>, _temperature: f64) -> f64 {
+    msp(logits, ODIN_TEMPERATURE)
 }
 
 /// `softmax(f)`, `[K]`.

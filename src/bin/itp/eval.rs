@@ -1,0 +1,293 @@
+//! `itp eval`: accuracy, and how well detectors tell in-distribution images from others.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use itp_ood::metrics::{Separation, evaluate};
+use itp_ood::score::logits::argmax;
+use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Stats};
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::labels;
+use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
+use crate::output;
+use crate::pipeline::Pipeline;
+
+/// Measure accuracy, and detectors against out-of-distribution images
+///
+/// FPR95, AUROC and AUPR are in percent; docs/method.md defines them. Without a stats file only the
+/// accuracy is measured; --preset and --labels are needed then.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The classifier, an ONNX file
+    model: PathBuf,
+    /// Its stats file
+    stats: Option<PathBuf>,
+    /// In-distribution test images; with classes, the accuracy is measured
+    #[arg(long, value_name = "IMAGES")]
+    id: PathBuf,
+    /// Out-of-distribution images; may be given several times
+    #[arg(long, value_name = "IMAGES")]
+    ood: Vec<PathBuf>,
+    /// Detectors to measure, separated by commas, or all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "energy,crp,ftp,itp")]
+    detectors: Vec<String>,
+    /// Write one JSON object to this file, or with - to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Without a stats file: class names in the model's order, one a line
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    features: FeatureArgs,
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    stats: Option<String>,
+    p: Option<f64>,
+    lambda: Option<f64>,
+    id: IdReport,
+    results: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct IdReport {
+    name: String,
+    images: usize,
+    broken: usize,
+    /// In percent; absent where the images have no classes.
+    accuracy: Option<f64>,
+}
+
+/// One detector against one set, or the average over all sets; figures in percent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    detector: String,
+    ood: String,
+    images: usize,
+    fpr95: f64,
+    auroc: f64,
+    aupr_in: f64,
+    aupr_out: f64,
+    /// Time of scoring, without the backbone.
+    seconds: f64,
+}
+
+/// The features of a set of images.
+struct Set {
+    name: String,
+    features: Array2<f32>,
+    broken: usize,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let stats = match &args.stats {
+        Some(path) => Some(
+            Stats::from_bytes(&output::read(path)?)
+                .map_err(|error| error.context(path.display()))?,
+        ),
+        None if args.ood.is_empty() => None,
+        None => {
+            return Err(Error::options(
+                "--ood needs a stats file after the model; make one with `itp calibrate`",
+            ));
+        }
+    };
+    let model = load(args, stats.as_ref())?;
+    let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
+    let model_labels = match (&stats, &args.labels) {
+        (_, Some(path)) => labels::read(path)?,
+        (Some(stats), None) => stats.labels.clone(),
+        (None, None) => (0..model.head().num_classes()).map(|class| class.to_string()).collect(),
+    };
+    let (id, accuracy) = read_id(&pipeline, &args.id, model.head(), &model_labels)?;
+
+    let mut report = Report {
+        model: args.model.display().to_string(),
+        stats: args.stats.as_ref().map(|path| path.display().to_string()),
+        p: None,
+        lambda: None,
+        id: IdReport {
+            name: id.name.clone(),
+            images: id.features.nrows(),
+            broken: id.broken,
+            accuracy: accuracy.map(percent),
+        },
+        results: Vec::new(),
+    };
+    if let Some(stats) = stats {
+        let detector = FeatureDetector::new(model.head().clone(), stats)?;
+        let settings = args.settings.options().resolve(&detector.stats().settings)?;
+        (report.p, report.lambda) = (Some(settings.p), Some(settings.lambda));
+        let ood =
+            args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
+        report.results = measure(args, &detector, &id, &ood)?;
+    }
+    match &args.json {
+        Some(path) if path == Path::new("-") => output::line(output::json(&report)?),
+        Some(path) => {
+            output::write(path, format!("{}\n", output::json(&report)?).as_bytes())?;
+            table(&report)
+        }
+        None => table(&report),
+    }
+}
+
+fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
+    let bytes = output::read(&args.model)?;
+    let wished: Option<Preprocess> = args.preprocess.wished()?;
+    let preprocess = match (stats, wished) {
+        (Some(stats), None) => {
+            stats.check_hash(&itp_ood::stats::sha256(&bytes))?;
+            stats.preprocess.clone()
+        }
+        (Some(_), Some(_)) => {
+            return Err(Error::options(
+                "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, \
+                 --mean and --std",
+            ));
+        }
+        (None, _) => args.preprocess.needed()?,
+    };
+    Model::load(&bytes, preprocess).map_err(|error| error.context(args.model.display()))
+}
+
+/// Features and, if the images have classes, the share that the model gets right.
+fn read_id(
+    pipeline: &Pipeline,
+    path: &Path,
+    head: &Head,
+    model_labels: &[String],
+) -> Result<(Set, Option<f64>)> {
+    let set = pipeline.open(path)?;
+    // A single folder around all images names no class.
+    let has_classes = set.classes().len() > 1
+        || set.classes().first().is_some_and(|class| model_labels.contains(class));
+    let rows = if has_classes { labels::rows(set.classes(), model_labels)? } else { Vec::new() };
+    let mut values = Vec::new();
+    let mut right = 0;
+    let tally = pipeline.run(&set, |entry, features| {
+        head.check(features)?;
+        values.extend(features);
+        let truth = entry.class.and_then(|class| rows.get(class));
+        right += usize::from(truth == Some(&argmax(head.logits(features).view())));
+        Ok(())
+    })?;
+    let features = matrix(values, tally.used)?;
+    let accuracy = has_classes.then(|| right as f64 / tally.used as f64);
+    Ok((Set { name: set.name().to_owned(), features, broken: tally.broken }, accuracy))
+}
+
+fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
+    let set = pipeline.open(path)?;
+    let mut values = Vec::new();
+    let tally = pipeline.run(&set, |_, features| {
+        values.extend(features);
+        Ok(())
+    })?;
+    let features = matrix(values, tally.used)?;
+    Ok(Set { name: set.name().to_owned(), features, broken: tally.broken })
+}
+
+fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
+    Array2::from_shape_vec((rows, values.len() / rows.max(1)), values)
+        .map_err(|e| Error::features("the features have an odd length").with_source(e))
+}
+
+fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Result<Vec<Row>> {
+    let names: Vec<String> = if args.detectors == ["all"] {
+        detector.scores_available().into_iter().map(str::to_owned).collect()
+    } else {
+        args.detectors.clone()
+    };
+    let mut rows = Vec::new();
+    for name in &names {
+        let options = Options { score: Some(name.clone()), ..args.settings.options() };
+        let start = Instant::now();
+        let id_scores = detector.scores(id.features.view(), &options)?;
+        let id_seconds = start.elapsed().as_secs_f64();
+        let first = rows.len();
+        for set in ood {
+            crate::progress::check()?;
+            let start = Instant::now();
+            let scores = detector.scores(set.features.view(), &options)?;
+            let seconds = id_seconds + start.elapsed().as_secs_f64();
+            let found = evaluate(&id_scores, &scores)?;
+            rows.push(Row::new(name, &set.name, set.features.nrows(), found, seconds));
+        }
+        if ood.len() > 1 {
+            rows.push(Row::average(name, &rows[first..]));
+        }
+    }
+    Ok(rows)
+}
+
+impl Row {
+    fn new(detector: &str, ood: &str, images: usize, found: Separation, seconds: f64) -> Self {
+        Self {
+            detector: detector.to_owned(),
+            ood: ood.to_owned(),
+            images,
+            fpr95: percent(found.fpr95),
+            auroc: percent(found.auroc),
+            aupr_in: percent(found.aupr_in),
+            aupr_out: percent(found.aupr_out),
+            seconds,
+        }
+    }
+
+    /// The plain mean over sets, as publications give it.
+    fn average(detector: &str, rows: &[Row]) -> Self {
+        let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
+        Self {
+            detector: detector.to_owned(),
+            ood: "average".to_owned(),
+            images: rows.iter().map(|row| row.images).sum(),
+            fpr95: mean(|row| row.fpr95),
+            auroc: mean(|row| row.auroc),
+            aupr_in: mean(|row| row.aupr_in),
+            aupr_out: mean(|row| row.aupr_out),
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+        }
+    }
+}
+
+fn percent(share: f64) -> f64 {
+    share * 100.0
+}
+
+fn table(report: &Report) -> Result<()> {
+    let accuracy = report
+        .id
+        .accuracy
+        .map_or("not known (no classes)".to_owned(), |accuracy| format!("{accuracy:.2} %"));
+    output::line(format_args!(
+        "{}: {} images, {} left out, accuracy {accuracy}",
+        report.id.name, report.id.images, report.id.broken
+    ))?;
+    if report.results.is_empty() {
+        return Ok(());
+    }
+    output::line(format_args!(
+        "{:<12} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}",
+        "detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"
+    ))?;
+    for row in &report.results {
+        output::line(format_args!(
+            "{:<12} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}",
+            row.detector, row.ood, row.images, row.fpr95, row.auroc, row.aupr_in, row.aupr_out
+        ))?;
+    }
+    Ok(())
+}

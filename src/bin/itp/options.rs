@@ -1,0 +1,163 @@
+//! Arguments that several subcommands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use itp_ood::{Channels, Error, Interpolation, Options, Preprocess, Result};
+
+/// How images become the model's input.
+#[derive(Args)]
+#[command(next_help_heading = "Preprocessing")]
+pub struct PreprocessArgs {
+    /// cifar, digits, imagenet or mobilenet; the options below change single parts of it
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Length of the shorter side after resizing (antialiased as in PIL), in pixels
+    #[arg(long, value_name = "PIXELS")]
+    resize: Option<u32>,
+    /// Side of the centre crop in pixels, or HEIGHTxWIDTH
+    #[arg(long, value_name = "PIXELS", value_parser = crop)]
+    crop: Option<(u32, u32)>,
+    /// Use bicubic interpolation instead of bilinear
+    #[arg(long)]
+    bicubic: bool,
+    /// The model takes grey images
+    #[arg(long)]
+    grey: bool,
+    /// Subtracted per channel from values in 0..1, such as 0.485,0.456,0.406
+    #[arg(long, value_name = "M,M,M", value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Option<Vec<f32>>,
+    /// Divides per channel afterwards, such as 0.229,0.224,0.225
+    #[arg(long, value_name = "S,S,S", value_delimiter = ',', allow_negative_numbers = true)]
+    std: Option<Vec<f32>>,
+}
+
+fn crop(text: &str) -> std::result::Result<(u32, u32), String> {
+    let side = |text: &str| text.parse::<u32>().map_err(|e| format!("{text:?}: {e}"));
+    match text.split_once('x') {
+        Some((height, width)) => Ok((side(height)?, side(width)?)),
+        None => side(text).map(|side| (side, side)),
+    }
+}
+
+impl PreprocessArgs {
+    /// What was asked for; `None` if nothing was.
+    pub fn wished(&self) -> Result<Option<Preprocess>> {
+        let mut preprocess = match &self.preset {
+            Some(name) => Preprocess::preset(name)?,
+            None => match (&self.mean, &self.std) {
+                (Some(mean), Some(std)) => Preprocess {
+                    resize: None,
+                    crop: None,
+                    interpolation: Interpolation::Bilinear,
+                    channels: Channels::Rgb,
+                    mean: mean.clone(),
+                    std: std.clone(),
+                },
+                (None, None) if self.resize.is_none() && self.crop.is_none() => return Ok(None),
+                _ => {
+                    return Err(Error::options(
+                        "without --preset, both --mean and --std are needed: they must be those \
+                         that the model was trained with",
+                    ));
+                }
+            },
+        };
+        preprocess.resize = self.resize.or(preprocess.resize);
+        preprocess.crop = self.crop.or(preprocess.crop);
+        if self.bicubic {
+            preprocess.interpolation = Interpolation::Bicubic;
+        }
+        if self.grey {
+            preprocess.channels = Channels::Grey;
+        }
+        preprocess.mean = self.mean.clone().unwrap_or(preprocess.mean);
+        preprocess.std = self.std.clone().unwrap_or(preprocess.std);
+        preprocess.validate()?;
+        Ok(Some(preprocess))
+    }
+
+    /// What was asked for.
+    pub fn needed(&self) -> Result<Preprocess> {
+        self.wished()?.ok_or_else(|| {
+            Error::options(format!(
+                "say how images become the model's input: --preset ({}), or --resize, --crop, \
+                 --mean and --std",
+                Preprocess::PRESETS.join(", ")
+            ))
+        })
+    }
+
+    /// Name of the preset, if one was asked for.
+    pub fn preset(&self) -> Option<&str> {
+        self.preset.as_deref()
+    }
+}
+
+/// How the detector decides.
+#[derive(Args)]
+#[command(next_help_heading = "Detector")]
+pub struct SettingsArgs {
+    /// CRP prunes the weights in the lowest P percent of mean contributions
+    #[arg(long, value_name = "P")]
+    pub p: Option<f64>,
+    /// FTP prunes contributions more than L standard deviations above their mean
+    #[arg(long, value_name = "L", allow_negative_numbers = true)]
+    pub lambda: Option<f64>,
+    /// Which score decides, such as itp or energy
+    #[arg(long, value_name = "NAME")]
+    pub score: Option<String>,
+    /// Temperature of energy and softmax
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
+    /// Value at which ReAct clips features
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    pub react: Option<f64>,
+    /// Share of in-distribution images that the threshold keeps
+    #[arg(long, value_name = "SHARE")]
+    pub tpr: Option<f64>,
+}
+
+impl SettingsArgs {
+    /// What was asked for.
+    pub fn options(&self) -> Options {
+        Options {
+            p: self.p,
+            lambda: self.lambda,
+            score: self.score.clone(),
+            temperature: self.temperature,
+            react: self.react,
+            tpr: self.tpr,
+            ..Options::default()
+        }
+    }
+}
+
+/// How the work is done.
+#[derive(Args)]
+#[command(next_help_heading = "Work")]
+pub struct WorkArgs {
+    /// Images that are decoded and run at the same time; all processors by default. The results
+    /// don't depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Fail at the first broken image instead of leaving it out
+    #[arg(long)]
+    pub strict: bool,
+    /// Use the first N images of each class only
+    #[arg(long, value_name = "N")]
+    pub limit_per_class: Option<usize>,
+    /// No progress bar
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Features that are kept from one run to the next.
+#[derive(Args)]
+#[command(next_help_heading = "Work")]
+pub struct FeatureArgs {
+    /// Keep the features of each set of images in a file in this folder, and take them from there
+    /// when model, preprocessing and images are the same again
+    #[arg(long, value_name = "FOLDER")]
+    pub features: Option<PathBuf>,
+}

@@ -1,0 +1,483 @@
+//! Settings from in-distribution images alone: p and lambda of ITP, ReAct's clip, HELD's lambda
+//! and the weight of T.
+//!
+//! Out-of-distribution images are what a user doesn't have, so sixteen kinds of them are made from
+//! held-out images ([`pseudo`]). Every setting of a grid is rated by its AUROC of the held-out
+//! images against each kind, and one of two rules picks ([`Rule`]).
+//!
+//! The caller brings the pixels, one image at a time, and runs the model, so that a command line
+//! can do so in parallel and a browser between two frames:
+//!
+//! ```no_run
+//! # use itp_ood::{Model, Pixels, Result, Stats};
+//! # use itp_ood::tune::{TuneOptions, Tuner};
+//! # fn load(_image: usize) -> Result<Pixels> { unimplemented!() }
+//! # fn run(model: &Model, stats: Stats, classes: &[usize]) -> Result<()> {
+//! let features = |pixels: &Pixels| model.backbone().features(model.preprocess().normalised(pixels)?.view());
+//! let mut tuner = Tuner::new(model, stats, TuneOptions::default())?;
+//! for (image, &class) in classes.iter().enumerate() {
+//!     tuner.add_holdout(image, Some(class), features(&load(image)?)?.view())?;
+//! }
+//! for job in tuner.jobs()? {
+//!     // Resized and cropped, as the model sees them.
+//!     let partner = job.partner.map(load).transpose()?;
+//!     let pixels = job.make(&load(job.image)?, partner.as_ref())?;
+//!     tuner.add(&job, features(&pixels)?.view())?;
+//! }
+//! let (stats, report) = tuner.finish()?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod grid;
+pub mod pseudo;
+pub mod report;
+mod spectrum;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView1};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use crate::calibration::score_holdout;
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::image::Pixels;
+use crate::model::Model;
+use crate::score::held::scale;
+use crate::score::logits;
+use crate::stats::Stats;
+use grid::{HELD_LAMBDA, Sweep, W_STEPS};
+use pseudo::{Kind, below, shuffle};
+use report::{Family, Report, Setting, Tried};
+
+/// Fewer held-out images than this earn a warning.
+pub const FEW_IMAGES: usize = 500;
+
+/// How far rule R\* lets the mean AUROC over the near kinds fall below that of Energy.
+pub const NEAR_ALLOWANCE: f64 = 1.0;
+
+/// How a setting is picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Rule {
+    /// The highest mean AUROC over all kinds.
+    #[serde(rename = "r1")]
+    R1,
+    /// R1 among the settings whose mean over the kinds that stand for what lies near the training
+    /// data is at most [`NEAR_ALLOWANCE`] below Energy's.
+    #[default]
+    #[serde(rename = "r*")]
+    RStar,
+}
+
+impl Rule {
+    /// `R1` or `R*`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::R1 => "R1",
+            Self::RStar => "R*",
+        }
+    }
+}
+
+/// What to tune with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TuneOptions {
+    /// The same seed and images give the same pseudo-OOD images, natively and in the browser.
+    pub seed: u64,
+    /// Pseudo-OOD images of each kind, 1 or more; 100 suffice.
+    pub per_kind: usize,
+    /// The rule whose picks are written.
+    pub rule: Rule,
+}
+
+impl Default for TuneOptions {
+    fn default() -> Self {
+        Self { seed: 0, per_kind: 100, rule: Rule::default() }
+    }
+}
+
+/// A pseudo-OOD image to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// What is made.
+    pub kind: Kind,
+    /// The caller's number of the image that it is made of.
+    pub image: usize,
+    /// The caller's number of a second image, of another class, where the kind takes one.
+    pub partner: Option<usize>,
+    /// Its place among those of its kind.
+    position: u32,
+    seed: u64,
+}
+
+impl Job {
+    /// Makes the image from [`image`](Self::image) and [`partner`](Self::partner) as
+    /// [`Preprocess::resized`](crate::Preprocess::resized) gives them.
+    ///
+    /// # Errors
+    /// As [`Kind::make`].
+    pub fn make(&self, image: &Pixels, partner: Option<&Pixels>) -> Result<Pixels> {
+        let mut rng = rng(self.seed, 1 + ((self.kind as u64) << 32) + u64::from(self.position));
+        self.kind.make(image, partner, &mut rng)
+    }
+}
+
+/// Every image has a stream of random numbers of its own, whatever the order of work.
+fn rng(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
+struct HeldOut {
+    class: usize,
+    features: Vec<f32>,
+}
+
+/// Collects the features of held-out and pseudo-OOD images, and picks the settings.
+pub struct Tuner {
+    head: Arc<Head>,
+    stats: Stats,
+    options: TuneOptions,
+    /// By the caller's number, so that the order in which they came doesn't matter.
+    holdout: BTreeMap<usize, HeldOut>,
+    /// How many of them came without a class.
+    unlabelled: usize,
+    made: BTreeMap<(Kind, u32), Vec<f32>>,
+}
+
+impl Tuner {
+    /// Starts tuning `stats`, which must be those of `model`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model,
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for 0 images of a kind.
+    pub fn new(model: &Model, stats: Stats, options: TuneOptions) -> Result<Self> {
+        stats.check_hash(model.sha256())?;
+        Self::from_head(model.head().clone(), stats, options)
+    }
+
+    /// As [`Tuner::new`], for features that come from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Tuner::new`].
+    pub fn from_head(head: Arc<Head>, stats: Stats, options: TuneOptions) -> Result<Self> {
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        if options.per_kind == 0 {
+            return Err(Error::options("0 pseudo-OOD images of each kind; 100 are usual"));
+        }
+        Ok(Self {
+            head,
+            stats,
+            options,
+            holdout: BTreeMap::new(),
+            unlabelled: 0,
+            made: BTreeMap::new(),
+        })
+    }
+
+    /// Adds the features `[D]` of a held-out image: in-distribution, not trained on. `image` is
+    /// the caller's number for it, `class` its row in the last layer; without one, the predicted
+    /// class is taken.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) for an unknown class,
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    pub fn add_holdout(
+        &mut self,
+        image: usize,
+        class: Option<usize>,
+        features: ArrayView1<f32>,
+    ) -> Result<()> {
+        self.head.check(features)?;
+        if let Some(class) = class.filter(|&class| class >= self.head.num_classes()) {
+            return Err(Error::data(format!(
+                "image {image} is of class {class}, but the model has {} classes, from 0",
+                self.head.num_classes()
+            )));
+        }
+        self.unlabelled += usize::from(class.is_none());
+        let class = class.unwrap_or_else(|| logits::argmax(self.head.logits(features).view()));
+        self.holdout.insert(image, HeldOut { class, features: features.to_vec() });
+        Ok(())
+    }
+
+    /// The pseudo-OOD images to make of the held-out images so far, kind by kind; classes take
+    /// turns. Fewer than asked for where there are fewer held-out images.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the held-out images are of fewer than two
+    /// classes: three kinds mix images of two.
+    pub fn jobs(&self) -> Result<Vec<Job>> {
+        let by_class = self.by_class();
+        if by_class.len() < 2 {
+            return Err(Error::data(format!(
+                "the held-out images are of {} class(es); give images of at least two, because \
+                 some pseudo-OOD images mix two classes",
+                by_class.len()
+            )));
+        }
+        let order = self.in_turns(&by_class);
+        let number = self.options.per_kind.min(order.len());
+        let mut jobs = Vec::with_capacity(number * Kind::ALL.len());
+        for kind in Kind::ALL {
+            for position in 0..number {
+                // Each kind goes on where the last one stopped: more images are seen.
+                let image = order[(kind as usize * number + position) % order.len()];
+                let mut job = Job {
+                    kind,
+                    image,
+                    partner: None,
+                    position: position as u32,
+                    seed: self.options.seed,
+                };
+                if kind.needs_partner() {
+                    job.partner = Some(self.partner(&job, &by_class));
+                }
+                jobs.push(job);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Numbers of images by class.
+    fn by_class(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut by_class = BTreeMap::<usize, Vec<usize>>::new();
+        for (&image, held_out) in &self.holdout {
+            by_class.entry(held_out.class).or_default().push(image);
+        }
+        by_class
+    }
+
+    /// All images: one of each class, then the next of each class, and so on; shuffled within
+    /// their class.
+    fn in_turns(&self, by_class: &BTreeMap<usize, Vec<usize>>) -> Vec<usize> {
+        let mut rng = rng(self.options.seed, 0);
+        let mut shuffled: Vec<Vec<usize>> = by_class.values().cloned().collect();
+        for images in &mut shuffled {
+            shuffle(images, &mut rng);
+        }
+        let longest = shuffled.iter().map(Vec::len).max().unwrap_or(0);
+        (0..longest)
+            .flat_map(|turn| shuffled.iter().filter_map(move |images| images.get(turn).copied()))
+            .collect()
+    }
+
+    fn partner(&self, job: &Job, by_class: &BTreeMap<usize, Vec<usize>>) -> usize {
+        // A stream of its own, so that the image's own randomness stays the same.
+        let stream = (1 << 63) + ((job.kind as u64) << 32) + u64::from(job.position);
+        let mut rng = rng(job.seed, stream);
+        let own = self.holdout[&job.image].class;
+        let others: Vec<&Vec<usize>> =
+            by_class.iter().filter(|&(&class, _)| class != own).map(|(_, images)| images).collect();
+        let images = others[below(&mut rng, others.len())];
+        images[below(&mut rng, images.len())]
+    }
+
+    /// Adds the features `[D]` of the image that [`Job::make`] made. A job may be left out, for
+    /// example because its image can't be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    pub fn add(&mut self, job: &Job, features: ArrayView1<f32>) -> Result<()> {
+        self.head.check(features)?;
+        self.made.insert((job.kind, job.position), features.to_vec());
+        Ok(())
+    }
+
+    /// What a user should know before trusting the result, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let held_out = self.holdout.len();
+        if held_out < FEW_IMAGES {
+            warnings.push(format!(
+                "only {held_out} held-out images: the picked settings may be off by several points \
+                 of AUROC, and the threshold is uncertain; use {FEW_IMAGES} or more"
+            ));
+        }
+        let present = self.by_class().len();
+        if present < self.head.num_classes() {
+            warnings.push(format!(
+                "the held-out images are of {present} of the model's {} classes: the settings suit \
+                 those classes only",
+                self.head.num_classes()
+            ));
+        }
+        if self.unlabelled > 0 {
+            warnings.push(format!(
+                "{} held-out images came without a class; their predicted class was taken",
+                self.unlabelled
+            ));
+        }
+        let fewest = Kind::ALL.iter().map(|&kind| self.number_made(kind)).min().unwrap_or(0);
+        if fewest < self.options.per_kind {
+            warnings.push(format!(
+                "{fewest} instead of {} pseudo-OOD images of a kind: the picked settings are less \
+                 certain",
+                self.options.per_kind
+            ));
+        }
+        warnings
+    }
+
+    fn number_made(&self, kind: Kind) -> usize {
+        self.made.range((kind, 0)..=(kind, u32::MAX)).count()
+    }
+
+    /// Rates every setting, picks, and writes the picks, the scores of the held-out images and
+    /// what follows from them into the statistics.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) without held-out images of two classes, or
+    /// without a pseudo-OOD image of some kind.
+    pub fn finish(self) -> Result<(Stats, Report)> {
+        let classes = self.by_class().len();
+        if classes < 2 {
+            // The same complaint as before any image was made.
+            self.jobs()?;
+        }
+        if let Some(kind) = Kind::ALL.into_iter().find(|&kind| self.number_made(kind) == 0) {
+            return Err(Error::data(format!(
+                "there is no pseudo-OOD image of kind {}; all of its held-out images were \
+                 unreadable, or its jobs were left out",
+                kind.name()
+            )));
+        }
+        let holdout = self.holdout_matrix();
+        let sweep = Sweep::new(&self.head, &self.stats, holdout.view())?;
+        let scored = Scored::new(&self, &sweep);
+        let families = scored.families(&sweep.settings());
+        let report = Report {
+            created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
+            model_sha256: self.stats.model_sha256.clone(),
+            seed: self.options.seed,
+            rule: self.options.rule,
+            holdout: self.holdout.len(),
+            classes,
+            kinds: Kind::ALL.to_vec(),
+            images: Kind::ALL.iter().map(|&kind| self.number_made(kind)).collect(),
+            families,
+            warnings: self.warnings(),
+            seconds: None,
+        };
+        let mut stats = self.stats;
+        let settings = &mut stats.settings;
+        for family in &report.families {
+            match family.pick(report.rule).setting {
+                Setting::Energy {} | Setting::Held { .. } => {}
+                Setting::Itp { p, lambda } => (settings.p, settings.lambda) = (p, lambda),
+                Setting::React { clip, .. } => settings.react = Some(clip),
+                Setting::HeldT { lambda, a, .. } => {
+                    (settings.held_lambda, settings.held_a) = (lambda, Some(a));
+                }
+            }
+        }
+        let stats = score_holdout(&self.head, stats, holdout.view())?;
+        Ok((stats, report))
+    }
+
+    fn holdout_matrix(&self) -> Array2<f32> {
+        let features = self.head.num_features();
+        let rows: Vec<f32> =
+            self.holdout.values().flat_map(|image| image.features.iter().copied()).collect();
+        Array2::from_shape_vec((self.holdout.len(), features), rows).expect("whole rows")
+    }
+}
+
+/// Scores of all images under all settings; the last column is T.
+struct Scored {
+    holdout: Vec<Vec<f64>>,
+    made: Vec<(Kind, Vec<f64>)>,
+}
+
+impl Scored {
+    fn new(tuner: &Tuner, sweep: &Sweep) -> Self {
+        let rate = |features: &[f32]| sweep.scores(ArrayView1::from(features));
+        Self {
+            holdout: tuner.holdout.values().map(|image| rate(&image.features)).collect(),
+            made: tuner.made.iter().map(|(&(kind, _), features)| (kind, rate(features))).collect(),
+        }
+    }
+
+    fn families(&self, settings: &[Setting]) -> Vec<Family> {
+        let mut families: Vec<(&'static str, Vec<Tried>)> = Vec::new();
+        let mut push = |score, tried| match families.last_mut() {
+            Some((last, all)) if *last == score => all.push(tried),
+            _ => families.push((score, vec![tried])),
+        };
+        for (column, &setting) in settings.iter().enumerate() {
+            let score = match setting {
+                Setting::Energy {} => "energy",
+                Setting::Itp { .. } => "itp",
+                Setting::React { .. } => "react",
+                Setting::Held { .. } => "held",
+                Setting::HeldT { .. } => "held_t",
+            };
+            push(score, self.rate(setting, |row| row[column]));
+        }
+        let first_held = settings.len() - HELD_LAMBDA.len();
+        let t: Array1<f64> = self.holdout.iter().map(|row| row[settings.len()]).collect();
+        for (step, &lambda) in HELD_LAMBDA.iter().enumerate() {
+            let column = first_held + step;
+            let held: Array1<f64> = self.holdout.iter().map(|row| row[column]).collect();
+            for step in 0..W_STEPS {
+                let w = grid::w(step);
+                let a = scale(w, &held, &t);
+                let rate = |row: &[f64]| row[column] - a * row[settings.len()];
+                push("held_t", self.rate(Setting::HeldT { lambda, w, a }, rate));
+            }
+        }
+        let energy_near = families[0].1[0].near_mean;
+        families
+            .into_iter()
+            .map(|(score, tried)| Family {
+                score,
+                r1: best(&tried, f64::NEG_INFINITY),
+                r_star: best(&tried, energy_near - NEAR_ALLOWANCE),
+                tried,
+            })
+            .collect()
+    }
+
+    fn rate(&self, setting: Setting, score: impl Fn(&[f64]) -> f64) -> Tried {
+        let mut id: Vec<f64> = self.holdout.iter().map(|row| score(row)).collect();
+        id.sort_by(f64::total_cmp);
+        let auroc: Vec<f64> = Kind::ALL
+            .iter()
+            .map(|kind| {
+                let of_kind = self.made.iter().filter(|(made, _)| made == kind);
+                grid::auroc(&id, of_kind.map(|(_, row)| score(row)))
+            })
+            .collect();
+        let near: Vec<f64> = Kind::ALL
+            .iter()
+            .zip(&auroc)
+            .filter(|(kind, _)| kind.is_near())
+            .map(|(_, &auroc)| auroc)
+            .collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        Tried { setting, mean: mean(&auroc), near_mean: mean(&near), auroc }
+    }
+}
+
+/// The first of the highest means among those with enough near the training data; where no setting
+/// has that, the one with the most.
+fn best(tried: &[Tried], least_near: f64) -> usize {
+    let rank = |index: &usize| {
+        let tried = &tried[*index];
+        if tried.near_mean >= least_near { (true, tried.mean) } else { (false, tried.near_mean) }
+    };
+    let mut best = 0;
+    for index in 1..tried.len() {
+        if rank(&index) > rank(&best) {
+            best = index;
+        }
+    }
+    best
+}

@@ -1,0 +1,211 @@
+//! What tuning found: every setting's AUROC against every kind, the picks, and what to know.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::pseudo::Kind;
+use super::{Rule, grid};
+
+/// One setting of one score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// Energy: none.
+    Energy {},
+    /// ITP.
+    Itp {
+        /// CRP's percentage.
+        p: f64,
+        /// FTP's limit; `"inf"` in JSON for infinity.
+        #[serde(with = "crate::settings::infinite")]
+        lambda: f64,
+    },
+    /// ReAct.
+    React {
+        /// Percentile of the features of held-out images.
+        percentile: f64,
+        /// The clip: the feature value at that percentile.
+        clip: f64,
+    },
+    /// HELD.
+    Held {
+        /// Its limit; `"inf"` in JSON for infinity.
+        #[serde(with = "crate::settings::infinite")]
+        lambda: f64,
+    },
+    /// HELD+T.
+    HeldT {
+        /// HELD's limit; `"inf"` in JSON for infinity.
+        #[serde(with = "crate::settings::infinite")]
+        lambda: f64,
+        /// T's share.
+        w: f64,
+        /// T's weight: `w sd(HELD) / sd(T)`.
+        a: f64,
+    },
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Energy {} => f.write_str("-"),
+            Self::Itp { p, lambda } => write!(f, "p {p}, lambda {lambda}"),
+            Self::React { percentile, clip } => write!(f, "percentile {percentile} ({clip:.4})"),
+            Self::Held { lambda } => write!(f, "lambda {lambda}"),
+            Self::HeldT { lambda, w, a } => write!(f, "lambda {lambda}, w {w:.2} (a {a:.4})"),
+        }
+    }
+}
+
+/// A setting that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tried {
+    /// The setting.
+    pub setting: Setting,
+    /// AUROC of in-distribution images against each kind, in percent; order of [`Report::kinds`].
+    pub auroc: Vec<f64>,
+    /// Mean over all kinds.
+    pub mean: f64,
+    /// Mean over the kinds that stand for what lies near the training data.
+    pub near_mean: f64,
+}
+
+/// All settings of one score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Family {
+    /// Name of the score.
+    pub score: &'static str,
+    /// Every setting, in the order of the grid.
+    pub tried: Vec<Tried>,
+    /// Which one rule R1 picks.
+    pub r1: usize,
+    /// Which one rule R\* picks.
+    pub r_star: usize,
+}
+
+impl Family {
+    /// The pick of a rule.
+    pub fn pick(&self, rule: Rule) -> &Tried {
+        &self.tried[match rule {
+            Rule::R1 => self.r1,
+            Rule::RStar => self.r_star,
+        }]
+    }
+}
+
+/// What tuning found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Program and version.
+    pub created_with: String,
+    /// Hash of the model.
+    pub model_sha256: String,
+    /// The seed of the pseudo-OOD images.
+    pub seed: u64,
+    /// The rule whose picks were written.
+    pub rule: Rule,
+    /// Held-out images used.
+    pub holdout: usize,
+    /// Classes among them.
+    pub classes: usize,
+    /// Names of the kinds of pseudo-OOD images.
+    pub kinds: Vec<Kind>,
+    /// Pseudo-OOD images of each kind.
+    pub images: Vec<usize>,
+    /// Energy, ITP, ReAct, HELD, HELD+T.
+    pub families: Vec<Family>,
+    /// What a user should know before trusting the result.
+    pub warnings: Vec<String>,
+    /// How long it took, where somebody measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+impl Report {
+    /// The family of a score.
+    pub fn family(&self, score: &str) -> Option<&Family> {
+        self.families.iter().find(|family| family.score == score)
+    }
+
+    /// The report as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The report as Markdown: the picks, then every setting against every kind.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::from("# Settings from in-distribution images alone\n\n");
+        let _ = writeln!(
+            text,
+            "{} held-out images of {} classes against {} pseudo-OOD images of {} kinds (seed {}). \
+             Figures are AUROC in percent; near = mean over {}.\n",
+            self.holdout,
+            self.classes,
+            self.images.iter().sum::<usize>(),
+            self.kinds.len(),
+            self.seed,
+            self.kinds
+                .iter()
+                .filter(|k| k.is_near())
+                .map(|k| k.name())
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
+        for warning in &self.warnings {
+            let _ = writeln!(text, "- **Note:** {warning}");
+        }
+        if let Some(seconds) = self.seconds {
+            let _ = writeln!(text, "- Took {seconds:.1} s.");
+        }
+        let _ = writeln!(
+            text,
+            "\n## Picks\nWritten to the stats file: those of rule {}.\n\n\
+             | score | R1 | mean | near | R* | mean | near |\n|---|---|---|---|---|---|---|",
+            self.rule.name()
+        );
+        for family in &self.families {
+            let cells = [Rule::R1, Rule::RStar].map(|rule| {
+                let tried = family.pick(rule);
+                format!("{} | {:.2} | {:.2}", tried.setting, tried.mean, tried.near_mean)
+            });
+            let _ = writeln!(text, "| {} | {} |", family.score, cells.join(" | "));
+        }
+        self.itp_table(&mut text);
+        for family in &self.families {
+            let _ = writeln!(text, "\n## {} against each kind\n", family.score);
+            let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+            let _ = writeln!(text, "| setting | {} | mean | near |", names.join(" | "));
+            let _ = writeln!(text, "|{}", "---|".repeat(self.kinds.len() + 3));
+            for tried in &family.tried {
+                let cells: Vec<String> =
+                    tried.auroc.iter().map(|auroc| format!("{auroc:.1}")).collect();
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {:.2} | {:.2} |",
+                    tried.setting,
+                    cells.join(" | "),
+                    tried.mean,
+                    tried.near_mean
+                );
+            }
+        }
+        text
+    }
+
+    /// ITP's means as a map of p and lambda.
+    fn itp_table(&self, text: &mut String) {
+        let Some(itp) = self.family("itp") else { return };
+        let head: Vec<String> = grid::LAMBDA.iter().map(|lambda| format!("{lambda}")).collect();
+        let _ = writeln!(text, "\n## ITP: mean over kinds by p and lambda\n");
+        let _ = writeln!(text, "| p | {} |", head.join(" | "));
+        let _ = writeln!(text, "|{}", "---|".repeat(head.len() + 1));
+        for (p, row) in grid::P.iter().zip(itp.tried.chunks(grid::LAMBDA.len())) {
+            let cells: Vec<String> = row.iter().map(|tried| format!("{:.2}", tried.mean)).collect();
+            let _ = writeln!(text, "| {p} | {} |", cells.join(" | "));
+        }
+    }
+}
