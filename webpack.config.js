@@ -1,7 +1,8 @@
 // Builds the page through the package's own name, as any user's bundler would. No experiments but
 // webpack's own CSS; see scripts/lib/bundle.mjs for how it is run.
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import CopyPlugin from "copy-webpack-plugin";
 import webpack from "webpack";
@@ -13,7 +14,7 @@ export default ({ single = false } = {}) => ({
   mode: "production",
   target: ["web", "es2022"],
   // One classic script works from file://, where module scripts are refused.
-  entry: single ? { page: at("www/demo/single.ts") } : { page: at("www/demo/main.ts") },
+  entry: { page: at("www/demo/main.ts") },
   output: {
     path: at(single ? "target/single" : "target/site"),
     clean: true,
@@ -30,13 +31,13 @@ export default ({ single = false } = {}) => ({
   module: {
     rules: [
       { test: /\.ts$/, loader: "ts-loader", options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } } },
-      { test: /\.css$/, type: "css/auto" },
+      { test: /\.css$/, type: "css/auto", sideEffects: true },
       ...(single ? [{ test: /\.(wasm|onnx|safetensors|png|jpe?g|webp|svg|json5?)$/, dependency: "url", type: "asset/inline" }] : []),
     ],
     ...(single ? { parser: { javascript: { worker: false, dynamicImportMode: "eager" } } } : {}),
   },
   plugins: single
-    ? [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 }), new OneFile(at("www/demo/index.html"))]
+    ? [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 }), new OneFile(at("www/demo/index.html"), at("www/models"))]
     : [
         new CopyPlugin({
           patterns: [
@@ -64,25 +65,45 @@ class FileList {
   }
 }
 
-/** Puts script and style into the HTML file, and drops every other file. */
+/** Puts script, style, models and pictures into the HTML file, and drops every other file. */
 class OneFile {
-  constructor(template) {
+  constructor(template, models) {
     this.template = template;
+    this.models = models;
   }
 
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("OneFile", (compilation) => {
       compilation.fileDependencies.add(this.template);
+      compilation.contextDependencies.add(this.models);
       compilation.hooks.processAssets.tap({ name: "OneFile", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, (assets) => {
         const text = (name) => assets[name]?.source().toString() ?? "";
         const script = text("page.js").replaceAll("</script", "<\\/script");
         const html = readFileSync(this.template, "utf8")
           .replace(/<link[^>]*page\.css[^>]*>/, () => `<style>${text("page.css")}</style>`)
           .replace(/<script[^>]*page\.js[^>]*><\/script>/, "")
-          .replace("</body>", () => `<script>${script}</script></body>`);
+          .replace("</body>", () => `<script type="application/json" id="files">${JSON.stringify(this.files())}</script><script>${script}</script></body>`);
         for (const name of Object.keys(assets)) compilation.deleteAsset(name);
         compilation.emitAsset("itp.html", new webpack.sources.RawSource(html));
       });
     });
   }
+
+  /** What the page would fetch from models/, as data addresses. */
+  files() {
+    const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
+    const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
+    return Object.fromEntries(
+      wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
+    );
+  }
 }
+
+const TYPES_OF = {
+  ".json": "application/json",
+  ".onnx": "application/octet-stream",
+  ".png": "image/png",
+  ".safetensors": "application/octet-stream",
+  ".svg": "image/svg+xml",
+  ".webp": "image/webp",
+};
