@@ -1,0 +1,67 @@
+// The logits of the likeliest classes, before pruning and after.
+
+import type { Detection } from "itp-ood";
+import { svg } from "../dom.js";
+import { decimal, tickLabel, ticks } from "../format.js";
+import { chart, label, scale } from "./frame.js";
+
+const MOST = 12;
+const ROW = 24;
+const TOP = 26;
+
+/** Draws the logits into `place`; the result draws them again. */
+export function logitsChart(place: HTMLElement, data: () => { result: Detection; labels: readonly string[] } | undefined): () => void {
+  let classes: number[] = [];
+  const height = (): number => {
+    const shown = data();
+    classes = shown ? likeliest(shown.result.logits) : [];
+    return TOP + Math.max(3, classes.length) * ROW + 24;
+  };
+  return chart(place, height, ({ svg: root, width, height: tall }) => {
+    const shown = data();
+    if (!shown) return undefined;
+    const { result, labels } = shown;
+    const names = classes.map((k) => labels[k] ?? String(k));
+    const left = Math.min(width * 0.32, 12 + 7 * Math.max(...names.map((name) => name.length)));
+    const all = classes.flatMap((k) => [result.logits[k] as number, result.prunedLogits[k] as number]);
+    const range: [number, number] = [Math.min(0, ...all), Math.max(0, ...all)];
+    const x = scale(range, [left + 20, width - 52]);
+    const bottom = tall - 22;
+    const marks = ticks(...range, Math.max(2, (width - left) / 90));
+    for (const value of marks) {
+      root.append(svg("line", { x1: x(value), x2: x(value), y1: TOP - 6, y2: bottom, class: value === 0 ? "axis-line" : "grid" }));
+      root.append(label(tickLabel(value, marks), x(value), bottom + 15, "tick", "middle"));
+    }
+    legend(root, left + 16);
+    classes.forEach((k, row) => {
+      const y = TOP + row * ROW + ROW / 2;
+      const before = x(result.logits[k] as number);
+      const after = x(result.prunedLogits[k] as number);
+      const name = names[row] as string;
+      const chosen = k === result.classIndex;
+      root.append(label(shortened(name, left), left, y + 4, chosen ? "name chosen" : "name", "end"));
+      root.append(svg("line", { x1: before, x2: after, y1: y, y2: y, class: "move" }));
+      root.append(svg("circle", { cx: before, cy: y, r: 4.5, class: "mark-before" }));
+      root.append(svg("path", { d: `M${after} ${y - 6}l6 6-6 6-6-6Z`, class: "mark mark-after" }));
+      root.append(label(decimal(result.prunedLogits[k] as number, 1), width - 4, y + 4, "tick", "end"));
+    });
+    const rest = result.logits.length - classes.length;
+    return `${classes.map((k, row) => `${names[row]}: ${decimal(result.logits[k] as number)} before, ${decimal(result.prunedLogits[k] as number)} after`).join("; ")}${rest > 0 ? `; and ${rest} classes more` : ""}.`;
+  });
+}
+
+function legend(root: SVGSVGElement, x: number): void {
+  root.append(svg("circle", { cx: x + 5, cy: 9, r: 4.5, class: "mark-before" }), label("before", x + 15, 13, "tick"));
+  root.append(svg("path", { d: `M${x + 75} 3l6 6-6 6-6-6Z`, class: "mark mark-after" }), label("after pruning", x + 86, 13, "tick"));
+}
+
+function shortened(name: string, room: number): string {
+  const most = Math.floor(room / 7);
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+}
+
+function likeliest(logits: Float32Array): number[] {
+  return Array.from(logits.keys())
+    .sort((a, b) => (logits[b] as number) - (logits[a] as number))
+    .slice(0, MOST);
+}

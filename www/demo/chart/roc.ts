@@ -1,0 +1,51 @@
+// The ROC curves of all scores, one of them in front.
+
+import type { Metrics } from "itp-ood";
+import { svg } from "../dom.js";
+import { percent } from "../format.js";
+import { nameOf } from "../settings.js";
+import { chart, label, scale } from "./frame.js";
+
+/** Draws the curves into `place`; the result draws them again. */
+export function rocChart(place: HTMLElement, data: () => { all: ReadonlyMap<string, Metrics>; chosen: string } | undefined): () => void {
+  return chart(
+    place,
+    (width) => Math.min(width, 340),
+    ({ svg: root, width, height }) => {
+      const shown = data();
+      const chosen = shown?.all.get(shown.chosen);
+      if (!shown || !chosen) return undefined;
+      const side = Math.min(width - 52, height - 50);
+      const left = 44 + (width - 52 - side) / 2;
+      const x = scale([0, 1], [left, left + side]);
+      const y = scale([0, 1], [8 + side, 8]);
+      for (const value of [0, 0.25, 0.5, 0.75, 1]) {
+        root.append(svg("line", { x1: x(value), x2: x(value), y1: y(0), y2: y(1), class: "grid" }));
+        root.append(svg("line", { x1: x(0), x2: x(1), y1: y(value), y2: y(value), class: "grid" }));
+        if (value !== 0.25 && value !== 0.75) {
+          root.append(label(percent(value), x(value), y(0) + 16, "tick", "middle"), label(percent(value), x(0) - 6, y(value) + 4, "tick", "end"));
+        }
+      }
+      root.append(svg("line", { x1: x(0), x2: x(1), y1: y(0), y2: y(1), class: "joint" }));
+      for (const [name, { roc }] of shown.all) {
+        if (name !== shown.chosen) root.append(svg("polyline", { points: points(roc, x, y), class: "roc-other" }));
+      }
+      root.append(svg("polyline", { points: points(chosen.roc, x, y), class: "roc" }));
+      root.append(svg("circle", { cx: x(chosen.fpr95), cy: y(0.95), r: 4.5, class: "mark-before" }));
+      root.append(label("foreign accepted", left + side / 2, height - 6, "axis-title", "middle"));
+      const title = label("familiar accepted", 0, 0, "axis-title", "middle");
+      title.setAttribute("transform", `translate(${left - 34} ${8 + side / 2}) rotate(-90)`);
+      root.append(title);
+      return `ROC of ${nameOf(shown.chosen)}: AUROC ${percent(chosen.auroc, 1)}, ${percent(chosen.fpr95, 1)} of the foreign pictures accepted where 95% of the familiar ones are.`;
+    },
+  );
+}
+
+/** At most some hundred points: more can't be seen. */
+function points({ fpr, tpr }: Metrics["roc"], x: (value: number) => number, y: (value: number) => number): string {
+  const stride = Math.max(1, Math.floor(fpr.length / 400));
+  const text: string[] = [];
+  for (let i = 0; i < fpr.length; i += stride) text.push(`${x(fpr[i] as number).toFixed(1)},${y(tpr[i] as number).toFixed(1)}`);
+  text.push(`${x(1)},${y(1)}`);
+  return text.join(" ");
+}

@@ -1,0 +1,2 @@
+// Style sheets are bundled by webpack.
+declare module "*.css";

@@ -1,0 +1,69 @@
+// The models of the page and the gallery pictures, and loading them.
+
+import { type Detector, type DetectorInfo, type LoadProgress, loadDetector, type Source } from "itp-ood";
+import { asset, isSingleFile } from "./assets.js";
+
+/** A model that can be chosen. */
+export interface ModelEntry {
+  id: string;
+  title: string;
+  model: Source;
+  stats: Source;
+}
+
+/** What is known of a model with a stats file. */
+export type ModelInfo = DetectorInfo & { settings: NonNullable<DetectorInfo["settings"]> };
+
+/** A model in use. */
+export interface LoadedModel extends ModelEntry {
+  detector: Detector;
+  info: ModelInfo;
+}
+
+/** One picture of `gallery.json`. */
+export interface GalleryPicture {
+  file: string;
+  /** Id of the model it is for. */
+  model: string;
+  title: string;
+  expected: { label?: string | null; inDistribution: boolean } | null;
+  source?: string | null;
+  licence?: string | null;
+  attribution?: string | null;
+}
+
+/** The models that come with the page. */
+export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => ({
+  id,
+  title: id === "photos" ? "Photos" : "Digits",
+  model: asset(`${id}.onnx`),
+  stats: asset(`${id}.itp.safetensors`),
+}));
+
+/** Loads a model; the engine is compiled once for all. */
+export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
+  const { model, stats } = entry;
+  const detector = await loadDetector({
+    model,
+    stats,
+    // A page opened from a disk may not start workers.
+    worker: !isSingleFile,
+    ...(onProgress && { onProgress }),
+  });
+  const { settings } = detector.info;
+  if (!settings) throw new Error(`${entry.title} has no stats file.`);
+  return { ...entry, detector, info: { ...detector.info, settings } };
+}
+
+/** The gallery, in the order in which it is shown. */
+export async function loadGallery(): Promise<GalleryPicture[]> {
+  const response = await fetch(asset("gallery/gallery.json"));
+  if (!response.ok) throw new Error(`The gallery can't be read: ${response.status} ${response.statusText}`);
+  return (await response.json()) as GalleryPicture[];
+}
+
+/** The address of a gallery picture. */
+export const pictureOf = (picture: GalleryPicture): string => asset(`gallery/${picture.file}`);
+
+/** Whether the model takes drawings: one grey channel. */
+export const takesDrawings = ({ info }: LoadedModel): boolean => info.inputShape[1] === 1;

@@ -1,0 +1,42 @@
+// The four states of a weight: their names, marks and colours.
+
+import { Reason } from "itp-ood";
+import { h } from "../dom.js";
+import { count, percent } from "../format.js";
+import type { Detection } from "itp-ood";
+
+/** Names by {@link Reason}. */
+export const STATES: readonly { reason: number; name: string; mark: string; css: string }[] = [
+  { reason: Reason.Kept, name: "kept", mark: "", css: "--kept" },
+  { reason: Reason.Redundant, name: "redundant (CRP)", mark: "–", css: "--redundant" },
+  { reason: Reason.Overconfident, name: "overconfident (FTP)", mark: "×", css: "--overconfident" },
+  { reason: Reason.Both, name: "both", mark: "+", css: "--both" },
+];
+
+/** The states' colours as the canvas takes them (32 bits a pixel) in the page's current scheme. */
+export function colours(element: Element): { css: string[]; packed: Uint32Array } {
+  const style = getComputedStyle(element);
+  const css = STATES.map((state) => style.getPropertyValue(state.css).trim());
+  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const packed = new Uint32Array(STATES.length);
+  css.forEach((colour, i) => {
+    if (!context) return;
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    packed[i] = new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0] as number;
+  });
+  return { css, packed };
+}
+
+/** How many weights are in each state, as a legend. */
+export function fillLegend(list: HTMLElement, { counts }: Detection): void {
+  const numbers = [counts.kept, counts.redundant, counts.overconfident, counts.both];
+  list.replaceChildren(
+    ...STATES.map(({ name, mark, css }, i) => {
+      const swatch = h("span", { class: "swatch", "aria-hidden": "true" }, mark);
+      swatch.style.background = `var(${css})`;
+      const number = numbers[i] as number;
+      return h("li", {}, swatch, h("b", {}, count(number)), ` ${name} `, h("span", { class: "quiet" }, percent(number / counts.total, 1)));
+    }),
+  );
+}

@@ -1,0 +1,44 @@
+// Which part of the map is seen: a range of whole columns and rows.
+
+/** A range of the map. */
+export interface Window {
+  left: number;
+  top: number;
+  columns: number;
+  rows: number;
+}
+
+const FEWEST = 12;
+
+/** The whole map. */
+export const whole = (columns: number, rows: number): Window => ({ left: 0, top: 0, columns, rows });
+
+/** Zoomed by `factor` (above 1: closer) with the cell (column, row) staying in place. */
+export function zoomed(window: Window, factor: number, column: number, row: number, columns: number, rows: number): Window {
+  const next = {
+    columns: Math.round(clamp(window.columns / factor, Math.min(FEWEST, columns), columns)),
+    // Few rows are always all seen.
+    rows: rows <= FEWEST ? rows : Math.round(clamp(window.rows / factor, FEWEST, rows)),
+  };
+  const keep = (at: number, start: number, size: number, nextSize: number): number => at - ((at - start) / size) * nextSize;
+  return within({ left: keep(column, window.left, window.columns, next.columns), top: keep(row, window.top, window.rows, next.rows), ...next }, columns, rows);
+}
+
+/** Moved as little as shows the cell. */
+export function showing(window: Window, column: number, row: number, columns: number, rows: number): Window {
+  const reach = (at: number, start: number, size: number): number => (at < start ? at : at >= start + size ? at - size + 1 : start);
+  return within({ ...window, left: reach(column, window.left, window.columns), top: reach(row, window.top, window.rows) }, columns, rows);
+}
+
+/** Kept inside the map, at whole cells. */
+export function within(window: Window, columns: number, rows: number): Window {
+  return {
+    ...window,
+    left: Math.round(clamp(window.left, 0, columns - window.columns)),
+    top: Math.round(clamp(window.top, 0, rows - window.rows)),
+  };
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
+}
