@@ -156,7 +156,7 @@ impl FeatureDetector {
         let score = score::build(Context { head, stats, settings: &settings })?;
         let prepared = Arc::new(Prepared {
             pruning: Pruning::new(head, stats, settings.p, settings.lambda)?,
-            id_scores: self.id_scores(&settings, &*score),
+            id_scores: self.find_id_scores(&settings, &*score),
             score,
             settings,
         });
@@ -166,7 +166,7 @@ impl FeatureDetector {
 
     /// Sorted in-distribution scores under these settings: the stored ones where nothing differs
     /// from the stats file's own settings, those of its sample of features otherwise.
-    fn id_scores(&self, settings: &Settings, score: &dyn Score) -> Option<Vec<f32>> {
+    fn find_id_scores(&self, settings: &Settings, score: &dyn Score) -> Option<Vec<f32>> {
         let stored = Settings {
             score: settings.score.clone(),
             tpr: settings.tpr,
@@ -188,6 +188,17 @@ impl FeatureDetector {
             .collect();
         scores.sort_by(f32::total_cmp);
         (!scores.is_empty()).then_some(scores)
+    }
+
+    /// Sorted in-distribution scores under these settings, that the threshold and the p-value rest
+    /// on; `None` where the stats file has neither scores nor a sample of features for them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
+    /// what [`score::build`] reports.
+    pub fn id_scores(&self, options: &Options) -> Result<Option<Vec<f32>>> {
+        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        Ok(prepared.id_scores.clone())
     }
 
     /// Class, score and verdict from features `[D]`.

@@ -315,10 +315,16 @@ impl Engine {
         self.detector()?.scores(features, &options).map_err(thrown)
     }
 
-    /// The stored in-distribution scores, sorted; `undefined` if the stats file has none.
+    /// Sorted in-distribution scores: the stored ones or, with settings given, those under these
+    /// settings. `undefined` if the stats file has none.
     #[wasm_bindgen(js_name = idScores)]
-    pub fn id_scores(&self, score: &str) -> Result<Option<Vec<f32>>, JsValue> {
-        Ok(self.detector()?.stats().id_scores.get(score).cloned())
+    pub fn id_scores(&self, score: &str, options: JsValue) -> Result<Option<Vec<f32>>, JsValue> {
+        let detector = self.detector()?;
+        if is_missing(&options) {
+            return Ok(detector.stats().id_scores.get(score).cloned());
+        }
+        let options = Options { score: Some(score.to_owned()), ..from_js(options)? };
+        detector.id_scores(&options).map_err(thrown)
     }
 
     fn detector(&self) -> Result<&FeatureDetector, JsValue> {

@@ -175,8 +175,9 @@ class LoadedDetector implements Detector {
     return this.#link.call("scores", [values, values.length / width, settings], signal);
   }
 
-  idScores(score: string): Promise<Float32Array | undefined> {
-    return this.#link.call("idScores", [score]);
+  async idScores(score: string, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined> {
+    const { signal, ...settings } = options ?? {};
+    return this.#link.call("idScores", options ? [score, settings] : [score], signal);
   }
 
   metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics> {

@@ -32,7 +32,7 @@ export interface Calls {
   explain(features: Float32Array, classIndex: number | undefined, options: DetectOptions): Explanation;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
   scores(features: Float32Array, rows: number, options: DetectOptions): Float64Array;
-  idScores(score: string): Float32Array | undefined;
+  idScores(score: string, options?: DetectOptions): Float32Array | undefined;
   metrics(idScores: Float64Array, oodScores: Float64Array): Metrics;
   calibrate(calibrator: number, labels: string[]): void;
   addTraining(calibrator: number, image: Portable | Float32Array, classIndex: number): void;

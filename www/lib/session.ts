@@ -22,7 +22,7 @@ interface Engine {
   explain(features: Float32Array, classIndex: number, options: DetectOptions): Explanation;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
   scores(features: Float32Array, rows: number, options: DetectOptions): Float64Array;
-  idScores(score: string): Float32Array | undefined;
+  idScores(score: string, options?: DetectOptions): Float32Array | undefined;
   free(): void;
 }
 
@@ -127,7 +127,7 @@ export class Session {
     },
     weightMap: (features, options) => this.#running.weightMap(features, options),
     scores: (features, rows, options) => this.#running.scores(features, rows, options),
-    idScores: (score) => this.#running.idScores(score),
+    idScores: (score, options) => this.#running.idScores(score, options),
     metrics,
     calibrate: (id, labels) => {
       this.#calibrators.set(id, new Calibrator(this.#running, labels));

@@ -329,8 +329,11 @@ export interface Detector {
   weightMap(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Uint8Array>;
   /** One score for each row of features (or for N * D values in one array). */
   scores(rows: Float32Array | readonly Float32Array[], options?: DetectOptions & CallOptions): Promise<Float64Array>;
-  /** Sorted scores of the held-out ID images, as stored; `undefined` where the stats file has none. */
-  idScores(score: string): Promise<Float32Array | undefined>;
+  /**
+   * Sorted scores of the held-out ID images: as stored or, with options, under these settings.
+   * `undefined` where the stats file has none.
+   */
+  idScores(score: string, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined>;
   /** AUROC, FPR95 and more from scores of ID and of OOD images. */
   metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics>;
   /** Starts a stats file for this network. */
