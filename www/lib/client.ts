@@ -119,9 +119,6 @@ class LoadedDetector implements Detector {
 
   detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
     const { concurrency = Math.min(4, coresHere()), signal, onProgress, ...settings } = options;
-    if (!Number.isInteger(concurrency) || concurrency < 1) {
-      throw new OodError("options", `concurrency is ${concurrency}; it must be a whole number from 1 on.`);
-    }
     const extra = (): Link => {
       const link = (this.#makeLink as () => Link)();
       this.#extraLinks.add(link);
@@ -131,7 +128,8 @@ class LoadedDetector implements Detector {
     };
     return runPool({
       images,
-      size: this.#makeLink ? concurrency : 1,
+      concurrency,
+      single: !this.#makeLink,
       first: this.#link,
       extra,
       release: (link) => {

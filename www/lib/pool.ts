@@ -1,13 +1,15 @@
 // A batch over several links, in input order.
 
 import { abortedError, throwIfAborted } from "./abort.js";
-import type { OodError } from "./errors.js";
+import { OodError } from "./errors.js";
 import type { Link } from "./link.js";
 import type { BatchProgress, BatchResult, Detection, Input } from "./types.js";
 
 interface Pool {
   images: Iterable<Input> | AsyncIterable<Input>;
-  size: number;
+  concurrency: number;
+  /** There can be no second link. */
+  single: boolean;
   first: Link;
   extra(): Link;
   release(link: Link): void;
@@ -16,10 +18,14 @@ interface Pool {
   onProgress: ((progress: BatchProgress) => void) | undefined;
 }
 
-/** Yields each image's verdict or error, in input order; reads at most 2 * size images ahead. */
+/** Yields each image's verdict or error, in input order; reads a few images ahead at most. */
 export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, undefined> {
-  const { images, size, signal, onProgress } = pool;
+  const { images, concurrency, signal, onProgress } = pool;
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new OodError("options", `concurrency is ${concurrency}; it must be a whole number from 1 on.`);
+  }
   throwIfAborted(signal);
+  const size = pool.single ? 1 : concurrency;
   const stop = new AbortController();
   const forward = (): void => stop.abort(signal?.reason);
   signal?.addEventListener("abort", forward);
