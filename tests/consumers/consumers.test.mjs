@@ -19,7 +19,10 @@ test("webpack 5 with an empty configuration", { skip }, async () => {
       error ? reject(error) : resolve(done),
     ),
   );
-  assert.equal(stats.hasErrors() || stats.hasWarnings(), false, stats.toString());
+  // An engine of this size is above webpack's recommendation for any asset.
+  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
+  const problems = [...errors, ...warnings].map(({ message }) => message).filter((message) => !/^(asset|entrypoint) size limit|^webpack performance/.test(message));
+  assert.deepEqual(problems, []);
   const out = join(directory, "dist");
   assert.equal(wasmFiles(out).length, 1);
   writeFileSync(join(out, "index.html"), html("./main.js"));

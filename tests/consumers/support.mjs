@@ -1,4 +1,4 @@
-// Consumers of the package: a folder with the packed package installed, the model, and an app.
+// Consumers of the package: a folder with the installed package, the model, and an app.
 
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ export const image = picture(5, 30, 26);
 
 let packed;
 
-/** Packs the package and makes the files that every consumer serves, once. */
+/** Packs the package, installs it, and makes the files that every consumer serves, once. */
 async function prepare() {
   rmSync(place, { recursive: true, force: true });
   const files = join(place, "files");
@@ -33,7 +33,12 @@ async function prepare() {
   const detector = await loadDetector({ model: model(), stats });
   const result = await detector.detect(image);
   detector.dispose();
-  return { files, tarball: join(place, readdirSync(place).find((name) => name.endsWith(".tgz"))), result };
+  const installed = join(place, "installed");
+  mkdirSync(installed);
+  writeFileSync(join(installed, "package.json"), "{}");
+  const tarball = join(place, readdirSync(place).find((name) => name.endsWith(".tgz")));
+  await run("npm", ["install", tarball, "--offline", "--no-package-lock", ...quiet], { cwd: installed, capture: true });
+  return { files, modules: join(installed, "node_modules"), result };
 }
 
 /**
@@ -45,7 +50,7 @@ async function prepare() {
  */
 export async function consumer(name, { files = {}, manifest = {} } = {}) {
   packed ??= prepare();
-  const { tarball, files: shared, result } = await packed;
+  const { modules, files: shared, result } = await packed;
   const directory = join(place, name);
   mkdirSync(directory, { recursive: true });
   const text = { "package.json": JSON.stringify({ name, private: true, type: "module", ...manifest }), ...files };
@@ -53,7 +58,7 @@ export async function consumer(name, { files = {}, manifest = {} } = {}) {
     mkdirSync(join(directory, file, ".."), { recursive: true });
     writeFileSync(join(directory, file), content);
   }
-  await run("npm", ["install", tarball, "--offline", "--no-package-lock", ...quiet], { cwd: directory, capture: true });
+  cpSync(modules, join(directory, "node_modules"), { recursive: true });
   return { directory, expected: result, addFiles: (to) => cpSync(shared, to, { recursive: true }) };
 }
 
