@@ -64,11 +64,11 @@ pub const NEAR_ALLOWANCE: f64 = 1.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Rule {
     /// The highest mean AUROC over all kinds.
+    #[default]
     #[serde(rename = "r1")]
     R1,
     /// R1 among the settings whose mean over the kinds that stand for what lies near the training
     /// data is at most [`NEAR_ALLOWANCE`] below Energy's.
-    #[default]
     #[serde(rename = "r*")]
     RStar,
 }
@@ -112,7 +112,9 @@ pub struct Job {
     /// The caller's number of a second image, of another class, where the kind takes one.
     pub partner: Option<usize>,
     /// Its place among those of its kind.
+    #[serde(skip)]
     position: u32,
+    #[serde(skip)]
     seed: u64,
 }
 

@@ -167,7 +167,7 @@ pub(super) fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
 }
 
 /// Fisher and Yates.
-pub(super) fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
+pub fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, below(rng, last + 1));
     }

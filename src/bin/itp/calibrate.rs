@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use itp_ood::{Calibrator, Error, Model, Moments, Result, Settings, Stats};
 use ndarray::{Array2, ArrayView2};
@@ -12,6 +13,7 @@ use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::{Pipeline, Tally};
+use crate::tune::{self, HeldOut, TuneArgs};
 
 /// Make a stats file from training images
 ///
@@ -56,6 +58,17 @@ pub struct Args {
     preprocess: PreprocessArgs,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Choose p, lambda and more with pseudo-OOD images made from the held-out ones, as `itp tune`
+    /// does
+    #[arg(
+        long,
+        requires = "holdout",
+        conflicts_with_all = ["p", "lambda", "react"],
+        help_heading = "Tuning"
+    )]
+    tune: bool,
+    #[command(flatten)]
+    tuning: TuneArgs,
     #[command(flatten)]
     work: WorkArgs,
     #[command(flatten)]
@@ -88,19 +101,21 @@ pub fn run(args: &Args) -> Result<()> {
     for (name, value) in &args.set {
         calibrator.set_constant(name, *value)?;
     }
-    let held_out = match &args.holdout {
-        Some(path) => {
-            let set = pipeline.open(path)?;
-            pipeline.run(&set, |_, features| calibrator.add_holdout(features))?
-        }
-        None => Tally::default(),
-    };
+    let started = Instant::now();
+    let held_out =
+        args.holdout.as_deref().map(|path| HeldOut::read(&pipeline, path)).transpose()?;
+    for features in held_out.iter().flat_map(|held_out| held_out.features.outer_iter()) {
+        calibrator.add_holdout(features)?;
+    }
     for warning in calibrator.warnings() {
         eprintln!("itp: note: {warning}");
     }
-    let stats = calibrator.finish(settings)?;
+    let mut stats = calibrator.finish(settings)?;
+    if let Some(held_out) = held_out.as_ref().filter(|_| args.tune) {
+        (stats, _) = tune::choose(&pipeline, &model, held_out, stats, &args.tuning, started)?;
+    }
     output::write(&args.output, &stats.to_bytes()?)?;
-    summary(args, &stats, tally, held_out)
+    summary(args, &stats, tally, held_out.map_or(Tally::default(), |held_out| held_out.tally))
 }
 
 fn constant(text: &str) -> std::result::Result<(String, f64), String> {

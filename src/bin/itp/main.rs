@@ -11,6 +11,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod score;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ enum Command {
     Calibrate(calibrate::Args),
     Score(score::Args),
     Eval(eval::Args),
+    Tune(tune::Args),
     Merge(merge::Args),
     Inspect(inspect::Args),
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };

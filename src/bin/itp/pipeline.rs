@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressBar;
 use itp_ood::dataset::{Dataset, Entry, decode};
 use itp_ood::{Error, ErrorKind, Model, Result};
 use ndarray::{Array1, ArrayView1};
@@ -78,26 +77,40 @@ impl<'a> Pipeline<'a> {
         set: &Dataset,
         mut each: impl FnMut(&Entry, Result<Array1<f32>>) -> Result<()>,
     ) -> Result<()> {
-        let bar = progress::bar(set.entries().len(), set.name(), self.quiet);
-        for chunk in set.entries().chunks(self.pool.current_num_threads() * IMAGES_PER_THREAD) {
-            let features: Vec<Result<Array1<f32>>> = self.pool.install(|| {
-                chunk.par_iter().map(|entry| self.features(set, entry, &bar)).collect()
-            });
-            for (entry, features) in chunk.iter().zip(features) {
+        let work = |entry: &Entry| {
+            let pixels = decode(&set.read(entry)?)?;
+            self.model.features(&pixels.view()?)
+        };
+        self.parallel(set.name(), set.entries(), work, &mut each)
+    }
+
+    /// Does `work` on all `items` in parallel and hands the results to `each`, in order.
+    ///
+    /// # Errors
+    /// What `each` returns, and Ctrl-C.
+    pub fn parallel<I: Sync, T: Send>(
+        &self,
+        name: &str,
+        items: &[I],
+        work: impl Fn(&I) -> Result<T> + Sync,
+        mut each: impl FnMut(&I, Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        let bar = progress::bar(items.len(), name, self.quiet);
+        let step = |item: &I| {
+            progress::check()?;
+            let done = work(item);
+            bar.inc(1);
+            done
+        };
+        for chunk in items.chunks(self.pool.current_num_threads() * IMAGES_PER_THREAD) {
+            let done: Vec<Result<T>> = self.pool.install(|| chunk.par_iter().map(step).collect());
+            for (item, done) in chunk.iter().zip(done) {
                 progress::check()?;
-                bar.suspend(|| each(entry, features))?;
+                bar.suspend(|| each(item, done))?;
             }
         }
         bar.finish_and_clear();
         Ok(())
-    }
-
-    fn features(&self, set: &Dataset, entry: &Entry, bar: &ProgressBar) -> Result<Array1<f32>> {
-        progress::check()?;
-        let pixels = decode(&set.read(entry)?)?;
-        let features = self.model.features(&pixels.view()?);
-        bar.inc(1);
-        features
     }
 
     /// Hands the features of every image that is not broken to `each`, in the set's order; names
