@@ -376,6 +376,37 @@ impl WasmCalibrator {
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Separation {
+    auroc: f64,
+    fpr95: f64,
+    aupr_in: f64,
+    aupr_out: f64,
+    threshold95: f64,
+}
+
+/// How well the scores of in-distribution images lie above those of others.
+#[wasm_bindgen]
+pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue> {
+    let found = crate::metrics::evaluate(id_scores, ood_scores).map_err(thrown)?;
+    let mut sorted: Vec<f32> = id_scores.iter().map(|&score| score as f32).collect();
+    sorted.sort_by(f32::total_cmp);
+    let result = to_js(&Separation {
+        auroc: found.auroc,
+        fpr95: found.fpr95,
+        aupr_in: found.aupr_in,
+        aupr_out: found.aupr_out,
+        threshold95: crate::threshold::threshold(&sorted, 0.95).map_err(thrown)?,
+    })?;
+    let curve = crate::metrics::roc(id_scores, ood_scores).map_err(thrown)?;
+    let roc = JsValue::from(Object::new());
+    set(&roc, "fpr", floats(curve.iter().map(|&(fpr, _)| fpr as f32)))?;
+    set(&roc, "tpr", floats(curve.iter().map(|&(_, tpr)| tpr as f32)))?;
+    set(&result, "roc", roc)?;
+    Ok(result)
+}
+
 /// The error as JavaScript gets it.
 fn thrown(error: Error) -> JsValue {
     #[derive(Serialize)]
