@@ -50,6 +50,7 @@ await main(async () => {
   await check("eslint", () => runTool("eslint", [".", "--max-warnings", "0"]));
   await check("typedoc", () => runTool("typedoc", []));
   await check("the package as released", () => buildLib({ opt: true }));
+  await check("own operators against tract's", () => run("node", ["bench/guard.mjs"]));
   await check("packed files", packedFiles);
   await check("publint", () => runTool("publint", ["--strict", "--pack", "npm"]));
   await check("are the types wrong", async () => {
