@@ -16,6 +16,7 @@
 //! | [`pruning`] | CRP and FTP: which weights are left out |
 //! | [`score`], [`threshold`] | one number for each image, and the verdict |
 //! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
+//! | [`sweep`], [`report`] | many settings at once; tables as in the paper |
 //! | [`detection`], [`detector`] | all of it together, from features and from an image |
 //! | [`tune`] | settings chosen from in-distribution images alone |
 
@@ -35,9 +36,11 @@ pub mod metrics;
 pub mod model;
 pub mod moments;
 pub mod pruning;
+pub mod report;
 pub mod score;
 pub mod settings;
 pub mod stats;
+pub mod sweep;
 pub mod threshold;
 pub mod tune;
 #[cfg(target_arch = "wasm32")]

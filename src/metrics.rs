@@ -35,6 +35,24 @@ pub fn evaluate(id: &[f64], ood: &[f64]) -> Result<Separation> {
 }
 
 impl Separation {
+    /// The plain mean over several sets, as publications give it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if there is none.
+    pub fn mean(sets: &[Self]) -> Result<Self> {
+        if sets.is_empty() {
+            return Err(Error::data("no out-of-distribution set: nothing can be compared"));
+        }
+        let mean =
+            |figure: fn(&Self) -> f64| sets.iter().map(figure).sum::<f64>() / sets.len() as f64;
+        Ok(Self {
+            auroc: mean(|set| set.auroc),
+            aupr_in: mean(|set| set.aupr_in),
+            aupr_out: mean(|set| set.aupr_out),
+            fpr95: mean(|set| set.fpr95),
+        })
+    }
+
     fn of(points: &[Point]) -> Self {
         Self {
             auroc: auroc_of(points),
