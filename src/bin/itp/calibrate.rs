@@ -222,6 +222,11 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
         .get(&stats.settings.score)
         .map(|scores| itp_ood::threshold::threshold(scores, stats.settings.tpr))
         .transpose()?;
+    let ids = stats.id_scores.get(&stats.settings.score);
+    let interval = match (ids, threshold) {
+        (Some(ids), Some(t)) => Some(itp_ood::threshold::tpr_interval(ids, t)?),
+        _ => None,
+    };
     if args.json {
         return output::line(json!({
             "output": args.output.display().to_string(),
@@ -229,6 +234,7 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
             "images": tally.used, "broken": tally.broken,
             "holdout": held_out.used, "holdoutBroken": held_out.broken,
             "settings": stats.settings, "threshold": threshold,
+            "tprInterval": interval,
             "modelSha256": stats.model_sha256, "blocks": blocks(stats),
         }));
     }
@@ -247,7 +253,13 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
     }
     match threshold {
         Some(t) => {
-            output::line(format_args!("score {score}, p {p}, lambda {lambda}: threshold {t:.4}"))
+            let (low, high) = interval.unwrap_or((0.0, 1.0));
+            output::line(format_args!(
+                "score {score}, p {p}, lambda {lambda}: threshold {t:.4} keeps {:.1} to {:.1} % of \
+                 in-distribution images (95 % interval)",
+                100.0 * low,
+                100.0 * high
+            ))
         }
         None => output::line(format_args!("score {score}, p {p}, lambda {lambda}: no threshold")),
     }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use itp_ood::metrics::{Separation, evaluate};
+use itp_ood::report::{Measured, sweep_table};
 use itp_ood::score::logits::argmax;
+use itp_ood::sweep::{Grid, Point, Samples};
 use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Stats};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
 use crate::labels;
@@ -39,6 +41,16 @@ pub struct Args {
     /// Without a stats file: class names in the model's order, one a line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Also print tables in the layout of the paper's, with the paper's figures beside ours
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    tables: Option<Format>,
+    /// Also measure ITP at 20 x 20 pairs of p and lambda (the paper's Table 4)
+    #[arg(long, requires = "ood")]
+    sweep: bool,
+    /// Also measure ITP with statistics from 2, 5, 10, ... of these training images of each class
+    /// (the paper's Figure 4)
+    #[arg(long, value_name = "IMAGES", requires = "ood")]
+    samples: Option<PathBuf>,
     #[command(flatten)]
     preprocess: PreprocessArgs,
     #[command(flatten)]
@@ -47,6 +59,12 @@ pub struct Args {
     work: WorkArgs,
     #[command(flatten)]
     features: FeatureArgs,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
 }
 
 /// The object of `--json`.
@@ -58,6 +76,12 @@ struct Report {
     lambda: Option<f64>,
     id: IdReport,
     results: Vec<Row>,
+    /// Shares, not percent; means over the out-of-distribution sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sweep: Vec<Point>,
+    /// Shares, not percent; means over the out-of-distribution sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    samples: Vec<Samples>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +149,8 @@ pub fn run(args: &Args) -> Result<()> {
             accuracy: accuracy.map(percent),
         },
         results: Vec::new(),
+        sweep: Vec::new(),
+        samples: Vec::new(),
     };
     if let Some(stats) = stats {
         let detector = FeatureDetector::new(model.head().clone(), stats)?;
@@ -133,15 +159,105 @@ pub fn run(args: &Args) -> Result<()> {
         let ood =
             args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
         report.results = measure(args, &detector, &id, &ood)?;
+        let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
+        if args.sweep {
+            report.sweep = sweep(&detector, id.features.view(), &sets)?;
+        }
+        if let Some(path) = &args.samples {
+            let (train, classes) = read_train(&pipeline, path, &model_labels)?;
+            let per_class = per_class(&classes, model.head().num_classes());
+            let options = Options {
+                p: Some(settings.p),
+                lambda: Some(settings.lambda),
+                temperature: Some(settings.temperature),
+                ..Options::default()
+            };
+            let train = (train.view(), classes.as_slice());
+            let id = id.features.view();
+            report.samples =
+                itp_ood::sweep::samples(model.head(), train, &per_class, &options, id, &sets)?;
+        }
     }
     match &args.json {
         Some(path) if path == Path::new("-") => output::line(output::json(&report)?),
         Some(path) => {
             output::write(path, format!("{}\n", output::json(&report)?).as_bytes())?;
-            table(&report)
+            tables(args, &report, model.head())
         }
-        None => table(&report),
+        None => tables(args, &report, model.head()),
     }
+}
+
+/// 20 percentages by 20 limits.
+fn sweep(
+    detector: &FeatureDetector,
+    id: ArrayView2<f32>,
+    ood: &[ArrayView2<f32>],
+) -> Result<Vec<Point>> {
+    let p: Vec<f64> = (0..20).map(|step| f64::from(step) * 5.0).collect();
+    let lambda: Vec<f64> = (1..=20).map(|step| f64::from(step) * 0.2).collect();
+    let grid = Grid::new(detector.head(), detector.stats(), &p, &lambda)?;
+    itp_ood::sweep::grid(&grid, id, ood)
+}
+
+/// Training images' features and classes.
+fn read_train(
+    pipeline: &Pipeline,
+    path: &Path,
+    model_labels: &[String],
+) -> Result<(Array2<f32>, Vec<usize>)> {
+    let set = pipeline.open(path)?;
+    let rows = labels::rows(set.classes(), model_labels)?;
+    let (mut values, mut classes) = (Vec::new(), Vec::new());
+    let tally = pipeline.run(&set, |entry, features| {
+        if let Some(class) = entry.class {
+            classes.push(rows[class]);
+            values.extend(features);
+        }
+        Ok(())
+    })?;
+    if classes.len() != tally.used {
+        return Err(Error::data(format!("some images in {} have no class", path.display())));
+    }
+    Ok((matrix(values, tally.used)?, classes))
+}
+
+/// 2, 5, 10, ... up to the smallest class, and that itself.
+fn per_class(classes: &[usize], num_classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; num_classes];
+    classes.iter().for_each(|&class| counts[class] += 1);
+    let least = counts.into_iter().min().unwrap_or(0);
+    let steps = [2, 5, 10, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000];
+    steps.into_iter().filter(|&n| n < least).chain([least]).collect()
+}
+
+fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
+    table(report)?;
+    let mut tables = Vec::new();
+    if args.tables.is_some() {
+        let each = report.results.iter().filter(|row| row.ood != "average");
+        let measured: Vec<Measured> = each.map(Row::measured).collect();
+        tables = itp_ood::report::tables(&measured, head.num_classes())?;
+    }
+    if args.sweep {
+        tables.push(sweep_table(&report.sweep));
+    }
+    for table in tables {
+        let text = match args.tables {
+            Some(Format::Markdown) => table.markdown(),
+            _ => table.text(),
+        };
+        output::line(format_args!("\n{text}"))?;
+    }
+    for found in &report.samples {
+        output::line(format_args!(
+            "ITP with {:>5} training images of each class: FPR95 {:.2}, AUROC {:.2}",
+            found.per_class,
+            percent(found.separation.fpr95),
+            percent(found.separation.auroc)
+        ))?;
+    }
+    Ok(())
 }
 
 fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
@@ -247,6 +363,16 @@ impl Row {
         }
     }
 
+    fn measured(&self) -> Measured {
+        let separation = Separation {
+            fpr95: self.fpr95 / 100.0,
+            auroc: self.auroc / 100.0,
+            aupr_in: self.aupr_in / 100.0,
+            aupr_out: self.aupr_out / 100.0,
+        };
+        Measured { detector: self.detector.clone(), ood: self.ood.clone(), separation }
+    }
+
     /// The plain mean over sets, as publications give it.
     fn average(detector: &str, rows: &[Row]) -> Self {
         let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
@@ -280,12 +406,12 @@ fn table(report: &Report) -> Result<()> {
         return Ok(());
     }
     output::line(format_args!(
-        "{:<12} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}",
+        "{:<17} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}",
         "detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"
     ))?;
     for row in &report.results {
         output::line(format_args!(
-            "{:<12} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}",
+            "{:<17} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}",
             row.detector, row.ood, row.images, row.fpr95, row.auroc, row.aupr_in, row.aupr_out
         ))?;
     }
