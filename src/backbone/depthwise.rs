@@ -2,7 +2,7 @@
 //!
 //! The padded channel is laid out as one long row (for stride 2, as four: even and odd rows and
 //! columns apart). Then every tap of every window is the same row shifted, whatever the stride,
-//! and the sums run over whole vectors with no borders in between. The columns between two rows
+//! and the sums run over whole registers with no borders in between. The columns between two rows
 //! are computed too and thrown away.
 
 use super::convolution::Clamp;
@@ -62,7 +62,7 @@ impl Depthwise {
     fn run_taps<const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let phases = Phases::new(&window);
-        // Past the last phase, room for the last vector of the last tap.
+        // Past the last phase, room for the last registers of the last tap.
         let sums_len = (window.out_height * phases.width).next_multiple_of(TOGETHER);
         let mut planes = vec![0.0; phases.len() + sums_len];
         let mut sums: Vec<Sums> = vec![Default::default(); sums_len / TOGETHER];
@@ -133,6 +133,29 @@ fn copy_clamped(source: &[f32], target: &mut [f32], clamp: Clamp) {
     }
 }
 
+/// Copies the values at even places of a row to one place, and those at odd places to another.
+#[inline(always)]
+fn split(source: &[f32], target: &mut [f32], even: usize, odd: usize) {
+    let (pairs, rest) = source.as_chunks::<TOGETHER>();
+    for (index, pair) in pairs.iter().enumerate() {
+        let [first, second] = [&pair[..Lanes::COUNT], &pair[Lanes::COUNT..]].map(|half| {
+            let mut values = [0.0; Lanes::COUNT];
+            values.copy_from_slice(half);
+            Lanes::load(&values)
+        });
+        let (evens, odds) = Lanes::even_odd(first, second);
+        for (values, start) in [(evens, even), (odds, odd)] {
+            if let Some(target) = target[start + index * Lanes::COUNT..].first_chunk_mut() {
+                values.store(target);
+            }
+        }
+    }
+    let done = pairs.len() * Lanes::COUNT;
+    for (index, &value) in rest.iter().enumerate() {
+        target[[even, odd][index % 2] + done + index / 2] = value;
+    }
+}
+
 /// A padded channel, split by the remainder of row and column modulo the stride.
 struct Phases {
     /// No limits, unknown to the compiler (see [`copy_clamped`]).
@@ -184,6 +207,12 @@ impl Phases {
             if right == 1 {
                 let start = self.place(row + top, left);
                 copy_clamped(input, &mut planes[start..start + columns], self.unclamped);
+                continue;
+            }
+            if right == 2 {
+                let even = self.place(row + top, left);
+                let odd = self.place(row + top, left + 1);
+                split(input, planes, even, odd);
                 continue;
             }
             for phase in 0..right {

@@ -28,6 +28,13 @@ impl Lanes {
         inner::store(self.0, values);
     }
 
+    /// The values at even and at odd places of two registers in a row.
+    #[inline(always)]
+    pub fn even_odd(first: Self, second: Self) -> (Self, Self) {
+        let (even, odd) = inner::even_odd(first.0, second.0);
+        (Self(even), Self(odd))
+    }
+
     /// `self + a * b`.
     #[inline(always)]
     pub fn add_product(self, a: Self, b: Self) -> Self {
@@ -71,6 +78,12 @@ mod inner {
         unsafe { v128_store(values.as_mut_ptr().cast(), four) }
     }
 
+    #[inline(always)]
+    pub fn even_odd(first: Four, second: Four) -> (Four, Four) {
+        let even = i32x4_shuffle::<0, 2, 4, 6>(first, second);
+        (even, i32x4_shuffle::<1, 3, 5, 7>(first, second))
+    }
+
     #[cfg(target_feature = "relaxed-simd")]
     #[inline(always)]
     pub fn add_product(sum: Four, a: Four, b: Four) -> Four {
@@ -111,6 +124,10 @@ mod inner {
 
     pub fn store(four: Four, values: &mut [f32; 4]) {
         *values = four;
+    }
+
+    pub fn even_odd(first: Four, second: Four) -> (Four, Four) {
+        ([first[0], first[2], second[0], second[2]], [first[1], first[3], second[1], second[3]])
     }
 
     pub fn add_product(sum: Four, a: Four, b: Four) -> Four {

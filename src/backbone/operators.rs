@@ -66,7 +66,12 @@ impl EvalOp for OwnConvolution {
         let input = args_1!(inputs);
         let input = input.try_as_plain_ram()?;
         let input = input.as_slice::<f32>()?;
-        let mut output = Tensor::zero::<f32>(&self.out_shape())?;
+        // SAFETY: the operators write every element and read none.
+        #[allow(
+            unsafe_code,
+            reason = "zeros that are overwritten took a tenth of MobileNetV2's time"
+        )]
+        let mut output = unsafe { Tensor::uninitialized::<f32>(&self.out_shape())? };
         let mut plain = output.try_as_plain_ram_mut()?;
         match self {
             Self::Dense(op) => op.run(input, plain.as_slice_mut()?),
