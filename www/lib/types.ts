@@ -54,9 +54,9 @@ export interface Preprocess {
   /** Height and width of the centre crop. Left out: no crop. */
   crop?: [height: number, width: number];
   /** As PIL computes it, with antialias. */
-  interpolation?: "bilinear" | "bicubic";
+  interpolation: "bilinear" | "bicubic";
   /** What the network takes. */
-  channels?: "rgb" | "grey";
+  channels: "rgb" | "grey";
   /** Per channel, of values in 0..1. */
   mean: number[];
   /** Per channel, of values in 0..1. */
