@@ -7,7 +7,7 @@ import { Engine } from "./lib/parts.mjs";
 const [side, enginePath, modelPath] = process.argv.slice(2);
 const start = now();
 if (side === "ours") {
-  const engine = new Engine(await WebAssembly.compile(readFileSync(enginePath)));
+  const engine = await Engine.create(await WebAssembly.compile(readFileSync(enginePath)));
   const network = engine.load(readFileSync(modelPath));
   engine.setInput(network, picture(engine.exports.bench_input_length(network)));
   engine.run(network);

@@ -45,7 +45,7 @@ export async function cold({ side, name }) {
   const start = performance.now();
   if (side === "ours") {
     const [module, model] = await Promise.all([WebAssembly.compileStreaming(fetch("/engine.wasm")), fetchBytes(`/models/${name}.onnx`)]);
-    const engine = new Engine(module);
+    const engine = await Engine.create(module);
     const network = engine.load(model);
     engine.setInput(network, picture(engine.exports.bench_input_length(network)));
     engine.run(network);

@@ -4,7 +4,8 @@ import { interleave, photo, picture, row } from "./measure.mjs";
 
 /** The engine built with the feature `bench`, compiled: the engine's parts as plain functions. */
 export class Engine {
-  constructor(module) {
+  /** Asynchronous because browsers refuse to do this for a large module on the main thread. */
+  static async create(module) {
     // wasm-bindgen's placeholders, which only its own tool fills in; nothing here calls them.
     const imports = {};
     for (const { module: from, name } of WebAssembly.Module.imports(module)) {
@@ -12,8 +13,10 @@ export class Engine {
         throw new Error(`${name} isn't there`);
       };
     }
-    this.exports = new WebAssembly.Instance(module, imports).exports;
-    this.exports.bench_start();
+    const engine = new Engine();
+    engine.exports = (await WebAssembly.instantiate(module, imports)).exports;
+    engine.exports.bench_start();
+    return engine;
   }
 
   /** Copies bytes into the engine's memory. */
@@ -48,7 +51,7 @@ const checksum = (values) => values.reduce((sum, value, index) => sum + value * 
 
 /** Parts of one model: loading, preprocessing, backbone; ours against onnxruntime-web's. */
 export async function measureModel({ name, model, module, ort, runtime, rounds = 40, loads = 5 }) {
-  const engine = new Engine(module);
+  const engine = await Engine.create(module);
   const create = () => ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
   const session = await create();
   const network = engine.load(model);
@@ -69,7 +72,7 @@ export async function measureModel({ name, model, module, ort, runtime, rounds =
   const difference = ours.reduce((max, value, index) => Math.max(max, Math.abs(value - theirs[index])), 0);
 
   const load = await interleave(
-    { ours: () => new Engine(module).load(model), peer: async () => (await create()).release() },
+    { ours: () => engine.load(model), peer: async () => (await create()).release() },
     { warmups: 1, rounds: loads },
   );
 
@@ -117,7 +120,7 @@ function measureScoring(engine, classes, features) {
 
 /** Scoring of a large last layer, without a network. */
 export async function measureLargeHead(module, runtime, classes = 1000, features = 2048) {
-  const scoring = measureScoring(new Engine(module), classes, features);
+  const scoring = measureScoring(await Engine.create(module), classes, features);
   const times = await interleave(scoring, { warmups: 2, rounds: 20 });
   return Object.entries(times).map(([part, ours]) => row(`head ${classes}x${features}`, part, runtime, ours));
 }
