@@ -2,7 +2,7 @@
 
     python digits.py --out build/digits
 
-Ten minutes on one core, most of it drawing. The drawings are kept under
+Some four minutes of one core. The drawings are kept under
 OUT/drawings; the folders holdout, test, letters, shapes, scribbles and blank hold
 the same pictures as PNG, for `itp calibrate` and `itp eval`.
 """

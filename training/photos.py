@@ -1,4 +1,4 @@
-"""Train the photo classifier: CIFAR-10, two CPU cores, about an hour.
+"""Train the photo classifier: CIFAR-10, without a GPU.
 
     python photos.py --train ../../shared/data/cifar10-train.tar \
                      --test ../../shared/data/cifar10-test.tar --out build/photos
