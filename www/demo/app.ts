@@ -30,6 +30,8 @@ export class App {
   notice: string | undefined;
   readonly #listeners = new Map<Change, Set<() => void>>();
   readonly #loaded = new Map<string, Promise<LoadedModel>>();
+  /** The model that is being loaded to be used. */
+  #coming: { id: string; use: Promise<void> } | undefined;
   /** Counts pictures and models, so that a late answer is known to be late. */
   #turn = 0;
   readonly #rescore: (turn: number) => void;
@@ -81,9 +83,18 @@ export class App {
   }
 
   /** Makes a model the one in use. The settings fall back to its own. */
-  async use(id: string, settings: Settings = {}): Promise<void> {
+  use(id: string, settings: Settings = {}): Promise<void> {
+    if (this.#coming?.id === id) return this.#coming.use;
     const entry = this.entries.find((candidate) => candidate.id === id);
-    if (!entry || this.model?.id === id) return;
+    if (!entry || this.model?.id === id) return Promise.resolve();
+    const coming = { id, use: this.#use(entry, settings) };
+    this.#coming = coming;
+    return coming.use.finally(() => {
+      if (this.#coming === coming) this.#coming = undefined;
+    });
+  }
+
+  async #use(entry: ModelEntry, settings: Settings): Promise<void> {
     const turn = ++this.#turn;
     try {
       const model = await this.load(entry);
@@ -97,6 +108,13 @@ export class App {
     } catch (thrown) {
       if (turn === this.#turn) this.tell(wordsOf(thrown));
     }
+  }
+
+  /** The model in use, waited for where it is still being loaded. */
+  async loaded(): Promise<LoadedModel> {
+    await this.#coming?.use;
+    if (!this.model) throw new Error(this.notice ?? "No model is loaded.");
+    return this.model;
   }
 
   /** Asks for the verdict on a picture. */

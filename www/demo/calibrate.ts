@@ -137,10 +137,10 @@ export function startCalibrate(app: App): void {
     try {
       const file = onnx.files?.[0];
       if (own.checked && !file) throw new Error("Choose your ONNX file first.");
-      if (!own.checked && !app.model) throw new Error("The model is not loaded yet.");
+      const used = own.checked ? undefined : await app.loaded();
       if (classes.length === 0) throw new Error("Give the training pictures first.");
-      const preprocess = own.checked ? form.read() : (app.model?.info.preprocess ?? form.read());
-      const model = own.checked ? (file as File) : (app.model as NonNullable<App["model"]>).model;
+      const preprocess = used ? used.info.preprocess : form.read();
+      const model = used ? used.model : (file as File);
       status.textContent = "Loading the network …";
       detector = await loadDetector({ model, preprocess, worker: !isSingleFile, signal });
       const made = await calibrate(detector, classes, plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined), { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
@@ -151,7 +151,7 @@ export function startCalibrate(app: App): void {
         },
       });
       status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} pictures can't be read, such as ${made.broken[0]}.` : ""}`;
-      const title = own.checked ? (file as File).name.replace(/\.onnx$/i, "") : (app.model?.title ?? "model").toLowerCase();
+      const title = used ? used.title.toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
       showOutcome(app, outcome, made, { title, model });
     } catch (thrown) {
       status.textContent = signal.aborted ? "Cancelled." : thrown instanceof Error ? thrown.message : String(thrown);

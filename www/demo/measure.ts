@@ -9,7 +9,7 @@ import { download, type FoundFile, isPicture } from "./files.js";
 import { count, percent } from "./format.js";
 import { intake, type Intake, type IntakeWork } from "./intake.js";
 import { csvOf, jsonOf, type PictureSet, type Scores } from "./measured.js";
-import { type GalleryPicture, pictureOf } from "./models.js";
+import { type GalleryPicture, type LoadedModel, pictureOf } from "./models.js";
 import { startOwnModel } from "./own.js";
 import { nameOf } from "./settings.js";
 import { whenShown } from "./views.js";
@@ -75,7 +75,12 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
   });
 
   select.addEventListener("change", draw);
+  let used: LoadedModel | undefined;
   app.on("model", () => {
+    const isFirst = used === undefined;
+    used = app.model;
+    // Pictures may have been given while the first model was still coming.
+    if (isFirst) return;
     for (const side of ["id", "ood"] as const) {
       places[side].cancel();
       if (sets[side].features.length) places[side].say("Another model is in use: give the pictures again.");
@@ -103,11 +108,11 @@ async function fetched(picture: GalleryPicture): Promise<FoundFile> {
 
 /** Runs the network on all pictures; broken ones are kept apart with what is wrong with them. */
 async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWork): Promise<PictureSet> {
-  if (!app.model) throw new Error("The model is not loaded yet.");
+  const { detector } = await app.loaded();
   if (files.length === 0) throw new Error("There are no pictures among these files.");
   const set = empty();
   const pictures = files.map(({ file }) => file);
-  for await (const { index, detection, error } of app.model.detector.detectAll(pictures, { signal, onProgress: ({ done }) => progress(done, files.length) })) {
+  for await (const { index, detection, error } of detector.detectAll(pictures, { signal, onProgress: ({ done }) => progress(done, files.length) })) {
     const path = files[index]?.path ?? "";
     if (error) {
       set.broken.push({ path, message: error.message });
