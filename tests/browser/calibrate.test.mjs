@@ -1,0 +1,86 @@
+// Item 5, Calibrate: a stats file made in the browser, that the page, the package and the command line take.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { loadDetector } from "itp-ood";
+import { at } from "../../scripts/lib/tools.mjs";
+import { classFolder, onPage, png, setUp, skip, verdict } from "./support.mjs";
+
+const up = setUp();
+const DIGITS = Array.from("0123456789");
+const ONNX = at("www/models/digits.onnx");
+
+test("a folder of class folders becomes a stats file", { skip }, async () => {
+  await onPage(up, { hash: "#calibrate" }, async (page) => {
+    await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
+    await page.locator("#calibrate select").first().selectOption("digits");
+    await page.setInputFiles("#calibrate-training input[webkitdirectory]", classFolder(DIGITS, 5));
+    await page.locator("#calibrate-training .status", { hasText: "50 pictures in 10 classes." }).waitFor();
+    assert.deepEqual(await page.locator("#calibrate-training tbody th").allTextContents(), DIGITS);
+    await page.locator("#calibrate-training .warn", { hasText: /10 of 10 classes have fewer than 30 pictures/ }).waitFor();
+    await page.setInputFiles("#calibrate-holdout input[webkitdirectory]", classFolder(["x"], 12));
+    await page.locator("#calibrate-holdout .status", { hasText: "12 held-out pictures." }).waitFor();
+    await page.getByRole("button", { name: "Make the stats file" }).click();
+    const save = page.getByRole("button", { name: "Download digits.itp.safetensors" });
+    await save.waitFor();
+    assert.match(await page.getByRole("list", { name: "Warnings" }).textContent(), /fewer than/);
+    const [download] = await Promise.all([page.waitForEvent("download"), save.click()]);
+    assert.equal(download.suggestedFilename(), "digits.itp.safetensors");
+    const bytes = readFileSync(await download.path());
+
+    // The same layout as the file that comes with the page.
+    assert.deepEqual(layoutOf(bytes).metadata, layoutOf(readFileSync(at("www/models/digits.itp.safetensors"))).metadata);
+    const detector = await loadDetector({ model: readFileSync(ONNX), stats: bytes, worker: false });
+    assert.deepEqual(detector.info.counts, Array(10).fill(5));
+    assert.deepEqual(detector.info.labels, DIGITS);
+    assert.equal(detector.info.idImages, 12);
+    assert.equal(typeof detector.info.threshold, "number");
+    detector.dispose();
+    const cli = at("target/release/itp");
+    if (existsSync(cli)) {
+      const path = join(mkdtempSync(join(tmpdir(), "itp-stats-")), "digits.itp.safetensors");
+      writeFileSync(path, bytes);
+      const { status, stderr } = spawnSync(cli, ["inspect", path], { encoding: "utf8" });
+      assert.equal(status, 0, stderr);
+    }
+
+    await page.getByRole("button", { name: "Use it on this page" }).click();
+    await page.waitForFunction(() => document.querySelector("#model").value === "own");
+    await page.setInputFiles("#file", { name: "bar.png", mimeType: "image/png", buffer: png(28, 28, (x, y) => (Math.abs(y - 14) < 3 ? 255 : 0)) });
+    const { words } = await verdict(page, "bar.png");
+    assert.match(words, /distribution/);
+  });
+});
+
+test("what is missing or does not fit is said", { skip }, async () => {
+  await onPage(up, { hash: "#calibrate", fresh: true }, async (page) => {
+    const make = page.getByRole("button", { name: "Make the stats file" });
+    const says = (text) => page.locator("#calibrate .card:last-child .status", { hasText: text }).waitFor();
+    await make.click();
+    await says("Choose your ONNX file first.");
+    await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
+    await make.click();
+    await says("Give the training pictures first.");
+    // Classes by hand.
+    await page.locator("#calibrate-training summary").click();
+    for (const name of ["cats", "dogs"]) {
+      await page.getByLabel("Class", { exact: true }).fill(name);
+      await page.setInputFiles('input[aria-label="Pictures for this class"]', [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })));
+      await page.getByRole("button", { name: "Add to the class" }).click();
+    }
+    assert.deepEqual(await page.locator("#calibrate-training tbody th").allTextContents(), ["cats", "dogs"]);
+    await page.locator("#calibrate select").first().selectOption("digits");
+    await make.click();
+    await says(/10 outputs, but there are 2 classes/);
+  });
+});
+
+/** Names of the tensors and of the metadata of a safetensors file. */
+function layoutOf(bytes) {
+  const { __metadata__, ...tensors } = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
+  return { tensors: Object.keys(tensors).sort(), metadata: Object.keys(__metadata__).sort() };
+}

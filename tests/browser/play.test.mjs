@@ -1,0 +1,106 @@
+// Item 3, Play: settings act at once, on kept features.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { number, onPage, open, setUp, skip, verdict } from "./support.mjs";
+
+const up = setUp();
+
+/** Writes down which calls go to the worker. */
+const spy = (page) =>
+  page.addInitScript(() => {
+    globalThis.calls = [];
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      globalThis.calls.push({ name: message.name, options: message.args[1] });
+      return postMessage.call(this, message, ...rest);
+    };
+  });
+const slide = (page, id, value) =>
+  page.locator(`#${id}`).evaluate((input, to) => {
+    input.value = to;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  }, String(value));
+const lastStep = async (page) => number((await page.locator("#play-waterfall .step-value").allTextContents()).at(-1));
+const crpCount = async (page) => number(await page.locator("#play-counts b").nth(1).textContent());
+
+test("sliders act without running the network, the last value wins, Reset restores", { skip }, async () => {
+  await onPage(up, { prepare: spy }, async (page) => {
+    await verdict(page);
+    await open(page, "play");
+    const stored = { p: await page.locator("#p").inputValue(), lambda: await page.locator("#lambda").inputValue(), score: await lastStep(page) };
+    await page.evaluate(() => (globalThis.calls.length = 0));
+    for (let p = 0; p <= 60; p += 2) await slide(page, "p", p);
+    await page.waitForFunction(() => globalThis.calls.findLast(({ name }) => name === "rescore")?.options.p === 60);
+    await slide(page, "lambda", 6);
+    // With FTP off, the third step of the waterfall is nothing.
+    await page.waitForFunction(() => document.querySelectorAll("#play-waterfall .step-value")[2].textContent === "0.00");
+    assert.equal(await page.locator("#lambda-out").textContent(), "off");
+    assert.ok((await crpCount(page)) > 0);
+    await slide(page, "p", 0);
+    // CRP still leaves out what is not above the lowest mean contribution: one weight at most.
+    await page.waitForFunction(() => Number(document.querySelectorAll("#play-counts b")[1].textContent) <= 1);
+    const calls = await page.evaluate(() => globalThis.calls.map(({ name }) => name));
+    assert.deepEqual(calls.filter((name) => name === "detect" || name === "features"), []);
+    await page.locator("#reset").click();
+    await page.waitForFunction((wanted) => document.querySelector("#p").value === wanted, stored.p);
+    await page.waitForFunction((wanted) => [...document.querySelectorAll("#play-waterfall .step-value")].at(-1).textContent.replace("−", "-") === wanted, stored.score.toFixed(2));
+    assert.equal(await page.locator("#lambda").inputValue(), stored.lambda);
+    assert.ok(await page.locator("#changed").isHidden());
+  });
+});
+
+test("dragging a slider keeps up with the screen", { skip }, async (t) => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    await open(page, "play");
+    const updates = await page.evaluate(async () => {
+      const slider = document.querySelector("#lambda");
+      const chart = document.querySelector("#play-waterfall svg");
+      let drawn = 0;
+      const watch = new MutationObserver(() => drawn++);
+      watch.observe(chart, { childList: true });
+      const start = performance.now();
+      let frames = 0;
+      while (performance.now() - start < 1500) {
+        slider.value = String(0.5 + (frames % 40) / 10);
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        frames++;
+        await new Promise(requestAnimationFrame);
+      }
+      watch.disconnect();
+      return { drawn, frames };
+    });
+    t.diagnostic(`${updates.drawn} updates in ${updates.frames} frames of 1.5 s`);
+    assert.ok(updates.drawn >= updates.frames / 3, JSON.stringify(updates));
+  });
+});
+
+test("scores and ReAct can be chosen; a link carries the settings", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    await open(page, "play");
+    await page.selectOption("#score-choice", "energy");
+    await page.locator("#subject-answer", { hasText: /^Energy / }).waitFor();
+    const energy = number((await page.locator("#play-waterfall .step-value").allTextContents())[0]);
+    assert.match(await page.locator("#subject-answer").textContent(), new RegExp(`^Energy ${energy.toFixed(2).replace("-", "−")}`));
+    if (await page.locator("#react").isEnabled()) {
+      await page.locator("#react").check();
+      await page.locator("#subject-answer", { hasText: /^ReAct / }).waitFor();
+      await slide(page, "clip", 0.5);
+      await page.locator("#clip-out", { hasText: "0.50" }).waitFor();
+    }
+    await slide(page, "p", 35);
+    await slide(page, "lambda", 1.4);
+    await page.locator("#link").click();
+    await page.locator("#link-done", { hasText: /./ }).waitFor();
+    const link = page.url();
+    for (const part of ["p=35", "lambda=1.4", "score=energy", "model=photos", "picture="]) assert.ok(link.includes(part), link);
+    const said = await page.locator("#subject-answer").textContent();
+    const second = await page.context().newPage();
+    await second.goto(link);
+    await second.locator("#subject-answer", { hasText: /./ }).waitFor();
+    assert.equal(await second.locator("#subject-answer").textContent(), said);
+    assert.equal(await second.locator("#p").inputValue(), "35");
+  });
+});

@@ -1,0 +1,131 @@
+// Item 1, Try: pictures from everywhere, and the verdict in words.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { at } from "../../scripts/lib/tools.mjs";
+import { busyness, onPage, png, setUp, skip, verdict } from "./support.mjs";
+
+const up = setUp({ args: ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] });
+const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
+
+test("the default picture has its verdict within two seconds of opening", { skip }, async (t) => {
+  const times = [];
+  for (let i = 0; i < 2; i++) {
+    const busy = busyness();
+    await onPage(up, { fresh: i > 0 }, async (page) => {
+      const { words, score, threshold, pValue } = await verdict(page);
+      // Since the page was asked for.
+      const took = await page.evaluate(() => performance.now());
+      times.push(took / Math.max(busy, busyness()));
+      t.diagnostic(`first verdict after ${Math.round(took)} ms on a machine that is ${busy.toFixed(1)} times as slow as when idle`);
+      assert.match(words, /^(In|Out-of)-distribution$/);
+      assert.equal(words === "In-distribution", score >= threshold);
+      assert.ok(pValue > 0 && pValue <= 1);
+      assert.equal(await page.locator("#verdict-shape svg").count(), 1, "the verdict has a shape, too");
+      assert.equal(await page.locator("#top li").count(), 5);
+    });
+  }
+  assert.ok(Math.min(...times) < 2000, `${times.map(Math.round).join(", ")} ms`);
+});
+
+test("a gallery picture of the other model switches to it", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    const digit = gallery.find(({ file }) => file === "digit-3.png");
+    await page.locator(".thumb", { hasText: digit.title }).first().click();
+    const { answer, words } = await verdict(page, digit.title);
+    assert.equal(answer, "3");
+    assert.equal(words, "In-distribution");
+    assert.equal(await page.locator("#model").inputValue(), "digits");
+    assert.equal(await page.locator('.thumb[aria-pressed="true"]').count(), 1);
+    // And back, by the list of models.
+    await page.selectOption("#model", "photos");
+    await verdict(page, gallery.find(({ model }) => model === "photos").title);
+  });
+});
+
+test("pictures can be chosen, dropped and pasted", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    const buffer = png(40, 30, (x, y) => (x * 5 + y * 3) % 256);
+    await page.setInputFiles("#file", { name: "chosen.png", mimeType: "image/png", buffer });
+    const chosen = await verdict(page, "chosen.png");
+    const give = (kind, name) =>
+      page.evaluate(
+        ([type, fileName, bytes]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], fileName, { type: "image/png" }));
+          const event = type === "paste" ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }) : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+          (type === "paste" ? document.body : document.querySelector("#drop")).dispatchEvent(event);
+        },
+        [kind, name, [...buffer]],
+      );
+    await give("drop", "dropped.png");
+    assert.deepEqual((await verdict(page, "dropped.png")).score, chosen.score);
+    await give("paste", "pasted.png");
+    assert.deepEqual((await verdict(page, "pasted.png")).score, chosen.score);
+  });
+});
+
+test("what is no picture is refused in words, and the next picture works", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    await page.setInputFiles("#file", { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
+    await page.locator("#notice", { hasText: /can't be shown as a picture/ }).waitFor();
+    await page.locator(".thumb").nth(1).click();
+    await verdict(page, gallery.filter(({ model }) => model === "photos")[1].title);
+    assert.ok(await page.locator("#notice").isHidden());
+  });
+});
+
+test("the webcam shows its rate, and stops when the page is hidden", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    await page.locator("#camera").click();
+    await page.locator("#fps", { hasText: /^[\d.]+ frames a second$/ }).waitFor();
+    assert.equal(await page.locator("#camera").getAttribute("aria-pressed"), "true");
+    assert.equal(await page.evaluate(() => document.querySelector("#video").srcObject.getTracks()[0].readyState), "live");
+    const track = await page.evaluateHandle(() => document.querySelector("#video").srcObject.getTracks()[0]);
+    await page.evaluate(() => {
+      Object.defineProperty(document, "hidden", { value: true, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    assert.equal(await track.evaluate(({ readyState }) => readyState), "ended");
+    assert.equal(await page.locator("#camera").getAttribute("aria-pressed"), "false");
+    assert.ok(await page.locator("#fps").isHidden());
+  });
+});
+
+test("digits are drawn with mouse, finger and pen", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    await verdict(page);
+    await page.locator("#draw").click();
+    await page.locator("#pad").waitFor();
+    await page.waitForFunction(() => document.querySelector("#model").value === "digits");
+    const box = await page.locator("#pad").boundingBox();
+    const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
+    // A seven, with the mouse.
+    await page.mouse.move(...at(0.3, 0.25));
+    await page.mouse.down();
+    for (const [x, y] of [[0.5, 0.25], [0.7, 0.25], [0.6, 0.5], [0.5, 0.65], [0.42, 0.85]]) await page.mouse.move(...at(x, y), { steps: 8 });
+    await page.mouse.up();
+    assert.equal((await verdict(page)).answer, "7");
+    await page.locator("#clear").click();
+    await page.locator("#verdict-words", { hasText: "No picture yet" }).waitFor();
+    // A one, with finger and pen.
+    for (const pointerType of ["touch", "pen"]) {
+      await page.locator("#pad").evaluate((pad, type) => {
+        const { left, top, width, height } = pad.getBoundingClientRect();
+        pad.setPointerCapture = () => undefined;
+        const send = (name, x, y) => pad.dispatchEvent(new PointerEvent(name, { pointerId: 7, pointerType: type, clientX: left + x * width, clientY: top + y * height, bubbles: true, cancelable: true }));
+        send("pointerdown", 0.5, 0.2);
+        for (let i = 1; i <= 20; i++) send("pointermove", 0.5 + 0.001 * i, 0.2 + 0.03 * i);
+        send("pointerup", 0.52, 0.8);
+      }, pointerType);
+      assert.equal((await verdict(page)).answer, "1", pointerType);
+      await page.locator("#pad").press("Delete");
+      await page.locator("#verdict-words", { hasText: "No picture yet" }).waitFor();
+    }
+  });
+});

@@ -1,0 +1,82 @@
+// Item 2, Why: the figures agree with each other, and every weight can be reached.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { number, onPage, open, setUp, skip, verdict } from "./support.mjs";
+
+const up = setUp();
+const weightRow = (page, name) => page.locator("#weight tr", { hasText: name }).locator("td").textContent();
+
+test("the waterfall adds up, and the axis and logits say the same", { skip }, async () => {
+  await onPage(up, {}, async (page) => {
+    const { score, threshold } = await verdict(page);
+    await open(page, "why");
+    const steps = (await page.locator("#why-waterfall .step-value").allTextContents()).map(number);
+    assert.equal(steps.length, 4);
+    assert.equal((steps[0] + steps[1] + steps[2]).toFixed(2), steps[3].toFixed(2));
+    assert.equal(steps[3], score);
+    const axis = await page.locator("#why-axis svg").getAttribute("aria-label");
+    assert.match(axis, new RegExp(`score is ${String(score.toFixed(2)).replace("-", "−")}`));
+    assert.match(axis, new RegExp(`threshold is ${threshold.toFixed(2).replace("-", "−")}`));
+    assert.match(axis, /held-out familiar pictures/);
+    assert.ok((await page.locator("#why-axis .bar-id").count()) > 5, "the histogram is drawn");
+    assert.equal(await page.locator("#why-logits .mark-after").count(), 11, "ten classes and the legend");
+  });
+});
+
+test("the map counts every weight, and each is reached by keys and by pointing", { skip }, async () => {
+  await onPage(up, { hash: "#why" }, async (page) => {
+    await page.locator("#map-legend li").first().waitFor();
+    const counts = (await page.locator("#map-legend b").allTextContents()).map(number);
+    const features = number(await page.locator("#why-features").textContent());
+    assert.equal(counts.reduce((sum, value) => sum + value), 10 * features);
+    const map = page.locator("#map");
+    await map.focus();
+    await page.keyboard.press("Home");
+    const title = page.locator("#weight-title");
+    await page.waitForFunction(() => document.querySelector("#weight-title").textContent.endsWith("feature 0"));
+    const first = await title.textContent();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => document.querySelector("#weight-title").textContent.endsWith("feature 1"));
+    await page.keyboard.press("ArrowDown");
+    await page.waitForFunction((old) => document.querySelector("#weight-title").textContent.split(",")[0] !== old.split(",")[0], first);
+    await page.keyboard.press("End");
+    await page.waitForFunction((last) => document.querySelector("#weight-title").textContent.endsWith(`feature ${last}`), features - 1);
+    const [w, h, says, mu, sigma, z] = await Promise.all(["Weight W", "Feature h", "Contribution", "Class mean", "Class deviation", "z ="].map(async (name) => number(await weightRow(page, name))));
+    assert.ok(Math.abs(w * h - says) < 2e-4 * (1 + Math.abs(w) + Math.abs(h)));
+    if (sigma > 0.01) assert.ok(Math.abs((says - mu) / sigma - z) < 0.05 + 0.02 * Math.abs(z));
+    // Pointing, zooming and another order.
+    await map.hover({ position: { x: 300, y: 30 } });
+    await page.waitForFunction((old) => document.querySelector("#weight-title").textContent !== old, await title.textContent().then(() => `feature ${features - 1}`));
+    await page.locator("#zoom-all").click();
+    const before = await map.locator("canvas").screenshot();
+    await page.locator("#zoom-in").click();
+    await page.locator("#zoom-in").click();
+    assert.notDeepEqual(await map.locator("canvas").screenshot(), before);
+    await page.locator("#zoom-all").click();
+    assert.deepEqual(await map.locator("canvas").screenshot(), before);
+    await page.selectOption("#map-columns", "activation");
+    await map.focus();
+    await page.keyboard.press("Home");
+    const largest = number(await weightRow(page, "Feature h"));
+    await page.keyboard.press("End");
+    await page.waitForFunction((old) => document.querySelector("#weight tr:nth-child(2) td").textContent !== old, String(largest));
+    assert.ok(number(await weightRow(page, "Feature h")) <= largest);
+  });
+});
+
+test("the list of overconfident weights leads to the map", { skip }, async () => {
+  await onPage(up, { hash: "#why" }, async (page) => {
+    const row = page.locator("#list tr").first();
+    await row.locator("button").waitFor();
+    const [w, value, limit] = (await row.locator("td").allTextContents()).map((text) => text.trim());
+    // Overconfident: beyond the allowed interval.
+    if (number(w) > 0) assert.ok(number(value) >= number(limit.slice(1)) - 1e-3);
+    else assert.ok(number(value) <= number(limit.slice(1)) + 1e-3);
+    const feature = await row.locator("button").textContent();
+    await row.locator("button").click();
+    await page.waitForFunction((wanted) => document.querySelector("#weight-title").textContent.endsWith(`feature ${wanted}`), feature);
+    assert.match(await page.locator("#weight-words").textContent(), /overconfident|both/);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "map");
+  });
+});
