@@ -13,11 +13,14 @@ use wasm_bindgen::prelude::*;
 use crate::calibration::Calibrator;
 use crate::detection::{Energies, FeatureDetector, TopClass};
 use crate::error::{Error, Result};
-use crate::image::{ImageView, PixelFormat, Preprocess};
+use crate::image::{ImageView, PixelFormat, Pixels, Preprocess};
 use crate::model::Model;
 use crate::pruning::{Counts, Reason};
+use crate::score::held::HeldExplanation;
 use crate::settings::{Options, Settings};
 use crate::stats::Stats;
+use crate::tune::report::Report;
+use crate::tune::{Job, TuneOptions, Tuner};
 
 #[allow(unsafe_code, reason = "a linker symbol can't be called in any other way")]
 mod constructors {
@@ -141,6 +144,25 @@ struct ClassSums<'a> {
     both_sum: f64,
 }
 
+/// What HELD and T make of the same features; arrays follow.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldSums {
+    held_back_sum: f64,
+    logit: f64,
+    held: f64,
+    t: f64,
+    a: Option<f64>,
+    held_t: Option<f64>,
+}
+
+impl From<&HeldExplanation> for HeldSums {
+    fn from(why: &HeldExplanation) -> Self {
+        let &HeldExplanation { held_back_sum, logit, held, t, a, held_t, .. } = why;
+        Self { held_back_sum, logit, held, t, a, held_t }
+    }
+}
+
 #[wasm_bindgen]
 impl Engine {
     /// Loads an ONNX model with its stats file, or with a preprocessing only (then features and
@@ -211,17 +233,7 @@ impl Engine {
         height: u32,
         channels: u32,
     ) -> Result<Float32Array, JsValue> {
-        let format = match channels {
-            1 => PixelFormat::Grey8,
-            3 => PixelFormat::Rgb8,
-            4 => PixelFormat::Rgba8,
-            other => {
-                return Err(thrown(Error::image(format!(
-                    "an image has 1, 3 or 4 channels, not {other}"
-                ))));
-            }
-        };
-        let image = ImageView::new(pixels, width, height, format).map_err(thrown)?;
+        let image = view(pixels, width, height, channels)?;
         let features = self.model.features(&image).map_err(thrown)?;
         Ok(Float32Array::from(features.as_standard_layout().as_slice().unwrap_or(&[])))
     }
@@ -285,6 +297,15 @@ impl Engine {
             set(&result, name, floats(values.iter().copied()))?;
         }
         set(&result, "reason", reasons(&weights.reason))?;
+        let held = to_js(&HeldSums::from(&why.held))?;
+        for (name, values) in [
+            ("limit", &why.held.limit),
+            ("heldBack", &why.held.held_back),
+            ("tTerms", &why.held.t_terms),
+        ] {
+            set(&held, name, floats(values.iter().map(|&value| value as f32)))?;
+        }
+        set(&result, "held", held)?;
         Ok(result)
     }
 
@@ -408,6 +429,150 @@ pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue
 }
 
 /// The error as JavaScript gets it.
+/// Chooses settings from held-out images: src/tune.rs has the whole story.
+///
+/// The page adds every held-out image's features, asks for the jobs, and runs them one by one, with
+/// as many pauses as it likes.
+#[wasm_bindgen(js_name = Tuner)]
+pub struct WasmTuner {
+    /// None once it has finished.
+    tuner: Option<Tuner>,
+    jobs: Vec<Job>,
+    report: Option<Report>,
+}
+
+#[wasm_bindgen(js_class = Tuner)]
+impl WasmTuner {
+    /// Starts tuning the engine's stats file; options are `{ seed, perKind, rule: "r1" | "r*" }`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(engine: &Engine, options: JsValue) -> Result<WasmTuner, JsValue> {
+        let options: TuneOptions = from_js(options)?;
+        let stats = engine.detector()?.stats().clone();
+        let tuner = Tuner::new(&engine.model, stats, options).map_err(thrown)?;
+        Ok(Self { tuner: Some(tuner), jobs: Vec::new(), report: None })
+    }
+
+    /// Adds a held-out image's features under a number of the caller's; without a class the
+    /// predicted one is taken.
+    #[wasm_bindgen(js_name = addHoldout)]
+    pub fn add_holdout(
+        &mut self,
+        image: usize,
+        class_index: Option<usize>,
+        features: &[f32],
+    ) -> Result<(), JsValue> {
+        self.running()?.add_holdout(image, class_index, features.into()).map_err(thrown)
+    }
+
+    /// The pseudo-OOD images to make, an array of `{ kind, image, partner? }`.
+    pub fn jobs(&mut self) -> Result<JsValue, JsValue> {
+        self.jobs = self.running()?.jobs().map_err(thrown)?;
+        to_js(&self.jobs)
+    }
+
+    /// Makes a job's image, as the model would see it, from its held-out image and, where the job
+    /// names one, its partner: `{ data, width, height, channels }`. Each image is an object of the
+    /// same form with 1, 3 or 4 channels.
+    pub fn make(
+        &self,
+        engine: &Engine,
+        job: usize,
+        image: JsValue,
+        partner: JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let made = self.made(engine, job, &image, &partner)?;
+        let result = JsValue::from(Object::new());
+        set(&result, "data", Uint8Array::from(made.data.as_slice()).into())?;
+        set(&result, "width", made.width.into())?;
+        set(&result, "height", made.height.into())?;
+        set(&result, "channels", (made.channels as u32).into())?;
+        Ok(result)
+    }
+
+    /// Makes a job's image and keeps its features; a job may be left out.
+    pub fn run(
+        &mut self,
+        engine: &Engine,
+        job: usize,
+        image: JsValue,
+        partner: JsValue,
+    ) -> Result<(), JsValue> {
+        let made = self.made(engine, job, &image, &partner)?;
+        let model = &engine.model;
+        let features = model
+            .preprocess()
+            .normalised(&made)
+            .and_then(|input| model.backbone().features(input.view()))
+            .map_err(thrown)?;
+        let job = self.jobs[job];
+        self.running()?.add(&job, features.view()).map_err(thrown)
+    }
+
+    /// Picks the settings: the tuned stats file's bytes.
+    pub fn finish(&mut self) -> Result<Vec<u8>, JsValue> {
+        self.running()?;
+        let Some(tuner) = self.tuner.take() else { return Ok(Vec::new()) };
+        let (stats, report) = tuner.finish().map_err(thrown)?;
+        self.report = Some(report);
+        stats.to_bytes().map_err(thrown)
+    }
+
+    /// The report as JSON, once finished.
+    #[wasm_bindgen(getter)]
+    pub fn report(&self) -> Option<String> {
+        self.report.as_ref().map(Report::to_json)
+    }
+
+    /// The report as Markdown, once finished.
+    #[wasm_bindgen(getter)]
+    pub fn markdown(&self) -> Option<String> {
+        self.report.as_ref().map(Report::to_markdown)
+    }
+
+    fn running(&mut self) -> Result<&mut Tuner, JsValue> {
+        self.tuner.as_mut().ok_or_else(|| {
+            thrown(Error::options("tuning has finished; begin it again for another choice"))
+        })
+    }
+
+    fn made(
+        &self,
+        engine: &Engine,
+        job: usize,
+        image: &JsValue,
+        partner: &JsValue,
+    ) -> Result<Pixels, JsValue> {
+        let number = self.jobs.len();
+        let job = self.jobs.get(job).ok_or_else(|| {
+            thrown(Error::options(format!("job {job} asked for, but there are {number}")))
+        })?;
+        let resized = |image: &JsValue| -> Result<Pixels, JsValue> {
+            let get = |name: &str| Reflect::get(image, &JsValue::from_str(name));
+            let number = |name: &str| Ok::<_, JsValue>(get(name)?.as_f64().unwrap_or(0.0) as u32);
+            let data = Uint8Array::new(&get("data")?).to_vec();
+            let image = view(&data, number("width")?, number("height")?, number("channels")?)?;
+            engine.model.preprocess().resized(&image).map_err(thrown)
+        };
+        let partner = job.partner.map(|_| resized(partner)).transpose()?;
+        job.make(&resized(image)?, partner.as_ref()).map_err(thrown)
+    }
+}
+
+/// Looks at bytes from JavaScript as an image.
+fn view(pixels: &[u8], width: u32, height: u32, channels: u32) -> Result<ImageView<'_>, JsValue> {
+    let format = match channels {
+        1 => PixelFormat::Grey8,
+        3 => PixelFormat::Rgb8,
+        4 => PixelFormat::Rgba8,
+        other => {
+            return Err(thrown(Error::image(format!(
+                "an image has 1, 3 or 4 channels, not {other}"
+            ))));
+        }
+    };
+    ImageView::new(pixels, width, height, format).map_err(thrown)
+}
+
 fn thrown(error: Error) -> JsValue {
     #[derive(Serialize)]
     struct Thrown<'a> {
