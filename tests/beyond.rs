@@ -355,3 +355,55 @@ fn tuning_finds_settings_that_hold_on_real_images() {
         assert!(best - found[itp][r1] <= 0.3, "R1's pick is {:.2} below", best - found[itp][r1]);
     }
 }
+
+/// FPR95 and AUROC of HELD and HELD+T as another implementation found them, on all ID test images,
+/// for the sets whose features were kept in full.
+#[test]
+#[ignore = "needs ../shared and kept features (ITP_FEATURES); takes minutes"]
+fn held_agrees_with_an_independent_implementation_on_real_images() {
+    let (Some(shared), Some(kept_in)) = (shared(), std::env::var_os("ITP_FEATURES")) else {
+        println!("skipped: ../shared or ITP_FEATURES is missing");
+        return;
+    };
+    let text = std::fs::read_to_string(shared.join("golden/expected_held_t.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let only = std::env::var("ITP_NET").unwrap_or_default();
+    for net in NETS.iter().filter(|net| only.is_empty() || net.folder == only) {
+        let kept_in = Path::new(&kept_in).join(net.folder);
+        let Some(prepared) = prepare(net, &shared, &kept_in) else { continue };
+        let (id, _) = kept(&kept_in, net.id).unwrap();
+        let detector =
+            FeatureDetector::new(Arc::clone(prepared.model.head()), prepared.stats.clone())
+                .unwrap();
+        let mut compared = 0;
+        let rows = expected["rows"].as_array().unwrap();
+        for row in rows
+            .iter()
+            .filter(|row| net.model.ends_with(&format!("_{}.onnx", row["model"].as_str().unwrap())))
+        {
+            let options = Options {
+                score: row["score"].as_str().map(str::to_owned),
+                held_lambda: row["lambda"].as_f64(),
+                held_a: row["a"].as_f64(),
+                ..Options::default()
+            };
+            let id = detector.scores(id.view(), &options).unwrap();
+            for (name, features) in &prepared.ood {
+                let whole = if *name == "textures32" { 1200 } else { 2000 };
+                if features.nrows() < whole {
+                    continue;
+                }
+                let ood = detector.scores(features.view(), &options).unwrap();
+                let found = metrics::evaluate(&id, &ood).unwrap();
+                let found = [100.0 * found.fpr95, 100.0 * found.auroc];
+                for (found, expected) in found.iter().zip(row["table"][name].as_array().unwrap()) {
+                    let expected = expected.as_f64().unwrap();
+                    assert!((found - expected).abs() <= 0.3, "{row}, {name}: {found}");
+                    compared += 1;
+                }
+            }
+        }
+        println!("{}: {compared} figures within 0.3 points", net.name);
+        assert!(compared > 0);
+    }
+}
