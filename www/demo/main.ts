@@ -23,7 +23,9 @@ let gallery: GalleryPicture[] = [];
 
 // The model, its stats file and the engine are fetched while the page is put together.
 const address = readAddress();
-const wanted = builtIn.find(({ id }) => id === address.query.get("model")) ?? (builtIn[0] as (typeof builtIn)[number]);
+const asked = builtIn.find(({ id }) => id === address.query.get("model")) ?? builtIn[0];
+if (!asked) throw new Error("the page was built without a model");
+const wanted = asked;
 const loading = app.use(wanted.id, fromQuery(address.query));
 
 const { openGallery } = startTry(app);

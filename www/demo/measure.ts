@@ -65,7 +65,10 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
   };
   byId("measure-gallery").addEventListener("click", () => {
     const of = gallery().filter(({ model }) => model === app.model?.id);
-    if (of.length === 0) return app.tell("The gallery has no pictures for this model.");
+    if (of.length === 0) {
+      app.tell("The gallery has no pictures for this model.");
+      return;
+    }
     void (async () => {
       const files = async (inside: boolean): Promise<FoundFile[]> =>
         Promise.all(of.filter(({ expected }) => expected?.inDistribution === inside).map(fetched));

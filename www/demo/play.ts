@@ -74,7 +74,8 @@ export function startPlay(app: App): void {
   react.addEventListener("change", () => {
     const { info } = app.model ?? {};
     if (!info) return;
-    const { clip: _, ...rest } = app.settings;
+    const rest = { ...app.settings };
+    delete rest.clip;
     const base = baseScore(app.settings, info);
     app.change(react.checked ? { ...rest, score: base, clip: info.settings.react ?? Number(clip.value) } : { ...rest, score: base });
   });

@@ -117,7 +117,10 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   });
   byId("clear").addEventListener("click", () => pad.clear());
   byId("draw").addEventListener("click", () => {
-    if (source === "draw") return show("picture");
+    if (source === "draw") {
+      show("picture");
+      return;
+    }
     show("draw");
     pad.redraw();
     byId("pad").scrollIntoView({ block: "nearest" });

@@ -15,7 +15,10 @@ export interface MapData {
 }
 
 /** A weight by its class and feature. */
-export type Weight = { classIndex: number; feature: number };
+export interface Weight {
+  classIndex: number;
+  feature: number;
+}
 
 const NAMES = 84;
 
