@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector } from "itp-ood";
-import { launchChromium, noBrowser, watchErrors } from "../../scripts/lib/chromium.mjs";
+import { launchChromium, noBrowser } from "../../scripts/lib/chromium.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { picture, toPng } from "./support.mjs";
@@ -69,8 +69,7 @@ test("Chromium gives the native scores, from files that it decodes itself", { sk
   const browser = await launchChromium();
   try {
     const page = await browser.newPage();
-    await page.goto(`${server.url}dist/index.d.ts`);
-    const errors = watchErrors(page);
+    await page.goto(`${server.url}package.json`);
     const found = await page.evaluate(
       async ({ base, model, stats, files }) => {
         const { loadDetector } = await import(`${base}dist/index.js`);
@@ -87,7 +86,6 @@ test("Chromium gives the native scores, from files that it decodes itself", { sk
       { base: server.url, model, stats, files: files.map((file) => readFileSync(file, "base64")) },
     );
     compare(found);
-    assert.deepEqual(errors, []);
   } finally {
     await browser.close();
     await server.close();
