@@ -6,8 +6,10 @@ mod depthwise;
 mod lanes;
 mod onnx;
 mod operators;
+mod pooling;
 mod rewrite;
 mod window;
+mod winograd;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +26,7 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
-use self::operators::OwnConvolution;
+use self::operators::OwnOperator;
 use crate::{Error, Head, Result};
 
 /// The largest input side and the most input channels.
@@ -453,7 +455,7 @@ fn report(model: &TypedModel) -> BackboneReport {
     let mut report = BackboneReport::default();
     for node in model.nodes() {
         let name = node.op.name().into_owned();
-        let own = OwnConvolution::NAMES.contains(&name.as_str());
+        let own = OwnOperator::NAMES.contains(&name.as_str());
         if !matches!(name.as_str(), "Const" | "Source") {
             let counts = if own { &mut report.own } else { &mut report.tract };
             *counts.entry(name).or_default() += 1;

@@ -9,16 +9,16 @@ use super::lanes::Lanes;
 use super::window::Window;
 
 /// Output channels of a tile.
-const ROWS: usize = 4;
+pub(super) const ROWS: usize = 4;
 /// Output pixels of a tile.
 const COLUMNS: usize = 8;
 /// Panels are packed two at a time: 16 floats are a cache line.
 const PACKED: usize = 2 * COLUMNS;
 
 /// What one channel and tap see at 8 output pixels.
-type Panel = [[f32; Lanes::COUNT]; 2];
-/// The sums of 4 output channels at 8 output pixels.
-type Tile = [[Lanes; 2]; ROWS];
+pub(super) type Panel = [[f32; Lanes::COUNT]; 2];
+/// The sums of 4 output channels at 4 or 8 output pixels.
+type Tile<const HALVES: usize> = [[Lanes; HALVES]; ROWS];
 
 /// A convolution with all that is fused into it:
 /// `clamp(bias + sum(weights * relu(scale * input + shift)), low, high)`.
@@ -88,19 +88,14 @@ impl Convolution {
         let blocks = group_out.div_ceil(ROWS);
         let mut packed = Vec::with_capacity(groups * blocks * depth);
         let mut packed_bias = Vec::with_capacity(groups * blocks);
-        for group in 0..groups {
-            for block in 0..blocks {
-                // Rows past the last channel are zeros, and their sums are never stored.
-                let row = |row: usize| {
-                    let channel = block * ROWS + row;
-                    (channel < group_out).then_some(group * group_out + channel)
-                };
-                packed_bias.push(std::array::from_fn(|r| row(r).map_or(0.0, |o| bias[o])));
-                for k in 0..depth {
-                    packed.push(std::array::from_fn(|r| {
-                        row(r).map_or(0.0, |out| weights[out * depth + k])
-                    }));
-                }
+        let of_groups = (0..groups).map(|group| group * group_out);
+        for (first, block) in
+            of_groups.flat_map(|first| blocks_of(group_out).map(move |b| (first, b)))
+        {
+            let block = block.map(|out| out.map(|out| first + out));
+            packed_bias.push(block.map(|out| out.map_or(0.0, |out| bias[out])));
+            for k in 0..depth {
+                packed.push(block.map(|out| out.map_or(0.0, |out| weights[out * depth + k])));
             }
         }
         Self {
@@ -130,41 +125,10 @@ impl Convolution {
             self.multiply(input, window.pixels(), window.width, output);
         } else {
             let [height, width] = window.padded();
-            let padded = self.pad(input, height, width);
+            let before = self.before.as_deref();
+            let padded = pad(input, &window, self.channels, before, [height, width]);
             self.multiply(&padded, height * width, width, output);
         }
-    }
-
-    /// Copies the input with zeros around it (or without what no window sees), and applies what
-    /// comes before the convolution; the zeros stay zeros.
-    fn pad(&self, input: &[f32], height: usize, width: usize) -> Vec<f32> {
-        let Window { pad: [top, left], .. } = self.window;
-        let mut padded = vec![0.0; self.channels * height * width];
-        let rows = height.saturating_sub(top).min(self.window.height);
-        let columns = width.saturating_sub(left).min(self.window.width);
-        for channel in 0..self.channels {
-            let before = self.before.as_ref().map(|before| before[channel]);
-            let source = &input[channel * self.window.pixels()..][..self.window.pixels()];
-            let target = &mut padded[channel * height * width..][..height * width];
-            for row in 0..rows {
-                let source = &source[row * self.window.width..][..columns];
-                let target = &mut target[(row + top) * width + left..][..columns];
-                match before {
-                    None => target.copy_from_slice(source),
-                    Some(before) => {
-                        let (target, target_rest) = target.as_chunks_mut();
-                        let (source, source_rest) = source.as_chunks();
-                        for (target, &source) in target.iter_mut().zip(source) {
-                            *target = before.apply(source);
-                        }
-                        for (target, &source) in target_rest.iter_mut().zip(source_rest) {
-                            *target = before.apply([source; Lanes::COUNT])[0];
-                        }
-                    }
-                }
-            }
-        }
-        padded
     }
 
     /// The product, from a padded input of the given plane size and row length.
@@ -194,10 +158,10 @@ impl Convolution {
                     let channel = block * ROWS;
                     let rows = (group_out - channel).min(ROWS);
                     let output = &mut output[channel * pixels..][..rows * pixels];
-                    self.store(tile(weights, left, bias), output, pixels, first, count);
+                    self.product(weights, left, bias, output, pixels, first, count);
                     if count > COLUMNS {
-                        let tile = tile(weights, right, bias);
-                        self.store(tile, output, pixels, first + COLUMNS, count - COLUMNS);
+                        let (first, count) = (first + COLUMNS, count - COLUMNS);
+                        self.product(weights, right, bias, output, pixels, first, count);
                     }
                 }
             }
@@ -282,9 +246,36 @@ impl Convolution {
         }
     }
 
+    /// A panel's sums for a block of channels, written where they belong.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn product(
+        &self,
+        weights: &[[f32; ROWS]],
+        panel: &[Panel],
+        bias: [f32; ROWS],
+        output: &mut [f32],
+        pixels: usize,
+        first: usize,
+        count: usize,
+    ) {
+        if count > Lanes::COUNT {
+            self.store(tile::<2>(weights, panel, bias), output, pixels, first, count);
+        } else {
+            self.store(tile::<1>(weights, panel, bias), output, pixels, first, count);
+        }
+    }
+
     /// Clamps a tile and writes its valid part.
     #[inline(always)]
-    fn store(&self, tile: Tile, output: &mut [f32], pixels: usize, first: usize, count: usize) {
+    fn store<const HALVES: usize>(
+        &self,
+        tile: Tile<HALVES>,
+        output: &mut [f32],
+        pixels: usize,
+        first: usize,
+        count: usize,
+    ) {
         for (sums, output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
             let mut values = Panel::default();
             for (values, &sums) in values.iter_mut().zip(sums) {
@@ -300,6 +291,52 @@ impl Convolution {
     }
 }
 
+/// Copies the input with zeros around it (or without what no window sees), and applies what
+/// comes before the convolution; the zeros stay zeros.
+pub(super) fn pad(
+    input: &[f32],
+    window: &Window,
+    channels: usize,
+    before: Option<&[Affine]>,
+    [height, width]: [usize; 2],
+) -> Vec<f32> {
+    let Window { pad: [top, left], .. } = *window;
+    let mut padded = vec![0.0; channels * height * width];
+    let rows = height.saturating_sub(top).min(window.height);
+    let columns = width.saturating_sub(left).min(window.width);
+    for channel in 0..channels {
+        let before = before.map(|before| before[channel]);
+        let source = &input[channel * window.pixels()..][..window.pixels()];
+        let target = &mut padded[channel * height * width..][..height * width];
+        for row in 0..rows {
+            let source = &source[row * window.width..][..columns];
+            let target = &mut target[(row + top) * width + left..][..columns];
+            match before {
+                None => target.copy_from_slice(source),
+                Some(before) => {
+                    let (target, target_rest) = target.as_chunks_mut();
+                    let (source, source_rest) = source.as_chunks();
+                    for (target, &source) in target.iter_mut().zip(source) {
+                        *target = before.apply(source);
+                    }
+                    for (target, &source) in target_rest.iter_mut().zip(source_rest) {
+                        *target = before.apply([source; Lanes::COUNT])[0];
+                    }
+                }
+            }
+        }
+    }
+    padded
+}
+
+/// The channels of each block; `None` past the last channel, where weights are zeros and sums are
+/// never stored.
+pub(super) fn blocks_of(channels: usize) -> impl Iterator<Item = [Option<usize>; ROWS]> {
+    (0..channels).step_by(ROWS).map(move |first| {
+        std::array::from_fn(|row| Some(first + row).filter(|&channel| channel < channels))
+    })
+}
+
 /// Eight values in a row.
 #[inline(always)]
 fn eight(values: &[f32], first: usize) -> Panel {
@@ -308,15 +345,20 @@ fn eight(values: &[f32], first: usize) -> Panel {
     result
 }
 
-/// The sums of 4 output channels at 8 pixels. Inlined on purpose: a call costs a tenth.
+/// The sums of 4 output channels at a panel's first 4 or all 8 pixels. Inlined on purpose: a call
+/// costs a tenth.
 #[inline(always)]
-fn tile(weights: &[[f32; ROWS]], panel: &[Panel], bias: [f32; ROWS]) -> Tile {
-    let mut sums: Tile = bias.map(|bias| [Lanes::splat(bias); 2]);
+pub(super) fn tile<const HALVES: usize>(
+    weights: &[[f32; ROWS]],
+    panel: &[Panel],
+    bias: [f32; ROWS],
+) -> Tile<HALVES> {
+    let mut sums: Tile<HALVES> = bias.map(|bias| [Lanes::splat(bias); HALVES]);
     for (weights, pixels) in weights.iter().zip(panel) {
-        let pixels = [Lanes::load(&pixels[0]), Lanes::load(&pixels[1])];
+        let pixels: [Lanes; HALVES] = std::array::from_fn(|half| Lanes::load(&pixels[half]));
         for row in 0..ROWS {
             let weight = Lanes::splat(weights[row]);
-            for half in 0..2 {
+            for half in 0..HALVES {
                 sums[row][half] = sums[row][half].add_product(weight, pixels[half]);
             }
         }

@@ -35,6 +35,25 @@ impl Lanes {
         (Self(even), Self(odd))
     }
 
+    /// The values of two registers in turn, as two registers in a row.
+    #[inline(always)]
+    pub fn interleave(even: Self, odd: Self) -> (Self, Self) {
+        let (first, second) = inner::interleave(even.0, odd.0);
+        (Self(first), Self(second))
+    }
+
+    /// `self + other`.
+    #[inline(always)]
+    pub fn plus(self, other: Self) -> Self {
+        Self(inner::plus(self.0, other.0))
+    }
+
+    /// `self - other`.
+    #[inline(always)]
+    pub fn minus(self, other: Self) -> Self {
+        Self(inner::minus(self.0, other.0))
+    }
+
     /// `self + a * b`.
     #[inline(always)]
     pub fn add_product(self, a: Self, b: Self) -> Self {
@@ -84,6 +103,22 @@ mod inner {
         (even, i32x4_shuffle::<1, 3, 5, 7>(first, second))
     }
 
+    #[inline(always)]
+    pub fn interleave(even: Four, odd: Four) -> (Four, Four) {
+        let first = i32x4_shuffle::<0, 4, 1, 5>(even, odd);
+        (first, i32x4_shuffle::<2, 6, 3, 7>(even, odd))
+    }
+
+    #[inline(always)]
+    pub fn plus(a: Four, b: Four) -> Four {
+        f32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    pub fn minus(a: Four, b: Four) -> Four {
+        f32x4_sub(a, b)
+    }
+
     #[cfg(target_feature = "relaxed-simd")]
     #[inline(always)]
     pub fn add_product(sum: Four, a: Four, b: Four) -> Four {
@@ -128,6 +163,18 @@ mod inner {
 
     pub fn even_odd(first: Four, second: Four) -> (Four, Four) {
         ([first[0], first[2], second[0], second[2]], [first[1], first[3], second[1], second[3]])
+    }
+
+    pub fn interleave(even: Four, odd: Four) -> (Four, Four) {
+        ([even[0], odd[0], even[1], odd[1]], [even[2], odd[2], even[3], odd[3]])
+    }
+
+    pub fn plus(a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] + b[lane])
+    }
+
+    pub fn minus(a: Four, b: Four) -> Four {
+        from_fn(|lane| a[lane] - b[lane])
     }
 
     pub fn add_product(sum: Four, a: Four, b: Four) -> Four {

@@ -1,4 +1,4 @@
-//! Replaces tract's convolutions by this crate's own, with what surrounds them fused in.
+//! Replaces tract's convolutions and poolings by this crate's own, with what surrounds them fused in.
 //!
 //! It runs before tract's own simplification, which turns 1x1 convolutions into matrix products
 //! of mixed layouts. A convolution takes in the chain behind it as long as nobody else reads it:
@@ -11,34 +11,56 @@ use std::sync::Arc;
 use tract_onnx::prelude::{Datum, OutletId, Tensor, TractResult, TypedModel, TypedModelPatch};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
+use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::convolution::{Affine, Clamp, Convolution};
 use super::depthwise::Depthwise;
-use super::operators::OwnConvolution;
+use super::operators::OwnOperator;
+use super::pooling;
 use super::window::Window;
+use super::winograd::Winograd;
 
 /// With fewer pixels, tiles of 8 are mostly empty.
 const MIN_PIXELS: usize = 6;
 /// With fewer channels in a group, tiles of 4 are mostly empty.
 const MIN_GROUP: usize = 3;
 
-/// Replaces every convolution that this crate can do faster.
+/// Replaces every operator that this crate can do faster.
 pub(super) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
     model.prop_consts()?;
     // Patches append nodes, so the numbers of the others stay valid.
     for id in model.eval_order()? {
-        if let Some(patch) = replacement(model, model.node(id))? {
+        let node = model.node(id);
+        let patch = match pooling(model, node)? {
+            Some(patch) => Some(patch),
+            None => convolution(model, node)?,
+        };
+        if let Some(patch) = patch {
             patch.apply(model)?;
         }
     }
     model.compact()
 }
 
-/// The patch that replaces one convolution, if it can be replaced.
-fn replacement(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+/// The patch that replaces a pooling by maximum, if the node is one that can be replaced.
+fn pooling(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<MaxPool>() else { return Ok(None) };
+    let Some((channels, window)) = window_of(model, node, &op.pool_spec)? else { return Ok(None) };
+    if op.with_index_outputs.is_some() || window.out_pixels() == 0 {
+        return Ok(None);
+    }
+    let op = OwnOperator::MaxPool(Arc::new(pooling::MaxPool::new(window, channels)));
+    let mut patch = TypedModelPatch::default();
+    let tap = patch.tap_model(model, node.inputs[0])?;
+    let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
+    patch.shunt_outside(model, OutletId::new(node.id, 0), output)?;
+    Ok(Some(patch))
+}
+
+/// The patch that replaces a convolution, if the node is one that can be replaced.
+fn convolution(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
     let Some(found) = Found::new(model, node, op)? else { return Ok(None) };
     let Found { window, channels, group, mut weights, mut bias } = found;
@@ -55,17 +77,51 @@ fn replacement(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Typed
     let (last, clamp) = take_behind(model, node, &mut weights, &mut bias);
     let (input, op) = if depthwise {
         let op = Depthwise::new(window, channels, weights, bias, clamp);
-        (node.inputs[0], OwnConvolution::Depthwise(Arc::new(op)))
+        (node.inputs[0], OwnOperator::Depthwise(Arc::new(op)))
     } else {
         let (input, before) = take_ahead(model, node.inputs[0], channels);
-        let op = Convolution::new(window, channels, group, &weights, &bias, before, clamp);
-        (input, OwnConvolution::Dense(Arc::new(op)))
+        if group == 1 && Winograd::supports(&window, channels, bias.len()) {
+            let op = Winograd::new(window, channels, &weights, &bias, before, clamp);
+            (input, OwnOperator::Winograd(Arc::new(op)))
+        } else {
+            let op = Convolution::new(window, channels, group, &weights, &bias, before, clamp);
+            (input, OwnOperator::Dense(Arc::new(op)))
+        }
     };
     let mut patch = TypedModelPatch::default();
     let tap = patch.tap_model(model, input)?;
     let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
     patch.shunt_outside(model, last, output)?;
     Ok(Some(patch))
+}
+
+/// Number of channels and window of a node that slides one over a single `f32` picture.
+fn window_of(
+    model: &TypedModel,
+    node: &TypedNode,
+    spec: &PoolSpec,
+) -> TractResult<Option<(usize, Window)>> {
+    let fact = model.outlet_fact(node.inputs[0])?;
+    let (Some(&[1, channels, height, width]), &[kernel_height, kernel_width]) =
+        (fact.shape.as_concrete(), spec.kernel_shape.as_slice())
+    else {
+        return Ok(None);
+    };
+    if spec.data_format != DataFormat::NCHW || fact.datum_type != f32::datum_type() {
+        return Ok(None);
+    }
+    let padding = spec.computed_padding(&[height, width]);
+    let window = Window {
+        height,
+        width,
+        out_height: padding[0].convoluted,
+        out_width: padding[1].convoluted,
+        kernel: [kernel_height, kernel_width],
+        stride: [spec.stride(0), spec.stride(1)],
+        dilation: [spec.dilation(0), spec.dilation(1)],
+        pad: [padding[0].pad_before, padding[1].pad_before],
+    };
+    Ok(Some((channels, window)))
 }
 
 /// A convolution's sizes and constants.
@@ -81,17 +137,8 @@ impl Found {
     /// `None` if it isn't a convolution of one `f32` picture with constant weights.
     fn new(model: &TypedModel, node: &TypedNode, op: &Conv) -> TractResult<Option<Self>> {
         let spec = &op.pool_spec;
-        let fact = model.outlet_fact(node.inputs[0])?;
-        let (Some(&[1, channels, height, width]), &[kernel_height, kernel_width]) =
-            (fact.shape.as_concrete(), spec.kernel_shape.as_slice())
-        else {
-            return Ok(None);
-        };
-        if op.q_params.is_some()
-            || op.kernel_fmt != KernelFormat::OIHW
-            || spec.data_format != DataFormat::NCHW
-            || fact.datum_type != f32::datum_type()
-        {
+        let Some((channels, window)) = window_of(model, node, spec)? else { return Ok(None) };
+        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW {
             return Ok(None);
         }
         let &[weights, bias] = &node.inputs[1..] else { return Ok(None) };
@@ -101,17 +148,6 @@ impl Found {
         let bias = match bias.as_slice() {
             &[one] => vec![one; spec.output_channels],
             _ => bias,
-        };
-        let padding = spec.computed_padding(&[height, width]);
-        let window = Window {
-            height,
-            width,
-            out_height: padding[0].convoluted,
-            out_width: padding[1].convoluted,
-            kernel: [kernel_height, kernel_width],
-            stride: [spec.stride(0), spec.stride(1)],
-            dilation: [spec.dilation(0), spec.dilation(1)],
-            pad: [padding[0].pad_before, padding[1].pad_before],
         };
         let depth = channels / op.group * window.taps();
         let fits = window.out_pixels() > 0

@@ -91,7 +91,7 @@ fn build(case: &Case, rng: &mut ChaCha8Rng) -> TractResult<TypedModel> {
 }
 
 fn count_own(model: &TypedModel) -> usize {
-    model.nodes().iter().filter(|node| node.op_is::<OwnConvolution>()).count()
+    model.nodes().iter().filter(|node| node.op_is::<OwnOperator>()).count()
 }
 
 /// Runs both ways; returns how many operators of this crate ran, and how many nodes there were.
@@ -99,6 +99,12 @@ fn count_own(model: &TypedModel) -> usize {
 fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
     let model = build(case, rng).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
     let input = tensor(rng, &[1, case.channels, case.size[0], case.size[1]]);
+    compare(model, input, &format!("{case:?}"))
+}
+
+/// As [`check`], for any model of one input.
+#[track_caller]
+fn compare(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
     let mut own = model.clone();
     rewrite(&mut own).unwrap();
     let counts = (count_own(&own), own.nodes().len());
@@ -106,16 +112,16 @@ fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
         let plan = model.into_optimized()?.into_runnable()?;
         plan.run(tvec!(input.clone().into()))
     };
-    let expected = run(model).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
-    let actual = run(own).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
+    let expected = run(model).unwrap_or_else(|error| panic!("{case}: {error:#}"));
+    let actual = run(own).unwrap_or_else(|error| panic!("{case}: {error:#}"));
     for (actual, expected) in actual.iter().zip(&expected) {
-        assert_eq!(actual.shape(), expected.shape(), "{case:?}");
+        assert_eq!(actual.shape(), expected.shape(), "{case}");
         let expected = expected.to_plain_array_view::<f32>().unwrap();
         for (actual, expected) in actual.to_plain_array_view::<f32>().unwrap().iter().zip(expected)
         {
             assert!(
                 (actual - expected).abs() <= 1e-4 * expected.abs().max(1.0),
-                "{case:?}: {actual} instead of {expected}"
+                "{case}: {actual} instead of {expected}"
             );
         }
     }
@@ -200,6 +206,63 @@ fn random_depthwise_convolutions_agree_with_tract() {
         own += check(&case, &mut rng).0;
     }
     assert!(own > 120, "only {own} of 200 were replaced");
+}
+
+#[test]
+fn random_3x3_convolutions_with_many_channels_agree_with_tract() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for round in 0..120 {
+        let pad = |rng: &mut ChaCha8Rng| tvec![rng.random_range(0..=2), rng.random_range(0..=2)];
+        let case = Case {
+            channels: rng.random_range(16..=40),
+            group_out: rng.random_range(8..=21),
+            // Every width once, and heights around a window's.
+            size: [rng.random_range(3..=9), 3 + round % 34],
+            padding: PaddingSpec::Explicit(pad(&mut rng), pad(&mut rng)),
+            ahead: rng.random(),
+            norm: rng.random(),
+            clamp: [None, Some((0.0, f32::INFINITY)), Some((-0.5, 0.5))][rng.random_range(0..3)],
+            ..plain(1, 1, 1, 3)
+        };
+        let model = build(&case, &mut rng).unwrap();
+        let out = model.outlet_fact(model.outputs[0]).unwrap().shape.as_concrete().unwrap();
+        let expected = usize::from(out[2] * out[3] >= MIN_PIXELS);
+        assert_eq!(check(&case, &mut rng).0, expected, "{case:?}");
+    }
+}
+
+#[test]
+fn random_poolings_agree_with_tract() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    for round in 0..150 {
+        let channels = rng.random_range(1..=5);
+        let [height, width] = [rng.random_range(5..=9), 5 + round % 21];
+        // Every other one is the usual 2x2 with stride 2.
+        let usual = round % 2 == 0;
+        let mut two = |low: usize, high: usize| -> TVec<usize> {
+            (0..2).map(|_| if usual { 2 } else { rng.random_range(low..=high) }).collect()
+        };
+        let spec = PoolSpec {
+            data_format: DataFormat::NCHW,
+            kernel_shape: two(1, 3),
+            strides: Some(two(1, 3)),
+            dilations: (!usual).then(|| two(1, 2)),
+            padding: match round % 3 {
+                0 => PaddingSpec::SameUpper,
+                1 => PaddingSpec::Valid,
+                _ => PaddingSpec::Explicit(tvec![1, 0], tvec![0, 1]),
+            },
+            input_channels: channels,
+            output_channels: channels,
+        };
+        let mut model = TypedModel::default();
+        let source = model.add_source("input", f32::fact([1, channels, height, width])).unwrap();
+        let case = format!("{spec:?} on {height} x {width}");
+        let output = model.wire_node("pool", MaxPool::new(spec, None), &[source]).unwrap();
+        model.select_output_outlets(&output).unwrap();
+        let input = tensor(&mut rng, &[1, channels, height, width]);
+        assert_eq!(compare(model, input, &case).0, 1, "{case}");
+    }
 }
 
 #[test]
