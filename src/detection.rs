@@ -1,14 +1,15 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::pruning::{ClassExplanation, Counts, Pruning, Reason, Variant};
-use crate::score::held::{self, HeldExplanation};
+use crate::pruning::{ClassExplanation, Counts, Pruned, Pruning, Reason};
+use crate::score::held::{HeldExplanation, HeldT};
 use crate::score::{self, Context, Score, logits};
 use crate::settings::{Options, Settings};
 use crate::stats::Stats;
@@ -104,8 +105,10 @@ const MAX_SAMPLE_COST: usize = 1 << 26;
 
 struct Prepared {
     settings: Settings,
-    pruning: Pruning,
+    pruning: Arc<Pruning>,
     score: Box<dyn Score>,
+    /// For explanations, which most calls don't ask for.
+    held: OnceLock<HeldT>,
     id_scores: Option<Vec<f32>>,
 }
 
@@ -138,10 +141,11 @@ impl FeatureDetector {
     /// Names of the scores that the statistics suffice for.
     pub fn scores_available(&self) -> Vec<&'static str> {
         let Self { head, stats, .. } = self;
+        let pruning = &OnceCell::new();
         score::names()
             .filter(|&name| {
                 let settings = Settings { score: name.to_owned(), ..stats.settings.clone() };
-                score::build(Context { head, stats, settings: &settings }).is_ok()
+                score::build(Context { head, stats, settings: &settings, pruning }).is_ok()
             })
             .collect()
     }
@@ -153,9 +157,11 @@ impl FeatureDetector {
             return Ok(prepared.clone());
         }
         let Self { head, stats, .. } = self;
-        let score = score::build(Context { head, stats, settings: &settings })?;
+        let context = Context { head, stats, settings: &settings, pruning: &OnceCell::new() };
+        let score = score::build(context)?;
         let prepared = Arc::new(Prepared {
-            pruning: Pruning::new(head, stats, settings.p, settings.lambda)?,
+            pruning: context.pruning()?,
+            held: OnceLock::new(),
             id_scores: self.find_id_scores(&settings, &*score),
             score,
             settings,
@@ -211,15 +217,13 @@ impl FeatureDetector {
         self.head.check(features)?;
         let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
         let settings = prepared.settings.clone();
-        let by_variant = |variant| prepared.pruning.logits(&self.head, features, variant);
-        let plain = self.head.logits(features);
-        let pruned = by_variant(Variant::Itp);
+        let Pruned { plain, crp, ftp, itp, counts } = prepared.pruning.apply(&self.head, features);
         let energy = |of: &Array1<f64>| logits::energy(of.view(), settings.temperature);
         let energies = Energies {
             plain: energy(&plain),
-            crp: energy(&by_variant(Variant::Crp)),
-            ftp: energy(&by_variant(Variant::Ftp)),
-            itp: energy(&pruned),
+            crp: energy(&crp),
+            ftp: energy(&ftp),
+            itp: energy(&itp),
         };
         let score = prepared.score.score(features, plain.view());
         if !score.is_finite() {
@@ -244,9 +248,9 @@ impl FeatureDetector {
             threshold,
             in_distribution: threshold.map(|threshold| score >= threshold),
             p_value: ids.map(|ids| p_value(ids, score)),
-            counts: prepared.pruning.counts(&self.head, features),
+            counts,
             logits: plain,
-            pruned_logits: pruned,
+            pruned_logits: itp,
             energies,
             settings,
         })
@@ -295,15 +299,20 @@ impl FeatureDetector {
         let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
         let Self { head, stats, .. } = self;
         let weights = prepared.pruning.explain(head, stats, features, class_index)?;
-        let settings = &prepared.settings;
-        let held = held::explain(Context { head, stats, settings }, features, class_index)?;
+        let held = match prepared.held.get() {
+            Some(held) => held,
+            None => {
+                let held = HeldT::new(head, stats, &prepared.settings)?;
+                prepared.held.get_or_init(|| held)
+            }
+        };
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),
             omega: prepared.pruning.omega(),
             features: features.to_owned(),
             weights,
-            held,
+            held: held.explain(features, class_index)?,
             settings: prepared.settings.clone(),
         })
     }

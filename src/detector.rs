@@ -31,11 +31,9 @@ impl Detector {
     /// Loads an ONNX model and binds it to its statistics.
     ///
     /// # Errors
-    /// As [`Model::load`] and [`Detector::from_model`].
+    /// As [`Model::load_for`] and [`Detector::from_model`].
     pub fn new(onnx: &[u8], stats: Stats) -> Result<Self> {
-        // The hash first: preprocessing of another model would give a misleading error.
-        stats.check_hash(&crate::stats::sha256(onnx))?;
-        Self::from_model(Model::load(onnx, stats.preprocess.clone())?, stats)
+        Self::from_model(Model::load_for(onnx, &stats)?, stats)
     }
 
     /// Binds a loaded model to its statistics.

@@ -88,6 +88,20 @@ impl Head {
             .collect()
     }
 
+    /// Checks that there is such a class.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) otherwise.
+    pub fn check_class(&self, class: usize) -> Result<()> {
+        if class < self.num_classes() {
+            return Ok(());
+        }
+        Err(Error::options(format!(
+            "class {class} asked for, but there are {}",
+            self.num_classes()
+        )))
+    }
+
     /// Checks that features fit this head: D of them, all finite.
     ///
     /// # Errors

@@ -56,6 +56,6 @@ pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
 pub use model::Model;
 pub use moments::Moments;
-pub use pruning::{Pruning, Reason, Variant};
+pub use pruning::{Pruned, Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
 pub use stats::Stats;

@@ -8,7 +8,7 @@ use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::image::{ImageView, Preprocess};
-use crate::stats::sha256;
+use crate::stats::{Stats, sha256};
 
 /// An ONNX classifier, cut before its last linear layer, with the preprocessing of its images.
 pub struct Model {
@@ -26,6 +26,22 @@ impl Model {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if `preprocess` makes images of
     /// another size or number of channels than the model takes.
     pub fn load(onnx: &[u8], preprocess: Preprocess) -> Result<Self> {
+        Self::with_hash(onnx, sha256(onnx), preprocess)
+    }
+
+    /// Loads the ONNX file that statistics were made with, and with their preprocessing.
+    ///
+    /// # Errors
+    /// As [`Model::load`], and [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the
+    /// statistics are of another model.
+    pub fn load_for(onnx: &[u8], stats: &Stats) -> Result<Self> {
+        let sha256 = sha256(onnx);
+        // The hash first: preprocessing of another model would give a misleading error.
+        stats.check_hash(&sha256)?;
+        Self::with_hash(onnx, sha256, stats.preprocess.clone())
+    }
+
+    fn with_hash(onnx: &[u8], sha256: String, preprocess: Preprocess) -> Result<Self> {
         preprocess.validate()?;
         let crop = preprocess.crop.map(|(height, width)| (height as usize, width as usize));
         let (backbone, head) = Backbone::from_onnx(onnx, crop)?;
@@ -39,7 +55,7 @@ impl Model {
                  give the preprocessing that the model was trained with"
             )));
         }
-        Ok(Self { backbone, head: Arc::new(head), preprocess, sha256: sha256(onnx) })
+        Ok(Self { backbone, head: Arc::new(head), preprocess, sha256 })
     }
 
     /// The model up to its features.

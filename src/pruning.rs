@@ -13,7 +13,7 @@
 pub mod coarse;
 pub mod fine;
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, aview1};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -72,6 +72,21 @@ pub struct Counts {
     pub overconfident: usize,
     /// Pruned by both.
     pub both: usize,
+}
+
+/// The logits `[K]` of one image under each [`Variant`], and how many weights it keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pruned {
+    /// The model's own.
+    pub plain: Array1<f64>,
+    /// With CRP alone.
+    pub crp: Array1<f64>,
+    /// With FTP alone.
+    pub ftp: Array1<f64>,
+    /// With both.
+    pub itp: Array1<f64>,
+    /// What was pruned.
+    pub counts: Counts,
 }
 
 /// Everything about one class's weights for one image; arrays have one entry per feature, `[D]`.
@@ -154,54 +169,81 @@ impl Pruning {
                 let limits = limits.to_slice().expect("standard layout");
                 let sum = match variant {
                     Variant::Plain | Variant::Crp => sum_terms([w, h], |[w, h]| w * h),
-                    Variant::Ftp | Variant::Itp => sum_terms([w, h, limits], |[w, h, limit]| {
-                        if fine::is_above(w, h, limit) { 0.0 } else { w * h }
-                    }),
+                    Variant::Ftp | Variant::Itp => sum_terms([w, h, limits], kept),
                 };
                 f64::from(bias) + sum
             })
             .collect()
     }
 
+    /// FTP's limits `[K, D]`: `sign(W) h` above its limit is overconfident.
+    pub fn limits(&self) -> &Array2<f32> {
+        &self.limits
+    }
+
+    /// The logits under every variant, and the counts, row by row; each logit is that of
+    /// [`Pruning::logits`] to the last bit.
+    ///
+    /// # Panics
+    /// As [`Pruning::logits`].
+    pub fn apply(&self, head: &Head, features: ArrayView1<f32>) -> Pruned {
+        assert_eq!(features.len(), head.num_features(), "feature count");
+        let features = features.as_standard_layout();
+        let h = features.as_slice().expect("standard layout");
+        let mut logits = Array2::zeros((4, head.num_classes()));
+        let mut found = [0.0; 3];
+        let rows = self.rows(head).zip(head.bias()).zip(logits.columns_mut());
+        for (([w, coarse, limits], &bias), mut logits) in rows {
+            // One sum at a time: a row stays in the cache, and more sums than that don't stay in
+            // registers.
+            let sums = [
+                sum_terms([w, h], |[w, h]| w * h),
+                sum_terms([coarse, h], |[w, h]| w * h),
+                sum_terms([w, h, limits], kept),
+                sum_terms([coarse, h, limits], kept),
+            ];
+            logits.assign(&aview1(&sums.map(|sum| f64::from(bias) + sum)));
+            let one = |is: bool| if is { 1.0 } else { 0.0 };
+            found[0] +=
+                sum_terms([w, h, coarse], |[w, h, coarse]| one(w * h != 0.0) * one(coarse == 0.0));
+            found[1] += sum_terms([w, h, limits], |[w, h, limit]| {
+                one(w * h != 0.0) * one(fine::is_above(w, h, limit))
+            });
+            found[2] += sum_terms([w, h, coarse, limits], |[w, h, coarse, limit]| {
+                one(w * h != 0.0) * one(coarse == 0.0) * one(fine::is_above(w, h, limit))
+            });
+        }
+        // Sums of ones are exact: a block adds few of them up before they go into a double.
+        let [redundant, overconfident, both] = found.map(|found| found as usize);
+        let total = head.weights().len();
+        let counts = Counts {
+            total,
+            kept: total - redundant - overconfident + both,
+            redundant: redundant - both,
+            overconfident: overconfident - both,
+            both,
+        };
+        let [plain, crp, ftp, itp] = [0, 1, 2, 3].map(|row| logits.row(row).to_owned());
+        Pruned { plain, crp, ftp, itp, counts }
+    }
+
+    /// For each class its weights, those with 0 where CRP prunes, and the limits.
+    fn rows<'a>(&'a self, head: &'a Head) -> impl Iterator<Item = [&'a [f32]; 3]> {
+        let rows = head.weights().outer_iter().zip(self.coarse.outer_iter());
+        rows.zip(self.limits.outer_iter()).map(|((w, coarse), limits)| {
+            [w, coarse, limits].map(|row| row.to_slice().expect("standard layout"))
+        })
+    }
+
     /// Why each weight is left out for these features, `[K, D]`, class by class.
     pub fn map(&self, head: &Head, features: ArrayView1<f32>) -> Vec<Reason> {
+        let features = features.as_standard_layout();
+        let h = features.as_slice().expect("standard layout");
         let mut map = Vec::with_capacity(head.weights().len());
-        for class in 0..head.num_classes() {
-            map.extend(self.row(head, class, features));
+        for row in self.rows(head) {
+            map.extend(reasons(row, h));
         }
         map
-    }
-
-    /// How many weights these features keep.
-    pub fn counts(&self, head: &Head, features: ArrayView1<f32>) -> Counts {
-        let mut found = [0usize; 4];
-        for class in 0..head.num_classes() {
-            for reason in self.row(head, class, features) {
-                found[reason as usize] += 1;
-            }
-        }
-        let [kept, redundant, overconfident, both] = found;
-        Counts { total: head.weights().len(), kept, redundant, overconfident, both }
-    }
-
-    fn row<'a>(
-        &'a self,
-        head: &'a Head,
-        class: usize,
-        features: ArrayView1<'a, f32>,
-    ) -> impl Iterator<Item = Reason> + 'a {
-        let weights = head.weights().row(class);
-        (0..head.num_features()).map(move |j| {
-            let (w, h) = (weights[j], features[j]);
-            if w * h == 0.0 {
-                Reason::Kept
-            } else {
-                Reason::new(
-                    self.coarse[(class, j)] == 0.0,
-                    fine::is_above(w, h, self.limits[(class, j)]),
-                )
-            }
-        })
     }
 
     /// Everything about the weights of `class` for these features.
@@ -217,12 +259,10 @@ impl Pruning {
         class: usize,
     ) -> Result<ClassExplanation> {
         head.check(features)?;
-        if class >= head.num_classes() {
-            return Err(crate::Error::options(format!(
-                "class {class} asked for, but there are {}",
-                head.num_classes()
-            )));
-        }
+        head.check_class(class)?;
+        let features = features.as_standard_layout();
+        let h = features.as_slice().expect("standard layout");
+        let row = self.rows(head).nth(class).expect("a class of the head");
         let weight = head.weights().row(class).to_owned();
         let contribution = &weight * &features;
         let mu = &weight * &stats.feature_mean.row(class);
@@ -233,14 +273,35 @@ impl Pruning {
         let limit = Zip::from(&weight)
             .and(self.limits.row(class))
             .map_collect(|&w, &limit| if w == 0.0 { f32::NAN } else { limit * w.signum() });
-        let reason: Vec<Reason> = self.row(head, class, features).collect();
+        let reason: Vec<Reason> = reasons(row, h).collect();
         let mut sums = [0.0; 4];
-        for ((&w, &h), &reason) in weight.iter().zip(features).zip(&reason) {
+        for ((&w, &h), &reason) in weight.iter().zip(h).zip(&reason) {
             sums[reason as usize] += f64::from(w) * f64::from(h);
         }
         let bias = f64::from(head.bias()[class]);
         Ok(ClassExplanation { weight, contribution, mu, sigma, z, limit, reason, bias, sums })
     }
+}
+
+/// A weight's contribution, unless FTP prunes it.
+#[inline(always)]
+fn kept([w, h, limit]: [f32; 3]) -> f32 {
+    if fine::is_above(w, h, limit) { 0.0 } else { w * h }
+}
+
+/// Why each weight of a class is left out: from its row of [`Pruning::rows`] and the features.
+fn reasons<'a>(
+    [weights, coarse, limits]: [&'a [f32]; 3],
+    features: &'a [f32],
+) -> impl Iterator<Item = Reason> + 'a {
+    let rows = weights.iter().zip(features).zip(coarse).zip(limits);
+    rows.map(|(((&w, &h), &coarse), &limit)| {
+        if w * h == 0.0 {
+            Reason::Kept
+        } else {
+            Reason::new(coarse == 0.0, fine::is_above(w, h, limit))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -270,7 +331,7 @@ mod tests {
         let expected = [Overconfident, Both, Both, Redundant, Kept, Kept];
         assert_eq!(pruning.map(&head, h.view()), expected);
         assert_eq!(
-            pruning.counts(&head, h.view()),
+            pruning.apply(&head, h.view()).counts,
             Counts { total: 6, kept: 2, redundant: 1, overconfident: 1, both: 2 }
         );
 
@@ -302,7 +363,7 @@ mod tests {
         let h = array![400.0, 0.2, 1.0];
         assert_eq!(off.logits(&head, h.view(), Variant::Ftp), head.logits(h.view()));
         // Strict percentile: at p = 0 the smallest mean contribution itself goes (as in NumPy).
-        assert_eq!(off.counts(&head, h.view()).redundant, 1);
+        assert_eq!(off.apply(&head, h.view()).counts.redundant, 1);
         let all = Pruning::new(&head, &stats, 100.0, 1.0).unwrap();
         let bias = all.logits(&head, h.view(), Variant::Crp);
         assert!((bias[0] - 0.1).abs() < 1e-7 && (bias[1] + 0.1).abs() < 1e-7);

@@ -13,6 +13,7 @@ pub mod logits;
 pub mod masked;
 pub mod shaping;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView1};
@@ -40,6 +41,23 @@ pub struct Context<'a> {
     pub stats: &'a Stats,
     /// p, lambda, temperature and the rest.
     pub settings: &'a Settings,
+    /// The pruning for these settings, once a score has needed it: all that need one share it.
+    pub pruning: &'a OnceCell<Arc<Pruning>>,
+}
+
+impl Context<'_> {
+    /// The pruning with the settings' p and lambda.
+    ///
+    /// # Errors
+    /// As [`Pruning::new`].
+    pub fn pruning(&self) -> Result<Arc<Pruning>> {
+        if let Some(pruning) = self.pruning.get() {
+            return Ok(pruning.clone());
+        }
+        let Settings { p, lambda, .. } = *self.settings;
+        let pruning = Arc::new(Pruning::new(self.head, self.stats, p, lambda)?);
+        Ok(self.pruning.get_or_init(|| pruning).clone())
+    }
 }
 
 type Builder = fn(Context) -> Result<Box<dyn Score>>;
@@ -118,7 +136,7 @@ pub fn build(context: Context) -> Result<Box<dyn Score>> {
 /// A score of the logits alone, pruned or not.
 struct OnLogits {
     /// What prunes, with the head it belongs to; `None` for the model's own logits.
-    pruning: Option<(Pruning, Arc<Head>, Variant)>,
+    pruning: Option<(Arc<Pruning>, Arc<Head>, Variant)>,
     rate: fn(ArrayView1<f64>, f64) -> f64,
     temperature: f64,
 }
@@ -128,13 +146,12 @@ fn on_logits(
     rate: fn(ArrayView1<f64>, f64) -> f64,
     variant: Variant,
 ) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
     let pruning = if variant == Variant::Plain {
         None
     } else {
-        Some((Pruning::new(head, stats, settings.p, settings.lambda)?, head.clone(), variant))
+        Some((context.pruning()?, context.head.clone(), variant))
     };
-    Ok(Box::new(OnLogits { pruning, rate, temperature: settings.temperature }))
+    Ok(Box::new(OnLogits { pruning, rate, temperature: context.settings.temperature }))
 }
 
 impl Score for OnLogits {

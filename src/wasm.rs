@@ -173,21 +173,20 @@ impl Engine {
         stats: Option<Vec<u8>>,
         preprocess: JsValue,
     ) -> Result<Engine, JsValue> {
-        let stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose().map_err(thrown)?;
-        if let Some(stats) = &stats {
-            stats.check_hash(&crate::stats::sha256(model)).map_err(thrown)?;
-        }
-        let preprocess = match &stats {
-            _ if !is_missing(&preprocess) => from_js(preprocess)?,
-            Some(stats) => stats.preprocess.clone(),
-            None => {
-                return Err(thrown(Error::options(
-                    "without a stats file the preprocessing must be given: mean, std, and resize \
-                     and crop where the model needs them",
-                )));
+        let mut stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose().map_err(thrown)?;
+        let given = if is_missing(&preprocess) { None } else { Some(from_js(preprocess)?) };
+        let model = match (&mut stats, given) {
+            (Some(stats), given) => {
+                stats.preprocess = given.unwrap_or_else(|| stats.preprocess.clone());
+                Model::load_for(model, stats)
             }
+            (None, Some(preprocess)) => Model::load(model, preprocess),
+            (None, None) => Err(Error::options(
+                "without a stats file the preprocessing must be given: mean, std, and resize and \
+                 crop where the model needs them",
+            )),
         };
-        let model = Model::load(model, preprocess).map_err(thrown)?;
+        let model = model.map_err(thrown)?;
         let on_features = stats
             .map(|stats| FeatureDetector::new(model.head().clone(), stats))
             .transpose()

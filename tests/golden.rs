@@ -89,8 +89,48 @@ fn logits_agree() {
             golden.f32_matrix("test_features").axis_iter(Axis(0)).zip(expected.outer_iter())
         {
             let found = pruning.logits(head, features, variant);
+            let at_once = pruning.apply(head, features);
+            let same = match variant {
+                Variant::Plain => at_once.plain,
+                Variant::Crp => at_once.crp,
+                Variant::Ftp => at_once.ftp,
+                Variant::Itp => at_once.itp,
+            };
+            assert_eq!(found, same, "{name}: alone and in one pass");
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() < 2e-6 * expected.abs().max(1.0), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contributions_add_up_for_every_image_and_class() {
+    let golden = Golden::load();
+    let detector = golden.detector();
+    let pruning =
+        Pruning::new(detector.head(), detector.stats(), golden.p(), golden.lambda()).unwrap();
+    for features in golden.f32_matrix("test_features").outer_iter() {
+        let found = pruning.apply(detector.head(), features);
+        let map = pruning.map(detector.head(), features);
+        let number = |reason| map.iter().filter(|&&found| found == reason).count();
+        let counts = found.counts;
+        assert_eq!(
+            [counts.kept, counts.redundant, counts.overconfident, counts.both],
+            [Reason::Kept, Reason::Redundant, Reason::Overconfident, Reason::Both].map(number)
+        );
+        for class in 0..detector.head().num_classes() {
+            let why = detector.explain(features, class, &golden.options()).unwrap();
+            let weights = &why.weights;
+            let [kept, redundant, overconfident, both] = weights.sums;
+            let plain = weights.bias + kept + redundant + overconfident + both;
+            // Terms of both signs cancel, so that only an absolute difference means anything.
+            for (sum, logit) in [
+                (plain, found.plain[class]),
+                (weights.bias + kept, found.itp[class]),
+                (why.held.logit + why.held.held_back_sum, found.plain[class]),
+            ] {
+                assert!((sum - logit).abs() < 1e-5, "class {class}: {sum} is not {logit}");
             }
         }
     }

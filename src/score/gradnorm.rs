@@ -31,10 +31,10 @@ impl Score for Plain {
 /// GradNorm on ITP's logits; the paper reports it, but its code has none.
 struct Pruned {
     head: Arc<Head>,
-    pruning: Pruning,
-    /// 1 where CRP keeps a weight, 0 where it does not, and FTP's limits; `None` for the gradient
-    /// with respect to the pruned weights themselves.
-    masks: Option<(Array2<f32>, Array2<f32>)>,
+    pruning: Arc<Pruning>,
+    /// 1 where CRP keeps a weight, 0 where it does not; `None` for the gradient with respect to
+    /// the pruned weights themselves.
+    keep: Option<Array2<f32>>,
 }
 
 /// Through the pruning: a pruned weight has no gradient (our default, and what
@@ -43,12 +43,10 @@ struct Pruned {
 /// # Errors
 /// As [`Pruning::new`].
 pub fn with_itp(context: Context) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
-    let mu = coarse::mean_contributions(head, &stats.feature_mean);
-    let omega = coarse::percentile(&mu, settings.p);
+    let omega = context.pruning()?.omega();
+    let mu = coarse::mean_contributions(context.head, &context.stats.feature_mean);
     let keep = mu.mapv(|mu| f32::from(u8::from(!coarse::is_redundant(mu, omega))));
-    let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, settings.lambda);
-    pruned(context, Some((keep, limits)))
+    pruned(context, Some(keep))
 }
 
 /// Of the pruned weights as leaves: every feature counts for every class.
@@ -59,16 +57,14 @@ pub fn with_itp_leaf(context: Context) -> Result<Box<dyn Score>> {
     pruned(context, None)
 }
 
-fn pruned(context: Context, masks: Option<(Array2<f32>, Array2<f32>)>) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
-    let pruning = Pruning::new(head, stats, settings.p, settings.lambda)?;
-    Ok(Box::new(Pruned { head: head.clone(), pruning, masks }))
+fn pruned(context: Context, keep: Option<Array2<f32>>) -> Result<Box<dyn Score>> {
+    Ok(Box::new(Pruned { head: context.head.clone(), pruning: context.pruning()?, keep }))
 }
 
 impl Score for Pruned {
     fn score(&self, features: ArrayView1<f32>, _logits: ArrayView1<f64>) -> f64 {
         let pruned = self.pruning.logits(&self.head, features, Variant::Itp);
-        let Some((keep, limits)) = &self.masks else {
+        let Some(keep) = &self.keep else {
             return distance_from_uniform(pruned.view()) * norm(features);
         };
         let features = features.as_standard_layout();
@@ -76,7 +72,7 @@ impl Score for Pruned {
         let classes = pruned.len() as f64;
         let probabilities = logits::softmax(pruned.view());
         let rows = self.head.weights().outer_iter().zip(keep.outer_iter());
-        let rows = rows.zip(limits.outer_iter()).zip(probabilities);
+        let rows = rows.zip(self.pruning.limits().outer_iter()).zip(probabilities);
         rows.map(|(((w, keep), limits), probability)| {
             let [w, keep, limits] =
                 [w, keep, limits].map(|row| row.to_slice().expect("standard layout"));

@@ -69,7 +69,9 @@ impl Held {
                 let limits = limits.to_slice().expect("standard layout");
                 // W h = |W| sign(W) h, and sign(W) h is what the limit bounds.
                 let sum = sum_terms([w, h, limits], |[w, h, limit]| {
-                    w.abs() * fine::signed(w, h).min(limit)
+                    // Not f32::min, whose rules for NaN keep the compiler from using SIMD.
+                    let signed = fine::signed(w, h);
+                    w.abs() * if signed < limit { signed } else { limit }
                 });
                 f64::from(bias) + sum
             })
@@ -133,15 +135,63 @@ impl Typicality {
     }
 }
 
-struct HeldT {
+/// HELD and T together.
+pub struct HeldT {
     held: Held,
     typicality: Typicality,
-    a: f64,
+    /// Weight of T; the statistics may have none.
+    a: Option<f64>,
+}
+
+impl HeldT {
+    /// HELD and T for these settings.
+    ///
+    /// # Errors
+    /// As [`Held::new`].
+    pub fn new(head: &Arc<Head>, stats: &Stats, settings: &Settings) -> Result<Self> {
+        let held = Held::new(head, stats, settings.held_lambda, settings.temperature)?;
+        Ok(Self { held, typicality: Typicality::new(stats), a: settings.held_a })
+    }
+
+    /// What HELD does to one class's weights for one image, and T's share.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class,
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    pub fn explain(&self, features: ArrayView1<f32>, class: usize) -> Result<HeldExplanation> {
+        let Self { held, typicality, a } = self;
+        held.head.check(features)?;
+        held.head.check_class(class)?;
+        let logits = held.logits(features);
+        let weights = held.head.weights().row(class);
+        let limits = weights.iter().zip(held.limits.row(class));
+        let limit: Array1<f64> = limits
+            .map(|(&w, &limit)| if w == 0.0 { 0.0 } else { f64::from(w).abs() * f64::from(limit) })
+            .collect();
+        let contributions =
+            weights.iter().zip(features).map(|(&w, &h)| f64::from(w) * f64::from(h));
+        let held_back: Array1<f64> =
+            contributions.zip(&limit).map(|(c, limit)| (c - limit).max(0.0)).collect();
+        let t_terms = typicality.terms(features);
+        let (t, score) = (t_terms.sum(), logits::energy(logits.view(), held.temperature));
+        Ok(HeldExplanation {
+            held_back_sum: held_back.sum(),
+            logit: logits[class],
+            held: score,
+            t,
+            a: *a,
+            held_t: a.map(|a| score - a * t),
+            limit,
+            held_back,
+            t_terms,
+        })
+    }
 }
 
 impl Score for HeldT {
     fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64 {
-        self.held.score(features, logits) - self.a * self.typicality.value(features)
+        let t = self.a.map_or(0.0, |a| a * self.typicality.value(features));
+        self.held.score(features, logits) - t
     }
 }
 
@@ -170,20 +220,19 @@ impl Score for CadRef {
 }
 
 pub(super) fn held(context: Context) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
+    let Context { head, stats, settings, .. } = context;
     Ok(Box::new(Held::new(head, stats, settings.held_lambda, settings.temperature)?))
 }
 
 pub(super) fn held_t(context: Context) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
-    let a = settings.held_a.ok_or_else(|| {
-        Error::stats(
+    let Context { head, stats, settings, .. } = context;
+    if settings.held_a.is_none() {
+        return Err(Error::stats(
             "the stats file has no weight heldA for the score \"held_t\": it comes from held-out \
              images; run `itp calibrate` with `--holdout`, or give heldA",
-        )
-    })?;
-    let held = Held::new(head, stats, settings.held_lambda, settings.temperature)?;
-    Ok(Box::new(HeldT { held, typicality: Typicality::new(stats), a }))
+        ));
+    }
+    Ok(Box::new(HeldT::new(head, stats, settings)?))
 }
 
 pub(super) fn cadref(context: Context) -> Result<Box<dyn Score>> {
@@ -267,51 +316,4 @@ pub struct HeldExplanation {
     pub a: Option<f64>,
     /// `held - a t`.
     pub held_t: Option<f64>,
-}
-
-/// Explains HELD and T for one class of one image.
-///
-/// # Errors
-/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class,
-/// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
-pub fn explain(
-    context: Context,
-    features: ArrayView1<f32>,
-    class: usize,
-) -> Result<HeldExplanation> {
-    let Context { head, stats, settings } = context;
-    head.check(features)?;
-    if class >= head.num_classes() {
-        return Err(Error::options(format!(
-            "class {class} asked for, but there are {}",
-            head.num_classes()
-        )));
-    }
-    let held = Held::new(head, stats, settings.held_lambda, settings.temperature)?;
-    let logits = held.logits(features);
-    let weights = head.weights().row(class);
-    let limit: Array1<f64> = weights
-        .iter()
-        .zip(held.limits.row(class))
-        .map(|(&w, &limit)| if w == 0.0 { 0.0 } else { f64::from(w).abs() * f64::from(limit) })
-        .collect();
-    let held_back: Array1<f64> = weights
-        .iter()
-        .zip(features)
-        .zip(&limit)
-        .map(|((&w, &h), limit)| (f64::from(w) * f64::from(h) - limit).max(0.0))
-        .collect();
-    let t_terms = Typicality::new(stats).terms(features);
-    let (t, score) = (t_terms.sum(), logits::energy(logits.view(), settings.temperature));
-    Ok(HeldExplanation {
-        held_back_sum: held_back.sum(),
-        logit: logits[class],
-        held: score,
-        t,
-        a: settings.held_a,
-        held_t: settings.held_a.map(|a| score - a * t),
-        limit,
-        held_back,
-        t_terms,
-    })
 }

@@ -94,7 +94,7 @@ pub struct Line {
 /// # Errors
 /// As [`constant_of`].
 pub fn line(context: Context) -> Result<Box<dyn Score>> {
-    let Context { head, stats, settings } = context;
+    let Context { head, stats, settings, .. } = context;
     let mean_contributions = crate::pruning::coarse::mean_contributions(head, &stats.feature_mean);
     let unit_p = constant_of(stats, "line.unit_p")?;
     let mut kept = Array2::zeros(mean_contributions.dim());
