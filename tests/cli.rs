@@ -333,6 +333,23 @@ fn eval_reports_accuracy_and_separation() {
     assert!(report["results"].as_array().unwrap().len() > 12);
     failed(eval(&["--detectors", "nonsense"]), 8);
 
+    // Another definition of FPR95 changes that figure alone; intervals hold their figure.
+    let first = |more: &[&str]| -> Value {
+        let report: Value = serde_json::from_str(&done(eval(more))).unwrap();
+        report["results"][0].clone()
+    };
+    let usual = first(&["--json"]);
+    let other = first(&["--json", "--fpr95", "ood-positive"]);
+    assert_ne!(usual["fpr95"], other["fpr95"]);
+    assert_eq!(usual["auroc"], other["auroc"]);
+    let bootstrap = ["--json", "--bootstrap", "100"];
+    let wide = first(&bootstrap);
+    assert_eq!(wide["intervals"], first(&bootstrap)["intervals"], "the same seed");
+    let figure = wide["auroc"].as_f64().unwrap();
+    let end = |end: &str| wide["intervals"]["auroc"][end].as_f64().unwrap();
+    assert!(end("low") < figure && figure < end("high"), "{wide}");
+    failed(eval(&["--bootstrap", "0"]), 8);
+
     // Without a stats file: the accuracy alone. Numbers count the model's classes.
     let list: String =
         (0..24).map(|i| format!("train/{}/{:03}.png {}\n", CLASSES[i % 4], i / 4, i % 4)).collect();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::metrics::{Separation, evaluate};
+use itp_ood::metrics::{Fpr95, Interval, Intervals, Separation, bootstrap, evaluate, fpr95};
 use itp_ood::report::{Measured, sweep_table};
 use itp_ood::score::logits::argmax;
 use itp_ood::sweep::{Grid, Point, Samples};
@@ -35,6 +35,17 @@ pub struct Args {
     /// Detectors to measure, separated by commas, or all
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "energy,crp,ftp,itp")]
     detectors: Vec<String>,
+    /// Which of the published definitions FPR95 follows (docs/method.md); the sweeps keep to the
+    /// default
+    #[arg(long, value_enum, value_name = "DEFINITION", default_value_t = Definition::Closest)]
+    fpr95: Definition,
+    /// Also give 95 % intervals of FPR95 and AUROC, from N resamples of the images with
+    /// replacement (1000 are usual)
+    #[arg(long, value_name = "N", conflicts_with = "fpr95")]
+    bootstrap: Option<usize>,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "bootstrap")]
+    seed: u64,
     /// Write one JSON object to this file, or with - to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
@@ -67,13 +78,40 @@ enum Format {
     Markdown,
 }
 
+/// [`Fpr95`], as the command line and JSON name it.
+#[derive(Clone, Copy, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Definition {
+    /// At the recall closest to 0.95: ITP, GradNorm, BATS, Outlier Exposure
+    Closest,
+    /// At the highest score with a recall of at least 0.95: ViM
+    FirstAtLeast,
+    /// Strictly above the ID score of rank round(0.05 n): DICE, LINe, VRA, ReAct
+    QuantileStrict,
+    /// Share of ID images flagged where 95 % of OOD images are: OpenOOD v1.5
+    OodPositive,
+}
+
+impl From<Definition> for Fpr95 {
+    fn from(definition: Definition) -> Self {
+        match definition {
+            Definition::Closest => Self::Closest,
+            Definition::FirstAtLeast => Self::FirstAtLeast,
+            Definition::QuantileStrict => Self::QuantileStrict,
+            Definition::OodPositive => Self::OodPositive,
+        }
+    }
+}
+
 /// The object of `--json`.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
     model: String,
     stats: Option<String>,
     p: Option<f64>,
     lambda: Option<f64>,
+    fpr95_definition: Definition,
     id: IdReport,
     results: Vec<Row>,
     /// Shares, not percent; means over the out-of-distribution sets.
@@ -104,6 +142,9 @@ struct Row {
     auroc: f64,
     aupr_in: f64,
     aupr_out: f64,
+    /// 95 % intervals, with `--bootstrap`; an average has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intervals: Option<Intervals>,
     /// Time of scoring, without the backbone.
     seconds: f64,
 }
@@ -142,6 +183,7 @@ pub fn run(args: &Args) -> Result<()> {
         stats: args.stats.as_ref().map(|path| path.display().to_string()),
         p: None,
         lambda: None,
+        fpr95_definition: args.fpr95,
         id: IdReport {
             name: id.name.clone(),
             images: id.features.nrows(),
@@ -263,20 +305,17 @@ fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
 fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
     let bytes = output::read(&args.model)?;
     let wished: Option<Preprocess> = args.preprocess.wished()?;
-    let preprocess = match (stats, wished) {
-        (Some(stats), None) => {
-            stats.check_hash(&itp_ood::stats::sha256(&bytes))?;
-            stats.preprocess.clone()
-        }
+    let model = match (stats, wished) {
+        (Some(stats), None) => Model::load_for(&bytes, stats),
         (Some(_), Some(_)) => {
             return Err(Error::options(
                 "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, \
                  --mean and --std",
             ));
         }
-        (None, _) => args.preprocess.needed()?,
+        (None, _) => Model::load(&bytes, args.preprocess.needed()?),
     };
-    Model::load(&bytes, preprocess).map_err(|error| error.context(args.model.display()))
+    model.map_err(|error| error.context(args.model.display()))
 }
 
 /// Features and, if the images have classes, the share that the model gets right.
@@ -339,8 +378,16 @@ fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Re
             let start = Instant::now();
             let scores = detector.scores(set.features.view(), &options)?;
             let seconds = id_seconds + start.elapsed().as_secs_f64();
-            let found = evaluate(&id_scores, &scores)?;
-            rows.push(Row::new(name, &set.name, set.features.nrows(), found, seconds));
+            let found = Separation {
+                fpr95: fpr95(&id_scores, &scores, args.fpr95.into())?,
+                ..evaluate(&id_scores, &scores)?
+            };
+            let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
+            if let Some(resamples) = args.bootstrap {
+                let intervals = bootstrap(&id_scores, &scores, resamples, args.seed)?;
+                row.intervals = Some(in_percent(&intervals));
+            }
+            rows.push(row);
         }
         if ood.len() > 1 {
             rows.push(Row::average(name, &rows[first..]));
@@ -359,6 +406,7 @@ impl Row {
             auroc: percent(found.auroc),
             aupr_in: percent(found.aupr_in),
             aupr_out: percent(found.aupr_out),
+            intervals: None,
             seconds,
         }
     }
@@ -384,6 +432,7 @@ impl Row {
             auroc: mean(|row| row.auroc),
             aupr_in: mean(|row| row.aupr_in),
             aupr_out: mean(|row| row.aupr_out),
+            intervals: None,
             seconds: rows.iter().map(|row| row.seconds).sum(),
         }
     }
@@ -391,6 +440,16 @@ impl Row {
 
 fn percent(share: f64) -> f64 {
     share * 100.0
+}
+
+fn in_percent(intervals: &Intervals) -> Intervals {
+    let each = |of: Interval| Interval { low: percent(of.low), high: percent(of.high) };
+    Intervals {
+        auroc: each(intervals.auroc),
+        aupr_in: each(intervals.aupr_in),
+        aupr_out: each(intervals.aupr_out),
+        fpr95: each(intervals.fpr95),
+    }
 }
 
 fn table(report: &Report) -> Result<()> {
@@ -405,13 +464,19 @@ fn table(report: &Report) -> Result<()> {
     if report.results.is_empty() {
         return Ok(());
     }
+    let with_intervals = report.results.iter().any(|row| row.intervals.is_some());
+    let header = if with_intervals { "   FPR95, AUROC: 95 % of resamples" } else { "" };
     output::line(format_args!(
-        "{:<17} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}",
+        "{:<17} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}{header}",
         "detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"
     ))?;
     for row in &report.results {
+        let intervals = row.intervals.map_or(String::new(), |intervals| {
+            let text = |of: Interval| format!("{:.2} to {:.2}", of.low, of.high);
+            format!("   {}, {}", text(intervals.fpr95), text(intervals.auroc))
+        });
         output::line(format_args!(
-            "{:<17} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}",
+            "{:<17} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}{intervals}",
             row.detector, row.ood, row.images, row.fpr95, row.auroc, row.aupr_in, row.aupr_out
         ))?;
     }

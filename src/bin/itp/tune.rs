@@ -113,9 +113,7 @@ impl HeldOut {
 pub fn run(args: &Args) -> Result<()> {
     let stats = Stats::from_bytes(&output::read(&args.stats)?)
         .map_err(|error| error.context(args.stats.display()))?;
-    let onnx = output::read(&args.model)?;
-    stats.check_hash(&itp_ood::stats::sha256(&onnx))?;
-    let model = Model::load(&onnx, stats.preprocess.clone())
+    let model = Model::load_for(&output::read(&args.model)?, &stats)
         .map_err(|error| error.context(args.model.display()))?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
     let started = Instant::now();
@@ -168,10 +166,18 @@ pub fn choose(
         eprintln!("itp: note: {warning}");
     }
     if let Some(path) = &args.report {
-        output::write(&path.with_extension("json"), report.to_json().as_bytes())?;
-        output::write(&path.with_extension("md"), report.to_markdown().as_bytes())?;
+        output::write(&with_ending(path, "json"), report.to_json().as_bytes())?;
+        output::write(&with_ending(path, "md"), report.to_markdown().as_bytes())?;
     }
     Ok((stats, report))
+}
+
+/// `FILE.json` for `FILE`, `FILE.json` and `FILE.md`; other dots belong to the name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let is_ours = path.extension().is_some_and(|found| found == "json" || found == "md");
+    let mut name = if is_ours { path.with_extension("") } else { path.to_owned() }.into_os_string();
+    name.push(format!(".{ending}"));
+    name.into()
 }
 
 /// A job's held-out image, as the model sees it, and what is made of it.
