@@ -74,7 +74,9 @@ def photo_graph(net: PhotoNet) -> Graph:
         x = graph.conv_bn(x, f"stage{i}.down", stage.down, relu=True)
         y = graph.conv_bn(x, f"stage{i}.first", stage.first, relu=True)
         y = graph.conv_bn(y, f"stage{i}.second", stage.second, relu=False)
-        x = graph.add("Relu", [graph.add("Add", [x, y], f"stage{i}.sum")], f"stage{i}.relu")
+        if stage.residual:
+            y = graph.add("Add", [x, y], f"stage{i}.sum")
+        x = graph.add("Relu", [y], f"stage{i}.relu")
     graph.head(x, net)
     return graph
 
