@@ -70,9 +70,9 @@ const NEAR_FAR: readonly { set: string; pictures: readonly string[]; values: rea
 
 /** Fills the table that shows why ITP loses near the training data. */
 function showNearFar(): void {
-  const heads = ["Such as", "Pictures", "Logit", "Its negative part", "CRP adds", "FTP takes", "Left"];
+  const heads = ["Such as", "Pictures", "Logit", "Its negative part", "CRP adds", "FTP takes", "ITP"];
   byId("near-far").replaceChildren(
-    h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col", class: head === "Pictures" ? "start" : "" }, head)))),
     h(
       "tbody",
       {},
@@ -81,7 +81,7 @@ function showNearFar(): void {
           "tr",
           {},
           h("td", {}, pictures.length > 1 ? blend(pictures) : h("img", { src: asset(`gallery/${pictures[0] ?? ""}`), alt: "", loading: "lazy", width: 44, height: 44 })),
-          h("th", { scope: "row", class: "wide" }, set),
+          h("th", { scope: "row", class: "wide start" }, set),
           ...[decimal(logit, 1), decimal(negative, 1), signed(crp, 1), signed(-ftp, 1), decimal(itp, 1)].map((text) => h("td", {}, text)),
         ),
       ),

@@ -11,7 +11,7 @@ import { intake, type Intake, type IntakeWork } from "./intake.js";
 import { csvOf, jsonOf, type PictureSet, type Scores } from "./measured.js";
 import { fetched, type GalleryPicture, type LoadedModel } from "./models.js";
 import { startOwnModel } from "./own.js";
-import { nameOf } from "./settings.js";
+import { inOrder, nameOf } from "./settings.js";
 import { whenShown } from "./views.js";
 
 type Side = "id" | "ood";
@@ -127,7 +127,7 @@ async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWo
 async function score(app: App, sets: Record<Side, PictureSet>): Promise<Scores> {
   const { detector, info } = app.model as NonNullable<App["model"]>;
   const result: Scores = { id: new Map(), ood: new Map(), metrics: new Map() };
-  for (const name of info.scores) {
+  for (const name of inOrder(info.scores)) {
     const options = { ...app.options, score: name };
     const id = await detector.scores(sets.id.features, options);
     const ood = await detector.scores(sets.ood.features, options);

@@ -73,7 +73,7 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Choosing settings", hidden: true });
   const status = h("p", { class: "status", role: "status" });
   const kinds = h("ul", { class: "kinds", "aria-label": "Kinds of strange pictures" });
-  const shown = h("div", { class: "outcome", hidden: true }, h("h3", {}, "What is made of them: one picture of each kind"), kinds);
+  const shown = h("div", { class: "outcome", hidden: true }, h("h3", {}, "What is made of them: one picture of each kind"), kinds, h("p", { class: "quiet small" }, "Near: stands for what lies near the training data."));
   const outcome = h("div", { class: "outcome" });
   place.append(
     h("h2", {}, "5. Choose settings without foreign pictures"),
