@@ -116,7 +116,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryPicture[
   const outcome = h("div", { class: "outcome" });
   const work = h(
     "div",
-    { class: "card" },
+    { class: "card", id: "calibrate-work" },
     h("h2", {}, "4. The stats file"),
     h("div", { class: "fields" }, h("label", {}, "CRP: p, in percent", p), h("label", {}, "FTP: λ", lambda), h("label", {}, "Familiar pictures that pass, in percent", tpr)),
     h("div", { class: "actions" }, start, cancel),
