@@ -479,7 +479,8 @@ export interface Detector {
   /**
    * Chooses p, lambda, ReAct's clip and HELD's settings without OOD images: sixteen kinds of
    * pseudo-OOD images are made of held-out ID images (500 or more, of at least two classes), and
-   * the settings that tell them apart best are taken.
+   * the settings that tell them apart best are taken. Rating the settings is one long step: aborted
+   * then, the promise is rejected at once, but other calls wait for its end. `dispose()` ends it.
    */
   tune(images: readonly TuneImage[], options?: TuneOptions): Promise<Tuned>;
   /** Stops the workers and gives their memory back; may be called again. */
