@@ -59,7 +59,7 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
 test("what is missing or does not fit is said", { skip }, async () => {
   await onPage(up, { hash: "#calibrate", fresh: true }, async (page) => {
     const make = page.getByRole("button", { name: "Make the stats file" });
-    const says = (text) => page.locator("#calibrate .card:last-child .status", { hasText: text }).waitFor();
+    const says = (text) => page.locator("#calibrate-work .status", { hasText: text }).waitFor();
     await make.click();
     await says("Choose your ONNX file first.");
     await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);

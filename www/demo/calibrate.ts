@@ -5,13 +5,16 @@ import type { App } from "./app.js";
 import { isSingleFile } from "./assets.js";
 import { classesOf, FEW, plan, type TrainingClass } from "./classes.js";
 import { byId, h } from "./dom.js";
-import { chosenFiles, download, type FoundFile, isPicture } from "./files.js";
+import { chosenFiles, type FoundFile, isPicture } from "./files.js";
 import { count } from "./format.js";
 import { intake, type IntakeWork } from "./intake.js";
+import type { GalleryPicture } from "./models.js";
+import { plainTitle, statsActions } from "./outcome.js";
 import { preprocessForm } from "./preprocess.js";
+import { startTuning } from "./tuning/panel.js";
 
 /** Starts the section. */
-export function startCalibrate(app: App): void {
+export function startCalibrate(app: App, gallery: () => readonly GalleryPicture[]): void {
   const place = byId("calibrate");
   let classes: TrainingClass[] = [];
   let holdout: FoundFile[] = [];
@@ -113,7 +116,7 @@ export function startCalibrate(app: App): void {
   const outcome = h("div", { class: "outcome" });
   const work = h(
     "div",
-    { class: "card" },
+    { class: "card", id: "calibrate-work" },
     h("h2", {}, "4. The stats file"),
     h("div", { class: "fields" }, h("label", {}, "CRP: p, in percent", p), h("label", {}, "FTP: λ", lambda), h("label", {}, "Familiar pictures that pass, in percent", tpr)),
     h("div", { class: "actions" }, start, cancel),
@@ -121,7 +124,9 @@ export function startCalibrate(app: App): void {
     status,
     outcome,
   );
-  place.append(network, h("div", { class: "pair" }, training, held), work);
+  const tuning = h("div", { class: "card", id: "tuning" });
+  const panel = startTuning(app, tuning, gallery);
+  place.append(network, h("div", { class: "pair" }, training, held), work, tuning);
 
   let running: AbortController | undefined;
   cancel.addEventListener("click", () => running?.abort());
@@ -143,7 +148,8 @@ export function startCalibrate(app: App): void {
       const model = used ? used.model : (file as File);
       status.textContent = "Loading the network …";
       detector = await loadDetector({ model, preprocess, worker: !isSingleFile, signal });
-      const made = await calibrate(detector, classes, plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined), { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
+      const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
+      const made = await calibrate(detector, classes, steps, { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
         signal,
         progress: (done, total) => {
           bar.value = done / total;
@@ -151,8 +157,14 @@ export function startCalibrate(app: App): void {
         },
       });
       status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} pictures can't be read, such as ${made.broken[0]}.` : ""}`;
-      const title = used ? used.title.toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
-      showOutcome(app, outcome, made, { title, model });
+      const title = used ? plainTitle(used.title).toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
+      const stats = { title, model, bytes: made.bytes };
+      showWarnings(outcome, made.warnings);
+      outcome.append(h("div", { class: "actions" }, ...statsActions(app, stats)));
+      panel.offer(
+        stats,
+        steps.filter(({ heldOut }) => heldOut).map(({ file, classIndex }) => ({ file, ...(classIndex !== undefined && { classIndex }) })),
+      );
     } catch (thrown) {
       status.textContent = signal.aborted ? "Cancelled." : thrown instanceof Error ? thrown.message : String(thrown);
     } finally {
@@ -185,10 +197,10 @@ async function calibrate(
   const broken: string[] = [];
   try {
     let done = 0;
-    for (const { file, classIndex } of steps) {
+    for (const { file, classIndex, heldOut } of steps) {
       signal.throwIfAborted();
       try {
-        if (classIndex === undefined) await calibrator.addHoldout(file.file, { signal });
+        if (heldOut || classIndex === undefined) await calibrator.addHoldout(file.file, { signal });
         else await calibrator.add(file.file, classIndex, { signal });
       } catch (thrown) {
         if ((thrown as { code?: string }).code !== "image") throw thrown;
@@ -203,21 +215,6 @@ async function calibrate(
   }
 }
 
-function showOutcome(app: App, place: HTMLElement, { bytes, warnings }: Made, { title, model }: { title: string; model: NonNullable<App["model"]>["model"] }): void {
-  const save = h("button", { type: "button", class: "primary" }, `Download ${title}.itp.safetensors`);
-  save.addEventListener("click", () => download(`${title}.itp.safetensors`, bytes, "application/octet-stream"));
-  const use = h("button", { type: "button" }, "Use it on this page");
-  use.addEventListener("click", async () => {
-    try {
-      await app.add({ id: "own", title: `${title} (yours)`, model, stats: new Blob([bytes]) });
-      await app.use("own");
-      location.hash = "#try";
-    } catch (thrown) {
-      app.tell(thrown instanceof Error ? thrown.message : String(thrown));
-    }
-  });
-  place.replaceChildren(
-    ...(warnings.length ? [h("ul", { class: "small", "aria-label": "Warnings" }, ...warnings.map((text) => h("li", { class: "warn" }, text)))] : []),
-    h("div", { class: "actions" }, save, use),
-  );
+function showWarnings(place: HTMLElement, warnings: readonly string[]): void {
+  if (warnings.length) place.append(h("ul", { class: "small", "aria-label": "Warnings" }, ...warnings.map((text) => h("li", { class: "warn" }, text))));
 }

@@ -22,10 +22,17 @@ export function classesOf(files: readonly FoundFile[]): TrainingClass[] {
   return Array.from(byName, ([name, of]) => ({ name, files: of })).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** A picture and the class it trains; without one, it is held out. */
+/** The class whose name is that of the picture's folder; `undefined` without one. */
+export function classOf({ path }: FoundFile, labels: readonly string[]): number | undefined {
+  const index = labels.indexOf(path.split("/").at(-2) ?? "");
+  return index < 0 ? undefined : index;
+}
+
+/** A picture, its class where that is known, and whether it is held out instead of trained on. */
 export interface Step {
   file: FoundFile;
-  classIndex?: number;
+  classIndex: number | undefined;
+  heldOut: boolean;
 }
 
 /**
@@ -34,11 +41,12 @@ export interface Step {
  */
 export function plan(classes: readonly TrainingClass[], holdout: readonly FoundFile[], every: number | undefined): Step[] {
   const train: Step[] = [];
-  const held: Step[] = holdout.map((file) => ({ file }));
+  const names = classes.map(({ name }) => name);
+  const held: Step[] = holdout.map((file) => ({ file, classIndex: classOf(file, names), heldOut: true }));
   classes.forEach(({ files }, classIndex) =>
     files.forEach((file, i) => {
-      if (every !== undefined && i % every === every - 1) held.push({ file });
-      else train.push({ file, classIndex });
+      const heldOut = every !== undefined && i % every === every - 1;
+      (heldOut ? held : train).push({ file, classIndex, heldOut });
     }),
   );
   return [...train, ...held];

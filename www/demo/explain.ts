@@ -1,7 +1,8 @@
 // The worked example of the section Explain, computed here as the text says.
 
+import { asset } from "./assets.js";
 import { byId, h } from "./dom.js";
-import { decimal } from "./format.js";
+import { decimal, signed } from "./format.js";
 
 const LAMBDA = 1.5;
 /** With p = 50, CRP leaves out the weights whose mean contribution is not above the median. */
@@ -54,8 +55,71 @@ export function example(): { weights: ExampleWeight[]; omega: number; before: nu
 
 const at = (table: number[][], row: number, column: number): number => table[row]?.[column] as number;
 
-/** Fills the example's table and words. */
+/**
+ * Means over the pictures of a set, of the predicted class: the logit, its negative part, what CRP
+ * adds, what FTP takes, and what is left; docs/results-beyond.md says how they were measured. The
+ * pictures stand for the sets: they are the gallery's, and one is a blend of two of them.
+ */
+const NEAR_FAR: readonly { set: string; pictures: readonly string[]; values: readonly [logit: number, negative: number, crp: number, ftp: number, itp: number] }[] = [
+  { set: "Familiar: CIFAR-10", pictures: ["horse.webp"], values: [17.82, -4.31, 4.04, 1.12, 20.74] },
+  { set: "Near: CIFAR-100", pictures: ["horse.webp", "windmill.webp"], values: [9.66, -6.39, 6.07, 0.61, 15.12] },
+  { set: "Near: places", pictures: ["colosseum.webp"], values: [8.39, -6.44, 6.12, 0.3, 14.21] },
+  { set: "Far: SVHN", pictures: ["house-number.webp"], values: [8.6, -4.96, 4.71, 1.38, 11.93] },
+  { set: "Far: textures", pictures: ["bricks.webp"], values: [10.15, -4.75, 4.52, 2.48, 12.19] },
+];
+
+/** Fills the table that shows why ITP loses near the training data. */
+function showNearFar(): void {
+  const heads = ["Such as", "Pictures", "Logit", "Its negative part", "CRP adds", "FTP takes", "ITP"];
+  byId("near-far").replaceChildren(
+    h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col", class: head === "Pictures" ? "start" : "" }, head)))),
+    h(
+      "tbody",
+      {},
+      ...NEAR_FAR.map(({ set, pictures, values: [logit, negative, crp, ftp, itp] }) =>
+        h(
+          "tr",
+          {},
+          h("td", {}, pictures.length > 1 ? blend(pictures) : h("img", { src: asset(`gallery/${pictures[0] ?? ""}`), alt: "", loading: "lazy", width: 44, height: 44 })),
+          h("th", { scope: "row", class: "wide start" }, set),
+          ...[decimal(logit, 1), decimal(negative, 1), signed(crp, 1), signed(-ftp, 1), decimal(itp, 1)].map((text) => h("td", {}, text)),
+        ),
+      ),
+    ),
+  );
+  const [familiar, near, , , far] = NEAR_FAR.map(({ values: [logit, , , , itp] }) => [logit, itp] as const);
+  if (!familiar || !near || !far) return;
+  const lead = (other: readonly [number, number]): string => `from ${decimal(familiar[0] - other[0], 1)} to ${decimal(familiar[1] - other[1], 1)}`;
+  byId("near-far-words").textContent = `So the lead of familiar pictures over near ones (CIFAR-100) shrinks ${lead(near)}, and over far ones (textures) it grows ${lead(far)}.`;
+}
+
+/** Pictures laid over each other in equal parts, as the kind `mixup` does. */
+function blend(files: readonly string[]): HTMLCanvasElement {
+  const canvas = h("canvas", { width: 88, height: 88, "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  void Promise.all(
+    files.map(async (file) => {
+      const image = new Image();
+      image.src = asset(`gallery/${file}`);
+      await image.decode();
+      return image;
+    }),
+  ).then(
+    (images) =>
+      images.forEach((image, i) => {
+        if (!context) return;
+        context.globalAlpha = 1 / (i + 1);
+        context.drawImage(image, 0, 0, canvas.width, canvas.height);
+      }),
+    // Without the picture the table says the same.
+    () => undefined,
+  );
+  return canvas;
+}
+
+/** Fills the tables of the section, and the words that follow from them. */
 export function startExplain(): void {
+  showNearFar();
   const { weights, omega, before, after, energyBefore, energyAfter } = example();
   const heads = ["Class", "Feature", "W", "h", "W·h", "μ", "σ", "μ + λσ", "Left out"];
   byId("example").replaceChildren(

@@ -33,7 +33,7 @@ startSubject(app);
 startWhy(app);
 startPlay(app);
 startMeasure(app, () => gallery);
-startCalibrate(app);
+startCalibrate(app, () => gallery);
 startExplain();
 
 const notice = byId("notice");

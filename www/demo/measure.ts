@@ -9,9 +9,9 @@ import { download, type FoundFile, isPicture } from "./files.js";
 import { count, percent } from "./format.js";
 import { intake, type Intake, type IntakeWork } from "./intake.js";
 import { csvOf, jsonOf, type PictureSet, type Scores } from "./measured.js";
-import { type GalleryPicture, type LoadedModel, pictureOf } from "./models.js";
+import { fetched, type GalleryPicture, type LoadedModel } from "./models.js";
 import { startOwnModel } from "./own.js";
-import { nameOf } from "./settings.js";
+import { inOrder, nameOf } from "./settings.js";
 import { whenShown } from "./views.js";
 
 type Side = "id" | "ood";
@@ -104,11 +104,6 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
 
 const empty = (): PictureSet => ({ paths: [], labels: [], features: [], broken: [] });
 
-async function fetched(picture: GalleryPicture): Promise<FoundFile> {
-  const blob = await (await fetch(pictureOf(picture))).blob();
-  return { file: new File([blob], picture.file, { type: blob.type }), path: picture.file };
-}
-
 /** Runs the network on all pictures; broken ones are kept apart with what is wrong with them. */
 async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWork): Promise<PictureSet> {
   const { detector } = await app.loaded();
@@ -132,7 +127,7 @@ async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWo
 async function score(app: App, sets: Record<Side, PictureSet>): Promise<Scores> {
   const { detector, info } = app.model as NonNullable<App["model"]>;
   const result: Scores = { id: new Map(), ood: new Map(), metrics: new Map() };
-  for (const name of info.scores) {
+  for (const name of inOrder(info.scores)) {
     const options = { ...app.options, score: name };
     const id = await detector.scores(sets.id.features, options);
     const ood = await detector.scores(sets.ood.features, options);

@@ -2,6 +2,7 @@
 
 import { type Detector, type DetectorInfo, type LoadProgress, loadDetector, type Source } from "itp-ood";
 import { asset, isSingleFile } from "./assets.js";
+import type { FoundFile } from "./files.js";
 
 /** A model that can be chosen. */
 export interface ModelEntry {
@@ -67,3 +68,9 @@ export const pictureOf = (picture: GalleryPicture): string => asset(`gallery/${p
 
 /** Whether the model takes drawings: one grey channel. */
 export const takesDrawings = ({ info }: LoadedModel): boolean => info.inputShape[1] === 1;
+
+/** A gallery picture as if the visitor had given it. */
+export async function fetched(picture: GalleryPicture): Promise<FoundFile> {
+  const blob = await (await fetch(pictureOf(picture))).blob();
+  return { file: new File([blob], picture.file, { type: blob.type }), path: picture.file };
+}

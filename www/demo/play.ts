@@ -6,7 +6,7 @@ import { logitsChart } from "./chart/logits.js";
 import { waterfallChart } from "./chart/waterfall.js";
 import { byId, setOptions } from "./dom.js";
 import { decimal, percent } from "./format.js";
-import { baseScore, isReact, meaningOf, nameOf, reactIsOn, type Settings, toQuery, withReact } from "./settings.js";
+import { baseScore, inOrder, isReact, meaningOf, nameOf, reactIsOn, type Settings, toQuery, withReact } from "./settings.js";
 import { whenShown } from "./views.js";
 import { fillLegend } from "./weights/palette.js";
 
@@ -50,7 +50,7 @@ export function startPlay(app: App): void {
     lambda.setAttribute("aria-valuetext", byId("lambda-out").textContent ?? "");
     setOptions(
       score,
-      info.scores.filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name)).map((name) => ({ value: name, text: nameOf(name) })),
+      inOrder(info.scores).filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name)).map((name) => ({ value: name, text: nameOf(name) })),
       base,
     );
     byId("score-help").textContent = meaningOf(base);

@@ -91,6 +91,14 @@ const WORDS: Record<string, [name: string, meaning: string]> = {
   mahalanobis: ["Mahalanobis", "Distance to the nearest class mean."],
 };
 
+/** Those that one looks for first. */
+const FIRST = ["itp", "energy", "held", "held_t", "cadref"];
+
+/** Scores in the order in which the page lists them. */
+export function inOrder(scores: readonly string[]): string[] {
+  return [...FIRST.filter((score) => scores.includes(score)), ...scores.filter((score) => !FIRST.includes(score))];
+}
+
 /** A score's name for people. */
 export function nameOf(score: string): string {
   return (WORDS[score]?.[0] ?? score.split("+").map((part) => WORDS[part]?.[0] ?? part.toUpperCase()).join(" + "));

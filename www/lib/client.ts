@@ -7,6 +7,7 @@ import { type Link, LocalLink, type Port, WorkerLink } from "./link.js";
 import { runPool } from "./pool.js";
 import type { Portable, Start } from "./protocol.js";
 import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
+import { runTuning } from "./tune.js";
 import type {
   BatchOptions,
   BatchResult,
@@ -24,6 +25,9 @@ import type {
   LoadOptions,
   Metrics,
   Source,
+  Tuned,
+  TuneImage,
+  TuneOptions,
 } from "./types.js";
 
 /** What differs between browsers and Node. */
@@ -32,7 +36,7 @@ export interface Platform {
   engine: URL;
   open: Open;
   /** Starts the package's worker. */
-  startWorker(): unknown;
+  startWorker: () => unknown;
   /** Talks to a worker: ours, or a caller's own. */
   connect(worker: unknown): Port;
 }
@@ -79,23 +83,23 @@ export async function load(options: LoadOptions, platform: Platform): Promise<De
 
 function linkMaker(worker: NonNullable<LoadOptions["worker"]>, start: Start, platform: Platform): () => Link {
   if (worker === false) return () => new LocalLink(start);
-  if (worker === true) return () => new WorkerLink(() => platform.connect(platform.startWorker()), start);
-  if (typeof worker === "function") return () => new WorkerLink(() => platform.connect(worker()), start);
   let given = false;
-  const once = (): Port => {
+  const once = (): unknown => {
     if (given) {
       throw new OodError("crashed", "The worker crashed and can't be replaced, as it was given ready made. Pass `worker: () => new Worker(...)` instead.");
     }
     given = true;
-    return platform.connect(worker);
+    return worker;
   };
-  return () => new WorkerLink(once, start);
+  const make = worker === true ? platform.startWorker : typeof worker === "function" ? worker : once;
+  return () => new WorkerLink(() => platform.connect(make()), start);
 }
 
 /** Where `using` is not known yet (Safari), the method is out of reach, and `dispose()` remains. */
 const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol("Symbol.dispose");
 
-let calibrations = 0;
+/** Numbers what is begun in sessions. */
+let begun = 0;
 
 class LoadedDetector implements Detector {
   readonly info: DetectorInfo;
@@ -183,7 +187,7 @@ class LoadedDetector implements Detector {
   }
 
   async calibrate(labels: readonly string[]): Promise<Calibrator> {
-    const id = calibrations++;
+    const id = begun++;
     await this.#link.call("calibrate", [id, [...labels]]);
     const take = async (image: Input | Float32Array, signal?: AbortSignal): Promise<Portable | Float32Array> =>
       image instanceof Float32Array ? image : this.#portable(image, signal);
@@ -197,9 +201,16 @@ class LoadedDetector implements Detector {
       warnings: () => this.#link.call("calibrationWarnings", [id]),
       finish: (settings?: CalibrationSettings) => this.#link.call("finishCalibration", [id, settings]),
       dispose: () => {
-        if (!this.#disposed) this.#link.call("endCalibration", [id]).catch(() => undefined);
+        if (!this.#disposed) this.#link.call("end", [id]).catch(() => undefined);
       },
     };
+  }
+
+  async tune(images: readonly TuneImage[], options: TuneOptions = {}): Promise<Tuned> {
+    return runTuning(begun++, this.#link, images, options, {
+      portable: (image) => this.#portable(image, options.signal),
+      classOf: (wanted) => indexOf(wanted, this.info.labels, this.info.classes),
+    });
   }
 
   dispose(): void {

@@ -10,6 +10,9 @@ import type {
   Metrics,
   Preprocess,
   RawImage,
+  Tuned,
+  TuneJob,
+  TuneOptions,
 } from "./types.js";
 
 /** What a session starts from. A module and blobs are shared, not copied, between workers. */
@@ -40,7 +43,14 @@ export interface Calls {
   calibrationCounts(calibrator: number): Uint32Array;
   calibrationWarnings(calibrator: number): string[];
   finishCalibration(calibrator: number, settings: CalibrationSettings | undefined): Uint8Array;
-  endCalibration(calibrator: number): void;
+  tune(tuner: number, options: Required<Pick<TuneOptions, "seed" | "perKind" | "rule">>): void;
+  tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: Portable): void;
+  tuneJobs(tuner: number): TuneJob[];
+  /** Makes a job's image, to be seen (`preview`) or to be learned from. */
+  tuneStep(tuner: number, job: number, preview: boolean, image: Portable, partner: Portable | undefined): RawImage | undefined;
+  finishTuning(tuner: number): Omit<Tuned, "broken">;
+  /** Frees a calibrator or a tuner. */
+  end(id: number): void;
 }
 
 export type CallName = keyof Calls;

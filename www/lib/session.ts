@@ -12,6 +12,9 @@ import type {
   Explanation,
   Metrics,
   Preprocess,
+  RawImage,
+  TuneJob,
+  TuneReport,
 } from "./types.js";
 
 // The engine's classes as they really are: the generated declarations know no structs.
@@ -35,25 +38,34 @@ interface EngineCalibrator {
   free(): void;
 }
 
-const { Engine, Calibrator, metrics, initSync, __wbg_reset_state } = glue as unknown as {
-  Engine: new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
-  Calibrator: new (engine: Engine, labels: string[]) => EngineCalibrator;
-  metrics: (idScores: Float64Array, oodScores: Float64Array) => Metrics;
-  initSync: (input: { module: WebAssembly.Module }) => unknown;
-  /** A fresh instance; objects of the old one refuse to work. */
-  __wbg_reset_state: () => void;
-};
+interface EngineTuner {
+  addHoldout(image: number, classIndex: number | undefined, features: Float32Array): void;
+  jobs(): TuneJob[];
+  make(engine: Engine, job: number, image: RawImage, partner: RawImage | undefined): RawImage;
+  run(engine: Engine, job: number, image: RawImage, partner: RawImage | undefined): void;
+  finish(): Uint8Array;
+  /** JSON. */
+  readonly report: string;
+  readonly markdown: string;
+  free(): void;
+}
+
+// Each by its name, so that bundlers drop the rest of the generated file.
+const Engine = glue.Engine as unknown as new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
+const Calibrator = glue.Calibrator as unknown as new (engine: Engine, labels: string[]) => EngineCalibrator;
+const Tuner = glue.Tuner as unknown as new (engine: Engine, options: object) => EngineTuner;
+const metrics = glue.metrics as unknown as (idScores: Float64Array, oodScores: Float64Array) => Metrics;
 
 /** Counts the instances that crashed on this thread: all sessions on it share one. */
 let crashes = 0;
 
 type Handlers = { [Name in CallName]: (...args: Arguments<Name>) => Answer<Name> | Promise<Answer<Name>> };
 
-/** One engine and the calibrations begun with it. */
+/** One engine, and the calibrators and tuners begun with it. */
 export class Session {
   #engine: Engine | undefined;
   #crashes = crashes;
-  readonly #calibrators = new Map<number, EngineCalibrator>();
+  readonly #begun = new Map<number, EngineCalibrator | EngineTuner>();
 
   /** Answers a call; every failure is an {@link OodError}, `crashed` if the engine is no more. */
   async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Answer<Name>> {
@@ -65,7 +77,8 @@ export class Session {
       // Whatever the dead instance still holds must never be touched again.
       if (error.code === "crashed" && !this.lost) {
         crashes++;
-        __wbg_reset_state();
+        // A fresh instance; objects of the old one refuse to work.
+        glue.__wbg_reset_state();
       }
       throw error;
     }
@@ -79,10 +92,10 @@ export class Session {
   /** Frees the engine's memory. */
   dispose(): void {
     if (!this.lost) {
-      for (const calibrator of this.#calibrators.values()) calibrator.free();
+      for (const begun of this.#begun.values()) begun.free();
       this.#engine?.free();
     }
-    this.#calibrators.clear();
+    this.#begun.clear();
     this.#engine = undefined;
   }
 
@@ -91,12 +104,11 @@ export class Session {
     return this.#engine;
   }
 
-  #calibrator(id: number): EngineCalibrator {
-    const calibrator = this.#calibrators.get(id);
-    if (!calibrator) {
-      throw new OodError("disposed", "This calibration was disposed of, or was lost when the engine crashed: begin it again.");
-    }
-    return calibrator;
+  /** What was begun under a number; each call knows which of the two it is for. */
+  #of(id: number): EngineCalibrator & EngineTuner {
+    const begun = this.#begun.get(id);
+    if (!begun) throw new OodError("disposed", "This work was disposed of, or was lost when the engine crashed: begin it again.");
+    return begun as EngineCalibrator & EngineTuner;
   }
 
   async #featuresOf(image: Portable | Float32Array): Promise<Float32Array> {
@@ -130,29 +142,49 @@ export class Session {
     idScores: (score, options) => this.#running.idScores(score, options),
     metrics,
     calibrate: (id, labels) => {
-      this.#calibrators.set(id, new Calibrator(this.#running, labels));
+      this.#begun.set(id, new Calibrator(this.#running, labels));
     },
     addTraining: async (id, image, classIndex) => {
       const features = await this.#featuresOf(image);
-      this.#calibrator(id).add(features, classIndex);
+      this.#of(id).add(features, classIndex);
     },
     addHoldout: async (id, image) => {
       const features = await this.#featuresOf(image);
-      this.#calibrator(id).addHoldout(features);
+      this.#of(id).addHoldout(features);
     },
-    calibrationCounts: (id) => this.#calibrator(id).counts,
-    calibrationWarnings: (id) => this.#calibrator(id).warnings(),
-    finishCalibration: (id, settings) => this.#calibrator(id).finish(settings),
-    endCalibration: (id) => {
-      this.#calibrators.get(id)?.free();
-      this.#calibrators.delete(id);
+    calibrationCounts: (id) => this.#of(id).counts,
+    calibrationWarnings: (id) => this.#of(id).warnings(),
+    finishCalibration: (id, settings) => this.#of(id).finish(settings),
+    tune: (id, options) => {
+      this.#begun.set(id, new Tuner(this.#running, options));
+    },
+    tuneHoldout: async (id, image, classIndex, pixels) => {
+      const features = await this.#featuresOf(pixels);
+      this.#of(id).addHoldout(image, classIndex, features);
+    },
+    tuneJobs: (id) => this.#of(id).jobs(),
+    tuneStep: async (id, job, preview, image, partner) => {
+      const pixels = [await toPixels(image), partner && (await toPixels(partner))] as const;
+      const tuner = this.#of(id);
+      if (preview) return tuner.make(this.#running, job, ...pixels);
+      tuner.run(this.#running, job, ...pixels);
+      return undefined;
+    },
+    finishTuning: (id) => {
+      const tuner = this.#of(id);
+      const stats = tuner.finish();
+      return { stats, report: JSON.parse(tuner.report) as TuneReport, markdown: tuner.markdown };
+    },
+    end: (id) => {
+      this.#begun.get(id)?.free();
+      this.#begun.delete(id);
     },
   };
 }
 
 function startEngine(module: WebAssembly.Module): void {
   try {
-    initSync({ module });
+    glue.initSync({ module });
   } catch (cause) {
     throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
   }

@@ -208,6 +208,26 @@ export interface Explanation {
   redundantSum: number;
   overconfidentSum: number;
   bothSum: number;
+  /** What HELD and T make of the same features. */
+  held: HeldExplanation;
+}
+
+/** The scores `held` and `held_t` of the same class; arrays have one entry per feature. */
+export interface HeldExplanation {
+  /** How much a weight may contribute: mu + heldLambda * sigma. */
+  limit: Float32Array;
+  /** What a contribution has above its limit, 0 if nothing. */
+  heldBack: Float32Array;
+  /** Each feature's share of T: how many deviations it lies from its mean over all classes, divided by D. */
+  tTerms: Float32Array;
+  heldBackSum: number;
+  /** The class's logit with contributions held at their limits. */
+  logit: number;
+  /** The scores: HELD, the T term, and HELD - a * T where the weight `a` is known. */
+  held: number;
+  t: number;
+  a?: number;
+  heldT?: number;
 }
 
 /** How well a score separates: fractions in 0..1. */
@@ -309,6 +329,124 @@ export interface Calibrator {
   dispose(): void;
 }
 
+/** A held-out ID image: one that the network was not trained on. */
+export interface TuneImage {
+  /** It is decoded again whenever a pseudo-OOD image is made of it, so it must stay readable until tuning ends. */
+  image: Input;
+  /** Its class; the predicted one, if left out. */
+  classIndex?: number;
+}
+
+/** A way in which a pseudo-OOD image is made of a held-out one. */
+export type TuneKind =
+  | "jigsaw2"
+  | "jigsaw4"
+  | "pixels"
+  | "mixup"
+  | "cutmix"
+  | "rot90"
+  | "rot180"
+  | "blur"
+  | "noise"
+  | "invert"
+  | "cutout"
+  | "contrast"
+  | "phase"
+  | "swap"
+  | "zoom"
+  | "tile";
+
+/** A pseudo-OOD image to make: places of its images among those given. */
+export interface TuneJob {
+  kind: TuneKind;
+  image: number;
+  /** A second image, of another class, where the kind takes one. */
+  partner?: number;
+}
+
+/** What {@link TuneOptions.onPreview} is shown. */
+export interface TunePreview extends TuneJob {
+  /** The image as the network will see it. */
+  made: RawImage;
+}
+
+/** Progress of tuning. */
+export interface TuneProgress {
+  /** Looking at the held-out images, at what is made of them, and rating the settings (one long step). */
+  part: "holdout" | "made" | "rating";
+  /** Steps finished, of all parts. */
+  done: number;
+  total: number;
+}
+
+/** Options of {@link Detector.tune}. */
+export interface TuneOptions extends CallOptions {
+  /** The same seed and images give the same pseudo-OOD images, here and on the command line; 0. */
+  seed?: number;
+  /** Pseudo-OOD images of each kind; 100. */
+  perKind?: number;
+  /**
+   * Which settings are written: `r1` (the default), the best mean over all kinds; `r*`, the best of
+   * those that lose at most one point to Energy near the training data.
+   */
+  rule?: "r1" | "r*";
+  onProgress?: (progress: TuneProgress) => void;
+  /** Shown one image of each kind, before the work on all of them begins. */
+  onPreview?: (preview: TunePreview) => void;
+}
+
+/** A setting that was tried; AUROC in percent. */
+export interface TuneTried<Setting> {
+  setting: Setting;
+  /** Against each kind, in the order of {@link TuneReport.kinds}. */
+  auroc: number[];
+  mean: number;
+  /** Mean over the kinds that stand for what lies near the training data. */
+  nearMean: number;
+}
+
+/** All settings of one score, and the places of the picks of both rules among them. */
+export interface TuneFamily<Score extends string, Setting> {
+  score: Score;
+  tried: TuneTried<Setting>[];
+  r1: number;
+  rStar: number;
+}
+
+/** What tuning found, as `itp tune --report` writes it. JSON has no infinity: it says `"inf"`. */
+export interface TuneReport {
+  createdWith: string;
+  modelSha256: string;
+  seed: number;
+  rule: "r1" | "r*";
+  /** Held-out images used, and classes among them. */
+  holdout: number;
+  classes: number;
+  kinds: TuneKind[];
+  /** Pseudo-OOD images of each kind. */
+  images: number[];
+  families: (
+    | TuneFamily<"energy", Record<string, never>>
+    | TuneFamily<"itp", { p: number; lambda: number | "inf" }>
+    | TuneFamily<"react", { percentile: number; clip: number }>
+    | TuneFamily<"held", { lambda: number | "inf" }>
+    | TuneFamily<"held_t", { lambda: number | "inf"; w: number; a: number }>
+  )[];
+  /** What a person should know before trusting the result. */
+  warnings: string[];
+}
+
+/** What {@link Detector.tune} gives. */
+export interface Tuned {
+  /** The tuned stats file: settings, ID scores and threshold from the held-out images. */
+  stats: Uint8Array;
+  report: TuneReport;
+  /** The report for people. */
+  markdown: string;
+  /** Images that could not be read and were left out. */
+  broken: { index: number; error: import("./errors.js").OodError }[];
+}
+
 /** A loaded network with its stats file. */
 export interface Detector {
   readonly info: DetectorInfo;
@@ -338,6 +476,13 @@ export interface Detector {
   metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics>;
   /** Starts a stats file for this network. */
   calibrate(labels: readonly string[]): Promise<Calibrator>;
+  /**
+   * Chooses p, lambda, ReAct's clip and HELD's settings without OOD images: sixteen kinds of
+   * pseudo-OOD images are made of held-out ID images (500 or more, of at least two classes), and
+   * the settings that tell them apart best are taken. Rating the settings is one long step: aborted
+   * then, the promise is rejected at once, but other calls wait for its end. `dispose()` ends it.
+   */
+  tune(images: readonly TuneImage[], options?: TuneOptions): Promise<Tuned>;
   /** Stops the workers and gives their memory back; may be called again. */
   dispose(): void;
   [Symbol.dispose](): void;
