@@ -47,7 +47,7 @@ async function decode(blob: Blob): Promise<ImageBitmap> {
   if (typeof createImageBitmap !== "function") {
     throw new OodError(
       "image",
-      "Encoded images are decoded by browsers only. Decode first, for example with sharp: const { data, info } = await sharp(file).rotate().raw().toBuffer({ resolveWithObject: true }); then pass { data, width: info.width, height: info.height, channels: info.channels }.",
+      "Only browsers decode images. Decode it first, for example with sharp (see the README), and pass { data, width, height, channels }.",
     );
   }
   if (blob.size === 0) throw new OodError("image", "The image file is empty.");
