@@ -145,7 +145,8 @@ impl FeatureDetector {
         score::names()
             .filter(|&name| {
                 let settings = Settings { score: name.to_owned(), ..stats.settings.clone() };
-                score::build(Context { head, stats, settings: &settings, pruning }).is_ok()
+                let settings = &settings;
+                score::build(Context { head, stats, settings, pruning, earlier: None }).is_ok()
             })
             .collect()
     }
@@ -157,7 +158,9 @@ impl FeatureDetector {
             return Ok(prepared.clone());
         }
         let Self { head, stats, .. } = self;
-        let context = Context { head, stats, settings: &settings, pruning: &OnceCell::new() };
+        let earlier = slot.as_ref().map(|prepared| &*prepared.pruning);
+        let pruning = &OnceCell::new();
+        let context = Context { head, stats, settings: &settings, pruning, earlier };
         let score = score::build(context)?;
         let prepared = Arc::new(Prepared {
             pruning: context.pruning()?,

@@ -13,6 +13,8 @@
 pub mod coarse;
 pub mod fine;
 
+use std::sync::Arc;
+
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, aview1};
 use serde::Serialize;
 
@@ -120,11 +122,13 @@ pub const MAX_Z: f32 = 1000.0;
 /// A head and its statistics, prepared for one `p` and one `lambda`.
 #[derive(Debug, Clone)]
 pub struct Pruning {
+    p: f64,
+    lambda: f64,
     omega: f64,
     /// W with 0 where CRP prunes.
-    coarse: Array2<f32>,
+    coarse: Arc<Array2<f32>>,
     /// `sign(W) m + lambda s`: FTP prunes where `sign(W) h` is above it.
-    limits: Array2<f32>,
+    limits: Arc<Array2<f32>>,
 }
 
 impl Pruning {
@@ -135,13 +139,29 @@ impl Pruning {
     /// shapes.
     pub fn new(head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
         stats.check_shape(head.num_classes(), head.num_features())?;
-        let mu = coarse::mean_contributions(head, &stats.feature_mean);
-        let omega = coarse::percentile(&mu, p);
-        let coarse = Zip::from(head.weights())
-            .and(&mu)
-            .map_collect(|&w, &mu| if coarse::is_redundant(mu, omega) { 0.0 } else { w });
+        let (omega, coarse) = coarse_weights(head, stats, p);
         let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda);
-        Ok(Self { omega, coarse, limits })
+        Ok(Self { p, lambda, omega, coarse: Arc::new(coarse), limits: Arc::new(limits) })
+    }
+
+    /// The same for another percentage or limit, of the same `head` and `stats`. What does not
+    /// change is shared: with two million weights a slider for `lambda` need not wait for `p`.
+    ///
+    /// # Errors
+    /// As [`Pruning::new`].
+    pub fn changed(&self, head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
+        if p != self.p && lambda != self.lambda {
+            return Self::new(head, stats, p, lambda);
+        }
+        let mut changed = self.clone();
+        if lambda != self.lambda {
+            let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda);
+            (changed.lambda, changed.limits) = (lambda, Arc::new(limits));
+        } else if p != self.p {
+            let (omega, coarse) = coarse_weights(head, stats, p);
+            (changed.p, changed.omega, changed.coarse) = (p, omega, Arc::new(coarse));
+        }
+        Ok(changed)
     }
 
     /// The percentile of the mean contributions at or below which CRP prunes; paper, Eq. 7.
@@ -160,7 +180,7 @@ impl Pruning {
         let h = features.as_slice().expect("standard layout");
         let weights = match variant {
             Variant::Plain | Variant::Ftp => head.weights(),
-            Variant::Crp | Variant::Itp => &self.coarse,
+            Variant::Crp | Variant::Itp => &*self.coarse,
         };
         let rows = weights.axis_iter(Axis(0)).zip(self.limits.axis_iter(Axis(0)));
         rows.zip(head.bias())
@@ -283,6 +303,14 @@ impl Pruning {
     }
 }
 
+/// The percentile, and W with 0 where CRP prunes.
+fn coarse_weights(head: &Head, stats: &Stats, p: f64) -> (f64, Array2<f32>) {
+    let mu = coarse::mean_contributions(head, &stats.feature_mean);
+    let omega = coarse::percentile(&mu, p);
+    let keep = |&w: &f32, &mu: &f64| if coarse::is_redundant(mu, omega) { 0.0 } else { w };
+    (omega, Zip::from(head.weights()).and(&mu).map_collect(keep))
+}
+
 /// A weight's contribution, unless FTP prunes it.
 #[inline(always)]
 fn kept([w, h, limit]: [f32; 3]) -> f32 {
@@ -375,6 +403,18 @@ mod tests {
         // Feature 2 was always 1 for class 1 and always 0 for class 0 (sigma = 0).
         let why = pruning.explain(&head, &stats, array![2.0, 1.0, 0.0].view(), 0).unwrap();
         assert_eq!((why.z[2], why.reason[2]), (0.0, Reason::Kept));
+    }
+
+    #[test]
+    fn changed_settings_give_what_new_ones_would() {
+        let (head, stats, pruning) = worked();
+        let h = array![4.0, 0.2, 1.0];
+        for (p, lambda) in [(50.0, 1.5), (50.0, 0.1), (20.0, 1.5), (80.0, 3.0)] {
+            let changed = pruning.changed(&head, &stats, p, lambda).unwrap();
+            let new = Pruning::new(&head, &stats, p, lambda).unwrap();
+            assert_eq!(changed.omega(), new.omega());
+            assert_eq!(changed.apply(&head, h.view()), new.apply(&head, h.view()), "{p} {lambda}");
+        }
     }
 
     #[test]

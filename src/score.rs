@@ -43,6 +43,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The pruning for these settings, once a score has needed it: all that need one share it.
     pub pruning: &'a OnceCell<Arc<Pruning>>,
+    /// A pruning of the same head and statistics for other settings, to begin from.
+    pub earlier: Option<&'a Pruning>,
 }
 
 impl Context<'_> {
@@ -55,8 +57,11 @@ impl Context<'_> {
             return Ok(pruning.clone());
         }
         let Settings { p, lambda, .. } = *self.settings;
-        let pruning = Arc::new(Pruning::new(self.head, self.stats, p, lambda)?);
-        Ok(self.pruning.get_or_init(|| pruning).clone())
+        let pruning = match self.earlier {
+            Some(earlier) => earlier.changed(self.head, self.stats, p, lambda)?,
+            None => Pruning::new(self.head, self.stats, p, lambda)?,
+        };
+        Ok(self.pruning.get_or_init(|| Arc::new(pruning)).clone())
     }
 }
 
