@@ -14,7 +14,7 @@ export default ({ single = false } = {}) => ({
   mode: "production",
   target: ["web", "es2022"],
   // One classic script works from file://, where module scripts are refused.
-  entry: { page: at("www/demo/main.ts") },
+  entry: { page: at("www/demo/main.ts"), ...(single && { worker: "itp-ood/worker" }) },
   output: {
     path: at(single ? "target/single" : "target/site"),
     clean: true,
@@ -37,7 +37,7 @@ export default ({ single = false } = {}) => ({
     ...(single ? { parser: { javascript: { worker: false, dynamicImportMode: "eager" } } } : {}),
   },
   plugins: single
-    ? [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 }), new OneFile(at("www/demo/index.html"), at("www/models"))]
+    ? [new OneFile(at("www/demo/index.html"), at("www/models"))]
     : [
         new CopyPlugin({
           patterns: [
@@ -65,7 +65,7 @@ class FileList {
   }
 }
 
-/** Puts script, style, models and pictures into the HTML file, and drops every other file. */
+/** Puts scripts, style, models and pictures into the HTML file, and drops every other file. */
 class OneFile {
   constructor(template, models) {
     this.template = template;
@@ -78,11 +78,12 @@ class OneFile {
       compilation.contextDependencies.add(this.models);
       compilation.hooks.processAssets.tap({ name: "OneFile", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, (assets) => {
         const text = (name) => assets[name]?.source().toString() ?? "";
-        const script = text("page.js").replaceAll("</script", "<\\/script");
+        // What would end the element, or hide its end, stands in strings only.
+        const script = (name) => text(name).replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
         const html = readFileSync(this.template, "utf8")
           .replace(/<link[^>]*page\.css[^>]*>/, () => `<style>${text("page.css")}</style>`)
           .replace(/<script[^>]*page\.js[^>]*><\/script>/, "")
-          .replace("</body>", () => `<script type="application/json" id="files">${JSON.stringify(this.files())}</script><script>${script}</script></body>`);
+          .replace("</body>", () => `${this.data()}<script type="text/plain" id="worker">${script("worker.js")}</script><script>${script("page.js")}</script></body>`);
         for (const name of Object.keys(assets)) compilation.deleteAsset(name);
         compilation.emitAsset("itp.html", new webpack.sources.RawSource(html));
       });
@@ -90,12 +91,13 @@ class OneFile {
   }
 
   /** What the page would fetch from models/, as data addresses. */
-  files() {
+  data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
     const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
-    return Object.fromEntries(
+    const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );
+    return `<script type="application/json" id="files">${JSON.stringify(files)}</script>`;
   }
 }
 

@@ -1,7 +1,7 @@
 // The models of the page and the gallery pictures, and loading them.
 
-import { type Detector, type DetectorInfo, type LoadProgress, loadDetector, type Source } from "itp-ood";
-import { asset, isSingleFile } from "./assets.js";
+import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
+import { asset, loadHere } from "./assets.js";
 
 /** A model that can be chosen. */
 export interface ModelEntry {
@@ -43,13 +43,7 @@ export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => (
 /** Loads a model; the engine is compiled once for all. */
 export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
   const { model, stats } = entry;
-  const detector = await loadDetector({
-    model,
-    stats,
-    // A page opened from a disk may not start workers.
-    worker: !isSingleFile,
-    ...(onProgress && { onProgress }),
-  });
+  const detector = await loadHere({ model, stats, ...(onProgress && { onProgress }) });
   const { settings } = detector.info;
   if (!settings) throw new Error(`${entry.title} has no stats file.`);
   return { ...entry, detector, info: { ...detector.info, settings } };
