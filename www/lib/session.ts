@@ -35,11 +35,11 @@ interface EngineCalibrator {
   free(): void;
 }
 
-const { Engine, Calibrator, metrics, initSync, __wbg_reset_state } = glue as unknown as {
+const { Engine, Calibrator, metrics, default: init, __wbg_reset_state } = glue as unknown as {
   Engine: new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
   Calibrator: new (engine: Engine, labels: string[]) => EngineCalibrator;
   metrics: (idScores: Float64Array, oodScores: Float64Array) => Metrics;
-  initSync: (input: { module: WebAssembly.Module }) => unknown;
+  default: (input: { module_or_path: WebAssembly.Module }) => Promise<unknown>;
   /** A fresh instance; objects of the old one refuse to work. */
   __wbg_reset_state: () => void;
 };
@@ -112,7 +112,7 @@ export class Session {
   readonly #handlers: Handlers = {
     start: async (start) => {
       this.dispose();
-      startEngine(start.module);
+      await startEngine(start.module);
       this.#crashes = crashes;
       const [model, stats] = await Promise.all([bytesOf(start.model), start.stats && bytesOf(start.stats)]);
       this.#engine = new Engine(model, stats, start.preprocess);
@@ -150,9 +150,10 @@ export class Session {
   };
 }
 
-function startEngine(module: WebAssembly.Module): void {
+async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
-    initSync({ module });
+    // Not initSync: on a page's own thread, Chromium refuses modules above 8 MB to that.
+    await init({ module_or_path: module });
   } catch (cause) {
     throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
   }
