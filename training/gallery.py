@@ -133,7 +133,7 @@ def note_verdicts(folder: Path, itp: Path):
         output = subprocess.run([itp, "score", f"{base}.onnx", f"{base}.itp.safetensors", *files, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
         for entry, line in zip(ours, output.splitlines(), strict=True):
             verdict = json.loads(line)
-            entry["expected"] = {key: verdict[key] for key in ("label", "inDistribution")}
+            entry["expected"] = {key: verdict[key] for key in ("label", "inDistribution", "score")}
             print(f"{entry['file']:24} {verdict['label']:12} {'in' if verdict['inDistribution'] else 'OUT':4} score {verdict['score']:.2f}, threshold {verdict['threshold']:.2f}")
     write(folder, entries)
 
