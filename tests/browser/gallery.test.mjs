@@ -32,7 +32,7 @@ async function verdictsOf(page, model, pictures) {
   const thumbs = page.locator(`#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`);
   assert.equal(await thumbs.count(), pictures.length);
   const found = [];
-  for (const [i, { title }] of pictures.entries()) {
+  for (const [i, { title, truth }] of pictures.entries()) {
     await page.evaluate(() => (globalThis.answers.length = 0));
     await thumbs.nth(i).evaluate((thumb) => thumb.click());
     await page.waitForFunction(() => globalThis.answers.length > 0);
@@ -41,6 +41,7 @@ async function verdictsOf(page, model, pictures) {
     assert.equal(shown.answer, label);
     assert.equal(shown.kind === "in", inDistribution);
     assert.ok(Math.abs(shown.score - score) <= 0.0051, `${title}: ${shown.score} is shown, not ${score}`);
+    assert.equal(/mistake/.test(shown.advice), (truth !== null) !== inDistribution, `${title}: ${shown.advice}`);
     found.push({ label, inDistribution, score, threshold });
   }
   return found;

@@ -26,7 +26,8 @@ export interface GalleryPicture {
   /** Id of the model it is for. */
   model: string;
   title: string;
-  expected: { label?: string | null; inDistribution: boolean } | null;
+  /** What it shows, if that is one of the model's classes; `null` if it is foreign to the model. */
+  truth?: string | null;
   source?: string | null;
   licence?: string | null;
   attribution?: string | null;

@@ -162,8 +162,8 @@ function startVerdict(app: App): void {
       return;
     }
     const { kind, words, advice } = verdictOf(result);
-    const expected = subject?.gallery?.expected?.inDistribution;
-    const wrong = expected !== undefined && result.inDistribution !== undefined && expected !== result.inDistribution;
+    const truth = subject?.gallery?.truth;
+    const wrong = truth !== undefined && result.inDistribution !== undefined && (truth !== null) !== result.inDistribution;
     if (card.dataset["kind"] !== kind) byId("verdict-shape").replaceChildren(shapeOf(kind));
     card.dataset["kind"] = kind;
     set("verdict-words", words);

@@ -15,8 +15,9 @@ export function rocChart(place: HTMLElement, data: () => { all: ReadonlyMap<stri
       const shown = data();
       const chosen = shown?.all.get(shown.chosen);
       if (!shown || !chosen) return undefined;
-      const side = Math.min(width - 52, height - 50);
-      const left = 44 + (width - 52 - side) / 2;
+      // Room for half of the last tick's words, too.
+      const side = Math.min(width - 64, height - 50);
+      const left = 44 + (width - 64 - side) / 2;
       const x = scale([0, 1], [left, left + side]);
       const y = scale([0, 1], [8 + side, 8]);
       for (const value of [0, 0.25, 0.5, 0.75, 1]) {
