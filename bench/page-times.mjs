@@ -12,8 +12,9 @@ import { loadDetector } from "itp-ood";
 import { launchChromium } from "../scripts/lib/chromium.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
+import { headModel } from "../tests/js/onnx.mjs";
 import { picture, toPng } from "../tests/js/support.mjs";
-import { headModel, headStats } from "./lib/onnx.mjs";
+import { headStats } from "./lib/head.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
 const rounds = Number(options.rounds ?? 9);
