@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import CopyPlugin from "copy-webpack-plugin";
 import webpack from "webpack";
 
@@ -32,12 +33,13 @@ export default ({ single = false } = {}) => ({
     rules: [
       { test: /\.ts$/, loader: "ts-loader", options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } } },
       { test: /\.css$/, type: "css/auto", sideEffects: true },
-      ...(single ? [{ test: /\.(wasm|onnx|safetensors|png|jpe?g|webp|svg|json5?)$/, dependency: "url", type: "asset/inline" }] : []),
+      // The page takes its engine from its own files.
+      ...(single ? [{ test: /\.wasm$/, dependency: "url", type: "asset/resource", generator: { emit: false } }] : []),
     ],
     ...(single ? { parser: { javascript: { worker: false, dynamicImportMode: "eager" } } } : {}),
   },
   plugins: single
-    ? [new OneFile(at("www/demo/index.html"), at("www/models"))]
+    ? [new OneFile(at("www/demo/index.html"), at("www/models"), at("dist/engine.wasm"))]
     : [
         new CopyPlugin({
           patterns: [
@@ -67,14 +69,16 @@ class FileList {
 
 /** Puts scripts, style, models and pictures into the HTML file, and drops every other file. */
 class OneFile {
-  constructor(template, models) {
+  constructor(template, models, engine) {
     this.template = template;
     this.models = models;
+    this.engine = engine;
   }
 
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("OneFile", (compilation) => {
       compilation.fileDependencies.add(this.template);
+      compilation.fileDependencies.add(this.engine);
       compilation.contextDependencies.add(this.models);
       compilation.hooks.processAssets.tap({ name: "OneFile", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, (assets) => {
         const text = (name) => assets[name]?.source().toString() ?? "";
@@ -90,13 +94,14 @@ class OneFile {
     });
   }
 
-  /** What the page would fetch from models/, as data addresses. */
+  /** What the page would fetch from models/, and the engine, as data addresses. */
   data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
     const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
     const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );
+    files["engine.wasm.gz"] = `data:application/gzip;base64,${gzipSync(readFileSync(this.engine), { level: 9 }).toString("base64")}`;
     return `<script type="application/json" id="files">${JSON.stringify(files)}</script>`;
   }
 }

@@ -20,13 +20,24 @@ export function asset(path: string): string {
 /** Loads a detector with whatever worker can be had here. */
 export async function loadHere(options: LoadOptions): Promise<Detector> {
   if (!isSingleFile) return loadDetector(options);
+  engine ??= unpackInside();
+  const inPage = { ...options, engine: await engine };
   try {
-    return await loadDetector({ ...options, worker: startInside });
+    return await loadDetector({ ...inPage, worker: startInside });
   } catch (thrown) {
     if (!(thrown instanceof OodError && thrown.code === "engine")) throw thrown;
     // Some browsers start no workers at all from a disk. Without one the page works, but stands still meanwhile.
-    return loadDetector({ ...options, worker: false });
+    return loadDetector({ ...inPage, worker: false });
   }
+}
+
+let engine: Promise<string> | undefined;
+
+/** Compressed, the engine takes a third of the room. Under its address it is compiled once. */
+async function unpackInside(): Promise<string> {
+  const { body } = await fetch(asset("engine.wasm.gz"));
+  const unpacked = new Response(body?.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": "application/wasm" } });
+  return URL.createObjectURL(await unpacked.blob());
 }
 
 let script: string | undefined;
