@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import CopyPlugin from "copy-webpack-plugin";
 import webpack from "webpack";
 
@@ -14,7 +15,7 @@ export default ({ single = false } = {}) => ({
   mode: "production",
   target: ["web", "es2022"],
   // One classic script works from file://, where module scripts are refused.
-  entry: { page: at("www/demo/main.ts") },
+  entry: { page: at("www/demo/main.ts"), ...(single && { worker: "itp-ood/worker" }) },
   output: {
     path: at(single ? "target/single" : "target/site"),
     clean: true,
@@ -32,12 +33,13 @@ export default ({ single = false } = {}) => ({
     rules: [
       { test: /\.ts$/, loader: "ts-loader", options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } } },
       { test: /\.css$/, type: "css/auto", sideEffects: true },
-      ...(single ? [{ test: /\.(wasm|onnx|safetensors|png|jpe?g|webp|svg|json5?)$/, dependency: "url", type: "asset/inline" }] : []),
+      // The page takes its engine from its own files.
+      ...(single ? [{ test: /\.wasm$/, dependency: "url", type: "asset/resource", generator: { emit: false } }] : []),
     ],
     ...(single ? { parser: { javascript: { worker: false, dynamicImportMode: "eager" } } } : {}),
   },
   plugins: single
-    ? [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 }), new OneFile(at("www/demo/index.html"), at("www/models"))]
+    ? [new OneFile(at("www/demo/index.html"), at("www/models"), at("dist/engine.wasm"))]
     : [
         new CopyPlugin({
           patterns: [
@@ -65,37 +67,42 @@ class FileList {
   }
 }
 
-/** Puts script, style, models and pictures into the HTML file, and drops every other file. */
+/** Puts scripts, style, models and pictures into the HTML file, and drops every other file. */
 class OneFile {
-  constructor(template, models) {
+  constructor(template, models, engine) {
     this.template = template;
     this.models = models;
+    this.engine = engine;
   }
 
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("OneFile", (compilation) => {
       compilation.fileDependencies.add(this.template);
+      compilation.fileDependencies.add(this.engine);
       compilation.contextDependencies.add(this.models);
       compilation.hooks.processAssets.tap({ name: "OneFile", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, (assets) => {
         const text = (name) => assets[name]?.source().toString() ?? "";
-        const script = text("page.js").replaceAll("</script", "<\\/script");
+        // What would end the element, or hide its end, stands in strings only.
+        const script = (name) => text(name).replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
         const html = readFileSync(this.template, "utf8")
           .replace(/<link[^>]*page\.css[^>]*>/, () => `<style>${text("page.css")}</style>`)
           .replace(/<script[^>]*page\.js[^>]*><\/script>/, "")
-          .replace("</body>", () => `<script type="application/json" id="files">${JSON.stringify(this.files())}</script><script>${script}</script></body>`);
+          .replace("</body>", () => `${this.data()}<script type="text/plain" id="worker">${script("worker.js")}</script><script>${script("page.js")}</script></body>`);
         for (const name of Object.keys(assets)) compilation.deleteAsset(name);
         compilation.emitAsset("itp.html", new webpack.sources.RawSource(html));
       });
     });
   }
 
-  /** What the page would fetch from models/, as data addresses. */
-  files() {
+  /** What the page would fetch from models/, and the engine, as data addresses. */
+  data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
     const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
-    return Object.fromEntries(
+    const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );
+    files["engine.wasm.gz"] = `data:application/gzip;base64,${gzipSync(readFileSync(this.engine), { level: 9 }).toString("base64")}`;
+    return `<script type="application/json" id="files">${JSON.stringify(files)}</script>`;
   }
 }
 

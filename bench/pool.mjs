@@ -14,7 +14,7 @@ await main(async () => {
   const [width, height] = [64, 64];
   const images = Array.from({ length: IMAGES }, () => ({ data: photo(width, height), width, height, channels: 4 }));
   const times = { 1: [], 2: [] };
-  let sums = new Set();
+  const sums = new Set();
   // The first round starts the second worker and is not counted.
   for (let round = -1; round < ROUNDS; round++) {
     for (const concurrency of [1, 2]) {

@@ -99,9 +99,9 @@ pub struct FeatureDetector {
     prepared: Mutex<Option<Arc<Prepared>>>,
 }
 
-/// Multiplications that new settings may cost to find their threshold: a few tens of
-/// milliseconds, so that a slider stays smooth.
-const MAX_SAMPLE_COST: usize = 1 << 26;
+/// Multiplications that new settings may cost to find their threshold: some twenty milliseconds in a
+/// browser, so that a slider stays smooth.
+const MAX_SAMPLE_COST: usize = 1 << 25;
 
 struct Prepared {
     settings: Settings,

@@ -67,6 +67,18 @@ GCOMPRIS = {
 }
 
 
+# What pictures show that are of the model's classes; all others are foreign to it. Digits are by their file's name.
+SHOWS = {
+    "kitten": "cat", "cat": "cat", "cat-face": "cat", "horse": "horse", "horse-silhouette": "horse", "moose": "deer",
+    "kingfisher": "bird", "macaw": "bird", "drawn-ship": "ship", "drawn-airplane": "airplane", "drawn-car": "automobile", "drawn-truck": "truck",
+}
+
+
+def truth_of(file: str) -> str | None:
+    stem = Path(file).stem
+    return stem.removeprefix("digit-") if stem.startswith("digit-") else SHOWS.get(stem)
+
+
 class Gallery:
     def __init__(self, folder: Path):
         self.folder, self.entries = folder, []
@@ -76,7 +88,7 @@ class Gallery:
             image.save(self.folder / file, lossless=True, quality=100, method=6)
         else:
             image.save(self.folder / file, optimize=True)
-        self.entries.append({"file": file, "model": model, "title": title, "expected": None, **origin})
+        self.entries.append({"file": file, "model": model, "title": title, "expected": None, "truth": truth_of(file), **origin})
 
 
 def add_drawings(gallery: Gallery):
@@ -133,7 +145,8 @@ def note_verdicts(folder: Path, itp: Path):
         output = subprocess.run([itp, "score", f"{base}.onnx", f"{base}.itp.safetensors", *files, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
         for entry, line in zip(ours, output.splitlines(), strict=True):
             verdict = json.loads(line)
-            entry["expected"] = {key: verdict[key] for key in ("label", "inDistribution")}
+            entry["expected"] = {key: verdict[key] for key in ("label", "inDistribution", "score")}
+            entry["truth"] = truth_of(entry["file"])
             print(f"{entry['file']:24} {verdict['label']:12} {'in' if verdict['inDistribution'] else 'OUT':4} score {verdict['score']:.2f}, threshold {verdict['threshold']:.2f}")
     write(folder, entries)
 

@@ -45,6 +45,22 @@ test("a gallery picture of the other model switches to it", { skip }, async () =
   });
 });
 
+test("a picture of the other model, pressed before the first model is there, is the one that counts", { skip }, async () => {
+  // Whichever of the two models comes first.
+  for (const slow of ["photos", "digits"]) {
+    const prepare = (page) => page.route(`**/${slow}.onnx`, (route) => setTimeout(() => void route.continue(), 1500));
+    await onPage(up, { prepare }, async (page) => {
+      const digit = gallery.find(({ file }) => file === "digit-3.png");
+      await page.locator(".thumb", { hasText: digit.title }).first().click();
+      assert.equal((await verdict(page, digit.title)).answer, "3");
+      // Nor does the slow one take its place afterwards.
+      await page.waitForTimeout(2000);
+      assert.equal((await verdict(page, digit.title)).answer, "3");
+      assert.equal(await page.locator("#model").inputValue(), "digits");
+    });
+  }
+});
+
 test("pictures can be chosen, dropped and pasted", { skip }, async () => {
   await onPage(up, {}, async (page) => {
     await verdict(page);

@@ -258,8 +258,9 @@ for (const [name, compilerOptions] of Object.entries({
 }
 
 test("Next.js, in a client component", { skip: skip || !process.env.ITP_NEXT ? (skip || "set ITP_NEXT=1 to install Next.js and try it") : false }, async () => {
-  const { directory, expected, addFiles } = await consumer("next", {
-    manifest: { type: "commonjs" },
+  const { directory, tarball, expected, addFiles } = await consumer("next", {
+    // As create-next-app makes it.
+    manifest: { type: undefined },
     files: {
       "app/layout.js": "export default ({ children }) => (<html lang='en'><head><link rel='icon' href='data:,' /></head><body>{children}</body></html>);\n",
       "app/page.js": `"use client";
@@ -271,11 +272,13 @@ export default function Page() {
 }
 `,
       "app/app.js": app("app.js").replace("\nmain().catch", "\nexport const start = () => main().catch"),
-      "next.config.js": 'module.exports = { output: "export" };\n',
+      // The repository around it has a lockfile, too.
+      "next.config.js": 'module.exports = { output: "export", turbopack: { root: __dirname } };\n',
     },
   });
   addFiles(join(directory, "public"));
-  await run("npm", ["install", "next@16", "react@19", "react-dom@19", "--loglevel=error", "--no-audit", "--no-fund"], { cwd: directory });
+  // All at once: npm removes what it did not install itself.
+  await run("npm", ["install", tarball, "next@16", "react@19", "react-dom@19", "--loglevel=error", "--no-audit", "--no-fund"], { cwd: directory });
   await run(process.execPath, [join(directory, "node_modules/next/dist/bin/next"), "build"], { cwd: directory, env: { NEXT_TELEMETRY_DISABLED: "1" } });
   assert.equal(wasmFiles(join(directory, "out")).length, 1);
   assertVerdict(await verdictOf(join(directory, "out"), { base: "/" }), expected);

@@ -38,7 +38,7 @@ async function prepare() {
   writeFileSync(join(installed, "package.json"), "{}");
   const tarball = join(place, readdirSync(place).find((name) => name.endsWith(".tgz")));
   await run("npm", ["install", tarball, "--offline", "--no-package-lock", ...quiet], { cwd: installed, capture: true });
-  return { files, modules: join(installed, "node_modules"), result };
+  return { files, modules: join(installed, "node_modules"), result, tarball };
 }
 
 /**
@@ -50,7 +50,7 @@ async function prepare() {
  */
 export async function consumer(name, { files = {}, manifest = {} } = {}) {
   packed ??= prepare();
-  const { modules, files: shared, result } = await packed;
+  const { modules, files: shared, result, tarball } = await packed;
   const directory = join(place, name);
   mkdirSync(directory, { recursive: true });
   const text = { "package.json": JSON.stringify({ name, private: true, type: "module", ...manifest }), ...files };
@@ -59,7 +59,7 @@ export async function consumer(name, { files = {}, manifest = {} } = {}) {
     writeFileSync(join(directory, file), content);
   }
   cpSync(modules, join(directory, "node_modules"), { recursive: true });
-  return { directory, expected: result, addFiles: (to) => cpSync(shared, to, { recursive: true }) };
+  return { directory, tarball, expected: result, addFiles: (to) => cpSync(shared, to, { recursive: true }) };
 }
 
 /** A file of the app that every consumer shares. */

@@ -34,6 +34,8 @@ export class App {
   #coming: { id: string; use: Promise<void> } | undefined;
   /** Counts pictures and models, so that a late answer is known to be late. */
   #turn = 0;
+  /** Counts choices of a model: pictures that are looked at meanwhile do not undo one. */
+  #choice = 0;
   readonly #rescore: (turn: number) => void;
 
   constructor(entries: readonly ModelEntry[]) {
@@ -95,10 +97,11 @@ export class App {
   }
 
   async #use(entry: ModelEntry, settings: Settings): Promise<void> {
-    const turn = ++this.#turn;
+    this.#turn++;
+    const choice = ++this.#choice;
     try {
       const model = await this.load(entry);
-      if (turn !== this.#turn) return;
+      if (choice !== this.#choice) return;
       this.model = model;
       this.settings = settings;
       this.result = undefined;
@@ -106,7 +109,7 @@ export class App {
       this.#emit("model");
       this.#emit("settings");
     } catch (thrown) {
-      if (turn === this.#turn) this.tell(wordsOf(thrown));
+      if (choice === this.#choice) this.tell(wordsOf(thrown));
     }
   }
 

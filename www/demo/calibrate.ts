@@ -1,8 +1,8 @@
 // The section Calibrate: a stats file for a network, from training pictures by class.
 
-import { type Detector, loadDetector } from "itp-ood";
+import type { Detector } from "itp-ood";
 import type { App } from "./app.js";
-import { isSingleFile } from "./assets.js";
+import { loadHere } from "./assets.js";
 import { classesOf, FEW, plan, type TrainingClass } from "./classes.js";
 import { byId, h } from "./dom.js";
 import { chosenFiles, type FoundFile, isPicture } from "./files.js";
@@ -147,7 +147,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryPicture[
       const preprocess = used ? used.info.preprocess : form.read();
       const model = used ? used.model : (file as File);
       status.textContent = "Loading the network …";
-      detector = await loadDetector({ model, preprocess, worker: !isSingleFile, signal });
+      detector = await loadHere({ model, preprocess, signal });
       const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
       const made = await calibrate(detector, classes, steps, { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
         signal,

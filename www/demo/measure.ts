@@ -64,14 +64,14 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
     ood: intake(byId("measure-ood"), { title: "Foreign pictures", hint: "Out-of-distribution: anything else.", take: take("ood") }),
   };
   byId("measure-gallery").addEventListener("click", () => {
-    const of = gallery().filter(({ model }) => model === app.model?.id);
+    const of = gallery().filter(({ model, truth }) => model === app.model?.id && truth !== undefined);
     if (of.length === 0) {
       app.tell("The gallery has no pictures for this model.");
       return;
     }
     void (async () => {
       const files = async (inside: boolean): Promise<FoundFile[]> =>
-        Promise.all(of.filter(({ expected }) => expected?.inDistribution === inside).map(fetched));
+        Promise.all(of.filter(({ truth }) => (truth !== null) === inside).map(fetched));
       await places.id.give(await files(true));
       await places.ood.give(await files(false));
     })().catch((thrown: unknown) => app.tell(wordsOf(thrown)));

@@ -1,7 +1,7 @@
 // The models of the page and the gallery pictures, and loading them.
 
-import { type Detector, type DetectorInfo, type LoadProgress, loadDetector, type Source } from "itp-ood";
-import { asset, isSingleFile } from "./assets.js";
+import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
+import { asset, loadHere } from "./assets.js";
 import type { FoundFile } from "./files.js";
 
 /** A model that can be chosen. */
@@ -27,7 +27,8 @@ export interface GalleryPicture {
   /** Id of the model it is for. */
   model: string;
   title: string;
-  expected: { label?: string | null; inDistribution: boolean } | null;
+  /** What it shows, if that is one of the model's classes; `null` if it is foreign to the model. */
+  truth?: string | null;
   source?: string | null;
   licence?: string | null;
   attribution?: string | null;
@@ -44,13 +45,7 @@ export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => (
 /** Loads a model; the engine is compiled once for all. */
 export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
   const { model, stats } = entry;
-  const detector = await loadDetector({
-    model,
-    stats,
-    // A page opened from a disk may not start workers.
-    worker: !isSingleFile,
-    ...(onProgress && { onProgress }),
-  });
+  const detector = await loadHere({ model, stats, ...(onProgress && { onProgress }) });
   const { settings } = detector.info;
   if (!settings) throw new Error(`${entry.title} has no stats file.`);
   return { ...entry, detector, info: { ...detector.info, settings } };

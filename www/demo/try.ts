@@ -21,6 +21,8 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   const fps = byId("fps");
   let source: Source = "picture";
   let stopCamera: (() => void) | undefined;
+  /** Counts what was opened, so that what comes late does not take the place of something newer. */
+  let opened = 0;
 
   const show = (next: Source): void => {
     if (source === "camera" && next !== "camera") stopCamera?.();
@@ -45,8 +47,10 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   app.on("subject", showSubject);
 
   const open = async (file: FoundFile): Promise<void> => {
+    const turn = ++opened;
     try {
       const shown = await decodeForShow(file.file);
+      if (turn !== opened) return;
       show("picture");
       await app.look({ title: file.file.name || "Pasted picture", input: file.file, picture: shown });
     } catch (thrown) {
@@ -60,6 +64,7 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   };
 
   const openGallery = async (chosen: GalleryPicture): Promise<void> => {
+    const turn = ++opened;
     try {
       // The picture comes while the model does.
       const [file] = await Promise.all([
@@ -67,6 +72,7 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
         app.model?.id === chosen.model ? undefined : app.use(chosen.model),
       ]);
       const shown = await decodeForShow(file);
+      if (turn !== opened) return;
       show("picture");
       await app.look({ title: chosen.title, input: file, picture: shown, gallery: chosen });
     } catch (thrown) {
@@ -92,6 +98,7 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   // The webcam.
   byId("camera").addEventListener("click", () => {
     if (source === "camera") return stopCamera?.();
+    opened++;
     show("camera");
     fps.textContent = "starting …";
     void startWebcam({
@@ -117,6 +124,7 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   });
   byId("clear").addEventListener("click", () => pad.clear());
   byId("draw").addEventListener("click", () => {
+    opened++;
     if (source === "draw") {
       show("picture");
       return;
@@ -162,8 +170,8 @@ function startVerdict(app: App): void {
       return;
     }
     const { kind, words, advice } = verdictOf(result);
-    const expected = subject?.gallery?.expected?.inDistribution;
-    const wrong = expected !== undefined && result.inDistribution !== undefined && expected !== result.inDistribution;
+    const truth = subject?.gallery?.truth;
+    const wrong = truth !== undefined && result.inDistribution !== undefined && (truth !== null) !== result.inDistribution;
     if (card.dataset["kind"] !== kind) byId("verdict-shape").replaceChildren(shapeOf(kind));
     card.dataset["kind"] = kind;
     set("verdict-words", words);

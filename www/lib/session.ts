@@ -55,6 +55,7 @@ const Engine = glue.Engine as unknown as new (model: Uint8Array, stats?: Uint8Ar
 const Calibrator = glue.Calibrator as unknown as new (engine: Engine, labels: string[]) => EngineCalibrator;
 const Tuner = glue.Tuner as unknown as new (engine: Engine, options: object) => EngineTuner;
 const metrics = glue.metrics as unknown as (idScores: Float64Array, oodScores: Float64Array) => Metrics;
+const init = glue.default as unknown as (input: { module_or_path: WebAssembly.Module }) => Promise<unknown>;
 
 /** Counts the instances that crashed on this thread: all sessions on it share one. */
 let crashes = 0;
@@ -124,7 +125,7 @@ export class Session {
   readonly #handlers: Handlers = {
     start: async (start) => {
       this.dispose();
-      startEngine(start.module);
+      await startEngine(start.module);
       this.#crashes = crashes;
       const [model, stats] = await Promise.all([bytesOf(start.model), start.stats && bytesOf(start.stats)]);
       this.#engine = new Engine(model, stats, start.preprocess);
@@ -182,9 +183,10 @@ export class Session {
   };
 }
 
-function startEngine(module: WebAssembly.Module): void {
+async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
-    glue.initSync({ module });
+    // Not initSync: on a page's own thread, Chromium refuses modules above 8 MB to that.
+    await init({ module_or_path: module });
   } catch (cause) {
     throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
   }

@@ -46,7 +46,7 @@ export function axisChart(place: HTMLElement, data: () => AxisData | undefined, 
       drawScale(root, range, x, side, width, bottom);
       if (!small) root.append(label(`${nameOf(name)} score: to the right, more like the training pictures`, width / 2, height - 4, "axis-title", "middle"));
       if (result.threshold !== undefined) drawThreshold(root, x(result.threshold), result.threshold, bottom, width);
-      drawPicture(root, { score: result.score, before, x, width, bottom, inside: result.inDistribution });
+      drawPicture(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
       return words(result, idScores, before);
     },
   );
@@ -80,13 +80,14 @@ function drawThreshold(root: SVGSVGElement, at: number, value: number, bottom: n
 interface Mark {
   score: number;
   before: number | undefined;
+  threshold: number | undefined;
   x: (value: number) => number;
   width: number;
   bottom: number;
   inside: boolean | undefined;
 }
 
-function drawPicture(root: SVGSVGElement, { score, before, x, width, bottom, inside }: Mark): void {
+function drawPicture(root: SVGSVGElement, { score, before, threshold, x, width, bottom, inside }: Mark): void {
   const y = 32;
   const at = x(score);
   const kind = inside === undefined ? "mark-none" : inside ? "mark-in" : "mark-out";
@@ -100,13 +101,20 @@ function drawPicture(root: SVGSVGElement, { score, before, x, width, bottom, ins
   }
   root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
   root.append(svg("path", { d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`, class: `mark ${kind}` }));
-  // Beside the mark, away from the one before pruning; below that line where there is no room.
+  // Beside the marks, where there is room without crossing the threshold; below them where there is none.
   const text = `this picture ${decimal(score)}`;
-  const room = text.length * 7.5 + 18;
-  const wanted = before === undefined || Math.abs(x(before) - at) < 6 ? at > width * 0.6 : x(before) > at;
-  const fits = wanted ? at > room : at < width - room;
-  const toLeft = fits ? wanted : at > width / 2;
-  root.append(label(text, at + (toLeft ? -13 : 13), fits ? y + 4.5 : y + 21, "mark-text halo", toLeft ? "end" : "start"));
+  const room = text.length * 7.5;
+  const sides = [-1, 1].map((way) => {
+    const beyond = before === undefined ? 0 : way * (x(before) - at);
+    const start = at + way * (beyond > 0 ? Math.max(13, beyond + 11) : 13);
+    const end = start + way * room;
+    const crossed = threshold !== undefined && (x(threshold) - start) * (x(threshold) - end) < 0;
+    return { way, start, fits: end > 4 && end < width - 4, crossed };
+  });
+  const fitting = sides.filter(({ fits }) => fits);
+  const place = fitting.find(({ crossed }) => !crossed) ?? fitting[0];
+  if (place) root.append(label(text, place.start, y + 4.5, "mark-text halo", place.way < 0 ? "end" : "start"));
+  else root.append(label(text, at + (at > width / 2 ? -13 : 13), y + 21, "mark-text halo", at > width / 2 ? "end" : "start"));
 }
 
 function words(result: Detection, idScores: Float32Array | undefined, before: number | undefined): string {

@@ -15,8 +15,9 @@ export function rocChart(place: HTMLElement, data: () => { all: ReadonlyMap<stri
       const shown = data();
       const chosen = shown?.all.get(shown.chosen);
       if (!shown || !chosen) return undefined;
-      const side = Math.min(width - 52, height - 50);
-      const left = 44 + (width - 52 - side) / 2;
+      // Room for half of the last tick's words, too.
+      const side = Math.min(width - 72, height - 50);
+      const left = 52 + (width - 72 - side) / 2;
       const x = scale([0, 1], [left, left + side]);
       const y = scale([0, 1], [8 + side, 8]);
       for (const value of [0, 0.25, 0.5, 0.75, 1]) {
@@ -34,7 +35,7 @@ export function rocChart(place: HTMLElement, data: () => { all: ReadonlyMap<stri
       root.append(svg("circle", { cx: x(chosen.fpr95), cy: y(0.95), r: 4.5, class: "mark-before" }));
       root.append(label("foreign accepted", left + side / 2, height - 6, "axis-title", "middle"));
       const title = label("familiar accepted", 0, 0, "axis-title", "middle");
-      title.setAttribute("transform", `translate(${left - 34} ${8 + side / 2}) rotate(-90)`);
+      title.setAttribute("transform", `translate(${left - 42} ${8 + side / 2}) rotate(-90)`);
       root.append(title);
       return `ROC of ${nameOf(shown.chosen)}: AUROC ${percent(chosen.auroc, 1)}, ${percent(chosen.fpr95, 1)} of the foreign pictures accepted where 95% of the familiar ones are.`;
     },

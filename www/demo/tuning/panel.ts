@@ -1,8 +1,8 @@
 // Choosing settings without foreign pictures: the last part of Calibrate.
 
-import { type Detector, loadDetector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
+import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
 import type { App } from "../app.js";
-import { isSingleFile } from "../assets.js";
+import { loadHere } from "../assets.js";
 import { classOf } from "../classes.js";
 import { h, setOptions, wordsOf } from "../dom.js";
 import { download, type FoundFile, isPicture } from "../files.js";
@@ -54,7 +54,7 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
   sample.addEventListener("click", async () => {
     try {
       const { id } = await app.loaded();
-      const of = gallery().filter(({ model, expected }) => model === id && expected?.inDistribution);
+      const of = gallery().filter(({ model, truth }) => model === id && typeof truth === "string");
       current.checked = true;
       if (of.length === 0) pictures.say("The gallery has no pictures for this model: take one of the page's own models, or give pictures.");
       else await pictures.give(await Promise.all(of.map(fetched)));
@@ -116,7 +116,7 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
     try {
       const { title, model, stats, pictures: picturesOf } = await work();
       status.textContent = "Loading the network …";
-      detector = await loadDetector({ model, stats, worker: !isSingleFile, signal });
+      detector = await loadHere({ model, stats, signal });
       const files = picturesOf(detector.info.labels);
       const images: TuneImage[] = files.map(({ file, classIndex }) => ({ image: file.file, ...known(classIndex) }));
       const tuned = await detector.tune(images, {
