@@ -1,18 +1,19 @@
-// `node bench/pool.mjs`: a batch through one worker and through two, in turn. Needs `npm run build:lib`.
+// `node bench/pool.mjs [MODEL STATS [IMAGES]]`: a batch through one worker and through two, in turn. Needs
+// `npm run build:lib`.
 
 import { readFileSync } from "node:fs";
 import { loadDetector } from "itp-ood";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { photo, summary } from "./lib/measure.mjs";
 
-const IMAGES = 400;
-const ROUNDS = 7;
+// Enough that the start of the second worker, some 150 ms for each batch, is a small part.
+const [MODEL = at("www/models/photos.onnx"), STATS = at("www/models/photos.itp.safetensors"), IMAGES = 2000] = process.argv.slice(2);
+const ROUNDS = 5;
 
 await main(async () => {
-  const read = (name) => new Uint8Array(readFileSync(at("www/models", name)));
-  const detector = await loadDetector({ model: read("photos.onnx"), stats: read("photos.itp.safetensors") });
+  const detector = await loadDetector({ model: new Uint8Array(readFileSync(MODEL)), stats: new Uint8Array(readFileSync(STATS)) });
   const [width, height] = [64, 64];
-  const images = Array.from({ length: IMAGES }, () => ({ data: photo(width, height), width, height, channels: 4 }));
+  const images = Array.from({ length: Number(IMAGES) }, () => ({ data: photo(width, height), width, height, channels: 4 }));
   const times = { 1: [], 2: [] };
   const sums = new Set();
   // The first round starts the second worker and is not counted.
