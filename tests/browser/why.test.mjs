@@ -24,6 +24,15 @@ test("the waterfall adds up, and the axis and logits say the same", { skip }, as
   });
 });
 
+test("where a model's settings leave out next to nothing, the paper's are a click away", { skip }, async () => {
+  await onPage(up, { hash: "#why?p=0&lambda=off" }, async (page) => {
+    await page.locator("#why-little a").click();
+    await page.locator("#why-little").waitFor({ state: "hidden" });
+    const counts = (await page.locator("#map-legend b").allTextContents()).map(number);
+    assert.ok(counts[0] < 0.95 * counts.reduce((a, b) => a + b), `${counts[0]} weights are kept`);
+  });
+});
+
 test("the map counts every weight, and each is reached by keys and by pointing", { skip }, async () => {
   await onPage(up, { hash: "#why" }, async (page) => {
     await page.locator("#map-legend li").first().waitFor();

@@ -13,6 +13,9 @@ import { fillList, overconfident } from "./weights/list.js";
 import { WeightMap, type Weight } from "./weights/map.js";
 import { fillLegend, STATES } from "./weights/palette.js";
 
+/** Where less than this share of the weights is left out, there is hardly anything to see. */
+const LITTLE = 0.05;
+
 /** Of so few classes all are explained ahead, so that pointing answers at once. */
 const FEW_CLASSES = 20;
 
@@ -102,6 +105,7 @@ export function startWhy(app: App): void {
       listed = key;
       listClass.value = String(result.classIndex);
       byId("why-features").textContent = count(result.features.length);
+      byId("why-little").hidden = result.counts.kept < (1 - LITTLE) * result.counts.total;
     }
     draw();
   });
