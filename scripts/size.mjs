@@ -7,7 +7,7 @@ import { at, CommandFailed, main } from "./lib/tools.mjs";
 /** At most, in bytes. The aim for brotli is 1.6 MB; until it is met, this keeps it from growing. */
 const BUDGET = {
   "engine.wasm": { raw: 8_000_000, brotli: 1_700_000 },
-  "JavaScript, bundled and minified": { gzip: 12_100 },
+  "JavaScript, bundled and minified": { gzip: 12_000 },
 };
 
 function sizesOf(bytes) {

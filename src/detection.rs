@@ -27,7 +27,7 @@ pub struct TopClass {
     pub probability: f64,
 }
 
-/// Energies (logsumexp) of the logits under each [`Variant`]; all of the same features.
+/// Energies (logsumexp) of the logits under each [`Variant`](crate::Variant); all of the same features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Energies {
     /// Of the unpruned logits.

@@ -54,12 +54,13 @@ impl Winograd {
         let (kernels, _) = weights.as_chunks();
         let kernels: Vec<[f32; PLACES]> = kernels.iter().map(transformed_kernel).collect();
         let mut packed = Vec::with_capacity(out_channels.div_ceil(ROWS) * PLACES * channels);
+        let weight = |out: Option<usize>, channel: usize, place: usize| {
+            out.map_or(0.0, |out| kernels[out * channels + channel][place])
+        };
         for block in blocks_of(out_channels) {
             for place in 0..PLACES {
                 for channel in 0..channels {
-                    packed.push(block.map(|out| {
-                        out.map_or(0.0, |out| kernels[out * channels + channel][place])
-                    }));
+                    packed.push(block.map(|out| weight(out, channel, place)));
                 }
             }
         }

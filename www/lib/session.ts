@@ -55,7 +55,6 @@ const Engine = glue.Engine as unknown as new (model: Uint8Array, stats?: Uint8Ar
 const Calibrator = glue.Calibrator as unknown as new (engine: Engine, labels: string[]) => EngineCalibrator;
 const Tuner = glue.Tuner as unknown as new (engine: Engine, options: object) => EngineTuner;
 const metrics = glue.metrics as unknown as (idScores: Float64Array, oodScores: Float64Array) => Metrics;
-const init = glue.default as unknown as (input: { module_or_path: WebAssembly.Module }) => Promise<unknown>;
 
 /** Counts the instances that crashed on this thread: all sessions on it share one. */
 let crashes = 0;
@@ -185,8 +184,7 @@ export class Session {
 
 async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
-    // Not initSync: on a page's own thread, Chromium refuses modules above 8 MB to that.
-    await init({ module_or_path: module });
+    await glue.begin(module);
   } catch (cause) {
     throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
   }

@@ -50,6 +50,7 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
         .reset_state_function(true)
         .typescript(true);
     bindgen.generate(&staging).context("wasm-bindgen")?;
+    add_begin(&staging)?;
 
     let wasm = staging.join("engine_bg.wasm");
     if optimise {
@@ -80,6 +81,36 @@ fn compile(root: &Path) -> Result<PathBuf> {
         .context("cargo could not be started")?;
     ensure!(status.success(), "the engine does not compile");
     Ok(target_directory(root).join("wasm32-unknown-unknown/wasm/itp_ood.wasm"))
+}
+
+/// Adds a way to start the engine: asynchronous, since browsers refuse a large module to
+/// `initSync` on a page's own thread, and without all that `init` brings for fetching the file,
+/// which the package does by itself and every bundle would carry.
+fn add_begin(staging: &Path) -> Result<()> {
+    const BEGIN: &str = "
+export async function begin(module) {
+    if (wasm !== undefined) return;
+    const instance = await WebAssembly.instantiate(module, __wbg_get_imports());
+    if (wasm === undefined) __wbg_finalize_init(instance, module);
+}
+";
+    const TYPES: &str = "
+/** Starts the engine, once. */
+export function begin(module: WebAssembly.Module): Promise<void>;
+";
+    for (name, addition) in [("engine.js", BEGIN), ("engine.d.ts", TYPES)] {
+        let path = staging.join(name);
+        let mut text = fs::read_to_string(&path)?;
+        let known =
+            ["function __wbg_get_imports()", "function __wbg_finalize_init(instance, module)"];
+        ensure!(
+            name != "engine.js" || known.iter().all(|name| text.contains(name)),
+            "wasm-bindgen writes other glue than src/engine.rs of xtask knows"
+        );
+        text.push_str(addition);
+        fs::write(&path, text)?;
+    }
+    Ok(())
 }
 
 fn target_directory(root: &Path) -> PathBuf {
