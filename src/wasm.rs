@@ -427,7 +427,6 @@ pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue
     Ok(result)
 }
 
-/// The error as JavaScript gets it.
 /// Chooses settings from held-out images: src/tune.rs has the whole story.
 ///
 /// The page adds every held-out image's features, asks for the jobs, and runs them one by one, with
@@ -572,6 +571,7 @@ fn view(pixels: &[u8], width: u32, height: u32, channels: u32) -> Result<ImageVi
     ImageView::new(pixels, width, height, format).map_err(thrown)
 }
 
+/// The error as JavaScript gets it.
 fn thrown(error: Error) -> JsValue {
     #[derive(Serialize)]
     struct Thrown<'a> {
