@@ -76,7 +76,7 @@ test("the keyboard alone reaches a verdict and its reasons, with the focus seen"
     await page.evaluate(() => document.querySelector(".brand").focus());
     await tabTo('nav a[href="#why"]');
     await page.keyboard.press("Enter");
-    assert.equal(await page.evaluate(() => document.activeElement.id), "why-title");
+    await page.waitForFunction(() => document.activeElement.id === "why-title");
     await tabTo("#map");
     await page.keyboard.press("ArrowRight");
     await page.locator("#weight tr").first().waitFor();

@@ -74,9 +74,22 @@ test("the map counts every weight, and each is reached by keys and by pointing",
   });
 });
 
+test("HELD and T add up", { skip }, async () => {
+  // The digit model has a weight for T.
+  await onPage(up, { hash: "#why?model=digits" }, async (page) => {
+    await page.waitForFunction(() => /HELD\+T =/.test(document.querySelector("#held-note")?.textContent ?? ""));
+    const note = (await page.locator("#held-note").textContent()).replaceAll("−", "-");
+    const [back, before, after, score, t, , a, , total] = note.match(/-?\d+\.\d+/g).map(Number);
+    assert.ok(Math.abs(before - back - after) < 0.002, note);
+    assert.ok(Math.abs(score - a * t - total) < 0.01, note);
+    assert.ok(number(await weightRow(page, "HELD holds back")) >= 0);
+    assert.ok(number(await weightRow(page, "Its part of T")) >= 0);
+  });
+});
+
 test("the list of overconfident weights leads to the map", { skip }, async () => {
-  // The photo model's own lambda prunes nothing on many pictures.
-  await onPage(up, { hash: "#why?lambda=1" }, async (page) => {
+  // The photo model's own lambda prunes nothing on many pictures. A fresh page has no list of earlier settings.
+  await onPage(up, { hash: "#why?lambda=1", fresh: true }, async (page) => {
     const row = page.locator("#list tr").first();
     await row.locator("button").waitFor();
     const [w, value, limit] = (await row.locator("td").allTextContents()).map((text) => text.trim());

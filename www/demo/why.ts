@@ -6,7 +6,7 @@ import { axisChart } from "./chart/axis.js";
 import { logitsChart } from "./chart/logits.js";
 import { waterfallChart } from "./chart/waterfall.js";
 import { byId, setOptions, wordsOf } from "./dom.js";
-import { count } from "./format.js";
+import { count, decimal } from "./format.js";
 import { whenShown } from "./views.js";
 import { fate, figuresOf, fillDetails } from "./weights/details.js";
 import { fillList, overconfident } from "./weights/list.js";
@@ -65,6 +65,7 @@ export function startWhy(app: App): void {
         byId("map-card").scrollIntoView({ block: "nearest" });
       });
       byId("list-note").textContent = `${count(all)} of the ${count(explanation.weight.length)} weights of “${explanation.label}” are overconfident here; sorted by how much more than usual they say.`;
+      byId("held-note").textContent = heldNote(explanation);
     });
 
   const showMap = (): Promise<void> =>
@@ -114,6 +115,12 @@ export function startWhy(app: App): void {
   byId("zoom-in").addEventListener("click", () => map.zoom(2));
   byId("zoom-out").addEventListener("click", () => map.zoom(0.5));
   byId("zoom-all").addEventListener("click", () => map.showAll());
+}
+
+/** What the scores HELD and T make of the same picture: sums that add up. */
+function heldNote({ label, held }: Explanation): string {
+  const logit = `HELD holds back ${decimal(held.heldBackSum, 3)} of the logit of “${label}”: ${decimal(held.logit + held.heldBackSum, 3)} becomes ${decimal(held.logit, 3)}. With all classes it scores ${decimal(held.held, 3)}, and T, the sum of all features' parts, is ${decimal(held.t, 3)}`;
+  return held.a === undefined || held.heldT === undefined ? `${logit}.` : `${logit}: HELD+T = ${decimal(held.held, 3)} − ${decimal(held.a, 3)} × ${decimal(held.t, 3)} = ${decimal(held.heldT, 3)}.`;
 }
 
 const labelsOf = (app: App): readonly string[] => app.model?.info.labels ?? [];

@@ -154,7 +154,11 @@ fn explain_as_text(why: &Explanation) -> Result<()> {
             reason_name(weights.reason[j])
         ))?;
     }
-    Ok(())
+    let held = &why.held;
+    output::line(format_args!(
+        "  HELD holds back {:.4} of the logit, which leaves {:.4}; T is {:.4}",
+        held.held_back_sum, held.logit, held.t
+    ))
 }
 
 fn reason_name(reason: Reason) -> &'static str {
@@ -191,6 +195,12 @@ fn as_json(path: &str, found: &Detection, why: Option<&Explanation>) -> Value {
             "contribution": w.contribution.to_vec(), "mu": w.mu.to_vec(),
             "sigma": w.sigma.to_vec(), "z": w.z.to_vec(), "limit": w.limit.to_vec(),
             "reason": reasons,
+            "held": {
+                "limit": why.held.limit.to_vec(), "heldBack": why.held.held_back.to_vec(),
+                "tTerms": why.held.t_terms.to_vec(), "heldBackSum": why.held.held_back_sum,
+                "logit": why.held.logit, "held": why.held.held, "t": why.held.t,
+                "a": why.held.a, "heldT": why.held.held_t,
+            },
         });
     }
     value

@@ -16,6 +16,10 @@ export interface WeightFigures {
   z: number;
   limit: number;
   reason: number;
+  /** HELD's limit on the contribution, what it holds back, and the feature's part of T. */
+  heldLimit: number;
+  heldBack: number;
+  tTerm: number;
 }
 
 /** Picks one weight out of its class. */
@@ -32,6 +36,9 @@ export function figuresOf(explanation: Explanation, feature: number): WeightFigu
     z: at(explanation.z),
     limit: at(explanation.limit),
     reason: at(explanation.reason),
+    heldLimit: at(explanation.held.limit),
+    heldBack: at(explanation.held.heldBack),
+    tTerm: at(explanation.held.tTerms),
   };
 }
 
@@ -61,6 +68,9 @@ export function fillDetails(table: HTMLElement, figures: WeightFigures): void {
     ["Class mean μ", decimal(figures.mu, 4)],
     ["Class deviation σ", decimal(figures.sigma, 4)],
     ["z = (W·h − μ) / σ", decimal(figures.z, 2)],
+    ["HELD lets pass", Number.isFinite(figures.heldLimit) ? `≤ ${decimal(figures.heldLimit, 4)}` : "any"],
+    ["HELD holds back", decimal(figures.heldBack, 4)],
+    ["Its part of T", decimal(figures.tTerm, 4)],
   ];
   table.replaceChildren(...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))));
 }
