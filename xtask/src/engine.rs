@@ -107,8 +107,11 @@ export function begin(module: WebAssembly.Module): Promise<void>;
             name != "engine.js" || known.iter().all(|name| text.contains(name)),
             "wasm-bindgen writes other glue than src/engine.rs of xtask knows"
         );
-        text.push_str(addition);
-        fs::write(&path, text)?;
+        // Two builds at a time write the same file.
+        if !text.contains(addition) {
+            text.push_str(addition);
+            fs::write(&path, text)?;
+        }
     }
     Ok(())
 }
