@@ -455,7 +455,7 @@ fn report(model: &TypedModel) -> BackboneReport {
     let mut report = BackboneReport::default();
     for node in model.nodes() {
         let name = node.op.name().into_owned();
-        let own = OwnOperator::NAMES.contains(&name.as_str());
+        let own = node.op_is::<OwnOperator>();
         if !matches!(name.as_str(), "Const" | "Source") {
             let counts = if own { &mut report.own } else { &mut report.tract };
             *counts.entry(name).or_default() += 1;

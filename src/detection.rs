@@ -1,6 +1,5 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
-use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
@@ -141,7 +140,7 @@ impl FeatureDetector {
     /// Names of the scores that the statistics suffice for.
     pub fn scores_available(&self) -> Vec<&'static str> {
         let Self { head, stats, .. } = self;
-        let pruning = &OnceCell::new();
+        let pruning = &OnceLock::new();
         score::names()
             .filter(|&name| {
                 let settings = Settings { score: name.to_owned(), ..stats.settings.clone() };
@@ -159,7 +158,7 @@ impl FeatureDetector {
         }
         let Self { head, stats, .. } = self;
         let earlier = slot.as_ref().map(|prepared| &*prepared.pruning);
-        let pruning = &OnceCell::new();
+        let pruning = &OnceLock::new();
         let context = Context { head, stats, settings: &settings, pruning, earlier };
         let score = score::build(context)?;
         let prepared = Arc::new(Prepared {
@@ -302,13 +301,7 @@ impl FeatureDetector {
         let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
         let Self { head, stats, .. } = self;
         let weights = prepared.pruning.explain(head, stats, features, class_index)?;
-        let held = match prepared.held.get() {
-            Some(held) => held,
-            None => {
-                let held = HeldT::new(head, stats, &prepared.settings)?;
-                prepared.held.get_or_init(|| held)
-            }
-        };
+        let held = score::once(&prepared.held, || HeldT::new(head, stats, &prepared.settings))?;
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),

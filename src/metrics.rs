@@ -30,8 +30,16 @@ pub struct Separation {
 /// # Errors
 /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
 pub fn evaluate(id: &[f64], ood: &[f64]) -> Result<Separation> {
-    let ranked = Ranked::new(id, ood)?;
-    Ok(Separation::of(&ranked.points()))
+    evaluate_by(Fpr95::default(), id, ood)
+}
+
+/// As [`evaluate`], with another definition of FPR95.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_by(definition: Fpr95, id: &[f64], ood: &[f64]) -> Result<Separation> {
+    let points = Ranked::new(id, ood)?.points();
+    Ok(Separation { fpr95: definition.of(&points, id, ood), ..Separation::of(&points) })
 }
 
 impl Separation {

@@ -138,30 +138,37 @@ impl Pruning {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if head and statistics have different
     /// shapes.
     pub fn new(head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
-        stats.check_shape(head.num_classes(), head.num_features())?;
-        let (omega, coarse) = coarse_weights(head, stats, p);
-        let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda);
-        Ok(Self { p, lambda, omega, coarse: Arc::new(coarse), limits: Arc::new(limits) })
+        Self::after(None, head, stats, p, lambda)
     }
 
-    /// The same for another percentage or limit, of the same `head` and `stats`. What does not
-    /// change is shared: with two million weights a slider for `lambda` need not wait for `p`.
+    /// As [`Pruning::new`], sharing what stays the same with an earlier pruning of the same `head`
+    /// and `stats`: with two million weights a slider for `lambda` need not wait for `p`.
     ///
     /// # Errors
     /// As [`Pruning::new`].
-    pub fn changed(&self, head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
-        if p != self.p && lambda != self.lambda {
-            return Self::new(head, stats, p, lambda);
-        }
-        let mut changed = self.clone();
-        if lambda != self.lambda {
-            let limits = fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda);
-            (changed.lambda, changed.limits) = (lambda, Arc::new(limits));
-        } else if p != self.p {
-            let (omega, coarse) = coarse_weights(head, stats, p);
-            (changed.p, changed.omega, changed.coarse) = (p, omega, Arc::new(coarse));
-        }
-        Ok(changed)
+    pub fn after(
+        earlier: Option<&Self>,
+        head: &Head,
+        stats: &Stats,
+        p: f64,
+        lambda: f64,
+    ) -> Result<Self> {
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        let (omega, coarse) = match earlier {
+            Some(earlier) if earlier.p == p => (earlier.omega, earlier.coarse.clone()),
+            _ => {
+                let mu = coarse::mean_contributions(head, &stats.feature_mean);
+                let omega = coarse::percentile(&mu, p);
+                let keep =
+                    |&w: &f32, &mu: &f64| if coarse::is_redundant(mu, omega) { 0.0 } else { w };
+                (omega, Arc::new(Zip::from(head.weights()).and(&mu).map_collect(keep)))
+            }
+        };
+        let limits = match earlier {
+            Some(earlier) if earlier.lambda == lambda => earlier.limits.clone(),
+            _ => Arc::new(fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda)),
+        };
+        Ok(Self { p, lambda, omega, coarse, limits })
     }
 
     /// The percentile of the mean contributions at or below which CRP prunes; paper, Eq. 7.
@@ -303,14 +310,6 @@ impl Pruning {
     }
 }
 
-/// The percentile, and W with 0 where CRP prunes.
-fn coarse_weights(head: &Head, stats: &Stats, p: f64) -> (f64, Array2<f32>) {
-    let mu = coarse::mean_contributions(head, &stats.feature_mean);
-    let omega = coarse::percentile(&mu, p);
-    let keep = |&w: &f32, &mu: &f64| if coarse::is_redundant(mu, omega) { 0.0 } else { w };
-    (omega, Zip::from(head.weights()).and(&mu).map_collect(keep))
-}
-
 /// A weight's contribution, unless FTP prunes it.
 #[inline(always)]
 fn kept([w, h, limit]: [f32; 3]) -> f32 {
@@ -410,7 +409,7 @@ mod tests {
         let (head, stats, pruning) = worked();
         let h = array![4.0, 0.2, 1.0];
         for (p, lambda) in [(50.0, 1.5), (50.0, 0.1), (20.0, 1.5), (80.0, 3.0)] {
-            let changed = pruning.changed(&head, &stats, p, lambda).unwrap();
+            let changed = Pruning::after(Some(&pruning), &head, &stats, p, lambda).unwrap();
             let new = Pruning::new(&head, &stats, p, lambda).unwrap();
             assert_eq!(changed.omega(), new.omega());
             assert_eq!(changed.apply(&head, h.view()), new.apply(&head, h.view()), "{p} {lambda}");

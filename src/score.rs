@@ -13,8 +13,7 @@ pub mod logits;
 pub mod masked;
 pub mod shaping;
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array1, ArrayView1};
 
@@ -42,7 +41,7 @@ pub struct Context<'a> {
     /// p, lambda, temperature and the rest.
     pub settings: &'a Settings,
     /// The pruning for these settings, once a score has needed it: all that need one share it.
-    pub pruning: &'a OnceCell<Arc<Pruning>>,
+    pub pruning: &'a OnceLock<Arc<Pruning>>,
     /// A pruning of the same head and statistics for other settings, to begin from.
     pub earlier: Option<&'a Pruning>,
 }
@@ -53,16 +52,19 @@ impl Context<'_> {
     /// # Errors
     /// As [`Pruning::new`].
     pub fn pruning(&self) -> Result<Arc<Pruning>> {
-        if let Some(pruning) = self.pruning.get() {
-            return Ok(pruning.clone());
-        }
         let Settings { p, lambda, .. } = *self.settings;
-        let pruning = match self.earlier {
-            Some(earlier) => earlier.changed(self.head, self.stats, p, lambda)?,
-            None => Pruning::new(self.head, self.stats, p, lambda)?,
-        };
-        Ok(self.pruning.get_or_init(|| Arc::new(pruning)).clone())
+        let make = || Pruning::after(self.earlier, self.head, self.stats, p, lambda).map(Arc::new);
+        once(self.pruning, make).cloned()
     }
+}
+
+/// What a cell holds; made now if it is empty. (The standard library's own is not stable.)
+pub(crate) fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(made) = cell.get() {
+        return Ok(made);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
 }
 
 type Builder = fn(Context) -> Result<Box<dyn Score>>;

@@ -175,11 +175,11 @@ impl Engine {
     ) -> Result<Engine, JsValue> {
         let mut stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose().map_err(thrown)?;
         let given = if is_missing(&preprocess) { None } else { Some(from_js(preprocess)?) };
-        let model = match (&mut stats, given) {
-            (Some(stats), given) => {
-                stats.preprocess = given.unwrap_or_else(|| stats.preprocess.clone());
-                Model::load_for(model, stats)
-            }
+        if let (Some(stats), Some(given)) = (&mut stats, &given) {
+            stats.preprocess = Preprocess::clone(given);
+        }
+        let model = match (&stats, given) {
+            (Some(stats), _) => Model::load_for(model, stats),
             (None, Some(preprocess)) => Model::load(model, preprocess),
             (None, None) => Err(Error::options(
                 "without a stats file the preprocessing must be given: mean, std, and resize and \

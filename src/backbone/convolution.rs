@@ -6,6 +6,7 @@
 //! shape.
 
 use super::lanes::Lanes;
+use super::operators::Kernel;
 use super::window::Window;
 
 /// Output channels of a tile.
@@ -107,27 +108,6 @@ impl Convolution {
             bias: packed_bias,
             before,
             clamp,
-        }
-    }
-
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    pub fn out_channels(&self) -> usize {
-        self.out_channels
-    }
-
-    /// Runs on an input `[channels, height, width]` into an output of the window's size.
-    pub fn run(&self, input: &[f32], output: &mut [f32]) {
-        let window = self.window;
-        if window.is_pointwise() {
-            self.multiply(input, window.pixels(), window.width, output);
-        } else {
-            let [height, width] = window.padded();
-            let before = self.before.as_deref();
-            let padded = pad(input, &window, self.channels, before, [height, width]);
-            self.multiply(&padded, height * width, width, output);
         }
     }
 
@@ -287,6 +267,20 @@ impl Convolution {
             } else {
                 output[first..first + count].copy_from_slice(&values[..count]);
             }
+        }
+    }
+}
+
+impl Kernel for Convolution {
+    fn run(&self, input: &[f32], output: &mut [f32]) {
+        let window = self.window;
+        if window.is_pointwise() {
+            self.multiply(input, window.pixels(), window.width, output);
+        } else {
+            let [height, width] = window.padded();
+            let before = self.before.as_deref();
+            let padded = pad(input, &window, self.channels, before, [height, width]);
+            self.multiply(&padded, height * width, width, output);
         }
     }
 }

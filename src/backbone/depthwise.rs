@@ -7,6 +7,7 @@
 
 use super::convolution::Clamp;
 use super::lanes::Lanes;
+use super::operators::Kernel;
 use super::window::Window;
 
 /// Output values that are summed side by side: two registers hide each other's latency.
@@ -42,23 +43,6 @@ impl Depthwise {
         Self { window, weights, bias, multiplier, clamp }
     }
 
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    pub fn out_channels(&self) -> usize {
-        self.bias.len()
-    }
-
-    /// Runs on an input `[channels, height, width]` into an output of the window's size.
-    pub fn run(&self, input: &[f32], output: &mut [f32]) {
-        match self.window.taps() {
-            9 => self.run_taps::<9>(input, output),
-            25 => self.run_taps::<25>(input, output),
-            _ => self.run_taps::<49>(input, output),
-        }
-    }
-
     fn run_taps<const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let phases = Phases::new(&window);
@@ -83,6 +67,16 @@ impl Depthwise {
                     copy_clamped(&sums[..window.out_width], output, self.clamp);
                 }
             }
+        }
+    }
+}
+
+impl Kernel for Depthwise {
+    fn run(&self, input: &[f32], output: &mut [f32]) {
+        match self.window.taps() {
+            9 => self.run_taps::<9>(input, output),
+            25 => self.run_taps::<25>(input, output),
+            _ => self.run_taps::<49>(input, output),
         }
     }
 }

@@ -1,49 +1,18 @@
 //! Maxima over windows of each channel: tract's own way takes ten times as long on small pictures.
 
 use super::lanes::Lanes;
+use super::operators::Kernel;
 use super::window::Window;
 
 /// A pooling by maximum; zeros around the picture don't take part.
 #[derive(Debug)]
 pub(super) struct MaxPool {
     window: Window,
-    channels: usize,
 }
 
 impl MaxPool {
-    pub fn new(window: Window, channels: usize) -> Self {
-        Self { window, channels }
-    }
-
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// Runs on an input `[channels, height, width]` into an output of the window's size.
-    pub fn run(&self, input: &[f32], output: &mut [f32]) {
-        let window = self.window;
-        let halves = window.kernel == [2, 2]
-            && window.stride == [2, 2]
-            && window.dilation == [1, 1]
-            && window.pad == [0, 0]
-            && 2 * window.out_height <= window.height
-            && 2 * window.out_width <= window.width;
-        let planes = input.chunks_exact(window.pixels());
-        for (plane, output) in planes.zip(output.chunks_exact_mut(window.out_pixels())) {
-            for (row, output) in output.chunks_exact_mut(window.out_width).enumerate() {
-                if halves {
-                    let rows = &plane[2 * row * window.width..][..2 * window.width];
-                    let (upper, lower) = rows.split_at(window.width);
-                    halve(upper, lower, output);
-                } else {
-                    self.any(plane, row, output);
-                }
-            }
-        }
+    pub fn new(window: Window) -> Self {
+        Self { window }
     }
 
     /// One row of outputs, whatever the window.
@@ -65,6 +34,30 @@ impl MaxPool {
                     if let Some(&value) = at.and_then(|at| line.get(at)) {
                         *output = output.max(value);
                     }
+                }
+            }
+        }
+    }
+}
+
+impl Kernel for MaxPool {
+    fn run(&self, input: &[f32], output: &mut [f32]) {
+        let window = self.window;
+        let halves = window.kernel == [2, 2]
+            && window.stride == [2, 2]
+            && window.dilation == [1, 1]
+            && window.pad == [0, 0]
+            && 2 * window.out_height <= window.height
+            && 2 * window.out_width <= window.width;
+        let planes = input.chunks_exact(window.pixels());
+        for (plane, output) in planes.zip(output.chunks_exact_mut(window.out_pixels())) {
+            for (row, output) in output.chunks_exact_mut(window.out_width).enumerate() {
+                if halves {
+                    let rows = &plane[2 * row * window.width..][..2 * window.width];
+                    let (upper, lower) = rows.split_at(window.width);
+                    halve(upper, lower, output);
+                } else {
+                    self.any(plane, row, output);
                 }
             }
         }

@@ -51,7 +51,7 @@ fn pooling(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedMode
     if op.with_index_outputs.is_some() || window.out_pixels() == 0 {
         return Ok(None);
     }
-    let op = OwnOperator::MaxPool(Arc::new(pooling::MaxPool::new(window, channels)));
+    let op = OwnOperator::new("OwnMaxPool", &window, channels, pooling::MaxPool::new(window));
     let mut patch = TypedModelPatch::default();
     let tap = patch.tap_model(model, node.inputs[0])?;
     let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
@@ -65,7 +65,8 @@ fn convolution(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Typed
     let Some(found) = Found::new(model, node, op)? else { return Ok(None) };
     let Found { window, channels, group, mut weights, mut bias } = found;
     let depthwise = group == channels && group > 1;
-    let group_out = bias.len() / group;
+    let out_channels = bias.len();
+    let group_out = out_channels / group;
     let supported = if depthwise {
         Depthwise::supports(&window)
     } else {
@@ -77,15 +78,15 @@ fn convolution(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Typed
     let (last, clamp) = take_behind(model, node, &mut weights, &mut bias);
     let (input, op) = if depthwise {
         let op = Depthwise::new(window, channels, weights, bias, clamp);
-        (node.inputs[0], OwnOperator::Depthwise(Arc::new(op)))
+        (node.inputs[0], OwnOperator::new("OwnDepthwise", &window, out_channels, op))
     } else {
         let (input, before) = take_ahead(model, node.inputs[0], channels);
-        if group == 1 && Winograd::supports(&window, channels, bias.len()) {
+        if group == 1 && Winograd::supports(&window, channels, out_channels) {
             let op = Winograd::new(window, channels, &weights, &bias, before, clamp);
-            (input, OwnOperator::Winograd(Arc::new(op)))
+            (input, OwnOperator::new("OwnWinograd", &window, out_channels, op))
         } else {
             let op = Convolution::new(window, channels, group, &weights, &bias, before, clamp);
-            (input, OwnOperator::Dense(Arc::new(op)))
+            (input, OwnOperator::new("OwnConvolution", &window, out_channels, op))
         }
     };
     let mut patch = TypedModelPatch::default();

@@ -8,6 +8,7 @@
 
 use super::convolution::{Affine, Clamp, Panel, ROWS, blocks_of, pad, tile};
 use super::lanes::Lanes;
+use super::operators::Kernel;
 use super::window::Window;
 
 /// Places of a transformed window: 4 x 4.
@@ -25,13 +26,15 @@ const MIN_OUT_CHANNELS: usize = 8;
 pub(super) struct Winograd {
     window: Window,
     channels: usize,
-    out_channels: usize,
     /// Transformed kernels by block of output channels, then place, then input channel.
     weights: Vec<[f32; ROWS]>,
     /// By block.
     bias: Vec<[f32; ROWS]>,
     before: Option<Vec<Affine>>,
     clamp: Clamp,
+    /// Rows and columns of the padded input.
+    padded: [usize; 2],
+    groups: Vec<Group>,
 }
 
 impl Winograd {
@@ -67,43 +70,11 @@ impl Winograd {
         let bias =
             blocks_of(out_channels).map(|block| block.map(|out| out.map_or(0.0, |o| bias[o])));
         let bias = bias.collect();
-        Self { window, channels, out_channels, weights: packed, bias, before, clamp }
-    }
-
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    pub fn out_channels(&self) -> usize {
-        self.out_channels
-    }
-
-    /// Runs on an input `[channels, height, width]` into an output of the window's size.
-    pub fn run(&self, input: &[f32], output: &mut [f32]) {
-        let rows = self.window.out_height.div_ceil(2);
-        let columns = self.window.out_width.div_ceil(2);
-        let [height, width] = [2 * rows + 2, 2 * columns + 2];
-        let padded =
-            pad(input, &self.window, self.channels, self.before.as_deref(), [height, width]);
-        let groups: Vec<Group> = (0..rows * columns)
-            .step_by(Lanes::COUNT)
-            .map(|first| Group::new(first, rows, columns))
-            .collect();
-        // By pair of groups, then place, then channel.
-        let pair = PLACES * self.channels;
-        let mut windows: Vec<Panel> = vec![Panel::default(); GROUPS / 2 * pair];
-        for groups in groups.chunks(GROUPS) {
-            for (channel, plane) in padded.chunks_exact(height * width).enumerate() {
-                for (at, group) in groups.iter().enumerate() {
-                    let found = transformed_window(group.read(plane, width));
-                    for (place, value) in found.into_iter().enumerate() {
-                        let panel = &mut windows[at / 2 * pair + place * self.channels + channel];
-                        value.store(&mut panel[at % 2]);
-                    }
-                }
-            }
-            self.multiply(groups, &windows, pair, output);
-        }
+        let [rows, columns] = [window.out_height, window.out_width].map(|side| side.div_ceil(2));
+        let groups = (0..rows * columns).step_by(Lanes::COUNT);
+        let groups = groups.map(|first| Group::new(first, rows, columns)).collect();
+        let padded = [2 * rows + 2, 2 * columns + 2];
+        Self { window, channels, weights: packed, bias, before, clamp, padded, groups }
     }
 
     /// The products of up to 16 windows, and the outputs from them.
@@ -144,7 +115,30 @@ impl Winograd {
     }
 }
 
+impl Kernel for Winograd {
+    fn run(&self, input: &[f32], output: &mut [f32]) {
+        let [height, width] = self.padded;
+        let padded = pad(input, &self.window, self.channels, self.before.as_deref(), self.padded);
+        // By pair of groups, then place, then channel.
+        let pair = PLACES * self.channels;
+        let mut windows: Vec<Panel> = vec![Panel::default(); GROUPS / 2 * pair];
+        for groups in self.groups.chunks(GROUPS) {
+            for (channel, plane) in padded.chunks_exact(height * width).enumerate() {
+                for (at, group) in groups.iter().enumerate() {
+                    let found = transformed_window(group.read(plane, width));
+                    for (place, value) in found.into_iter().enumerate() {
+                        let panel = &mut windows[at / 2 * pair + place * self.channels + channel];
+                        value.store(&mut panel[at % 2]);
+                    }
+                }
+            }
+            self.multiply(groups, &windows, pair, output);
+        }
+    }
+}
+
 /// Four windows, one to a lane, by the row and column of their 2x2 outputs.
+#[derive(Debug)]
 struct Group {
     at: [[usize; 2]; Lanes::COUNT],
     /// Whether they lie side by side.

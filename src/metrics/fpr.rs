@@ -5,7 +5,9 @@ use crate::error::Result;
 
 /// Which operating point FPR95 is read at. With few images or many equal scores they differ by
 /// several points; [`Fpr95::OodPositive`] is another quantity altogether.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Fpr95 {
     /// The distinct score whose ID recall is closest to 0.95; of equals the lowest score, so the
     /// largest FPR. ITP, GradNorm, BATS, Outlier Exposure (`fpr_and_fdr_at_recall`).
@@ -27,19 +29,25 @@ const RECALL: f64 = 0.95;
 /// # Errors
 /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
 pub fn fpr95(id: &[f64], ood: &[f64], definition: Fpr95) -> Result<f64> {
-    let ranked = Ranked::new(id, ood)?;
-    Ok(match definition {
-        Fpr95::Closest => closest(&ranked.points()),
-        Fpr95::FirstAtLeast => first_at_least(&ranked.points()),
-        Fpr95::OodPositive => first_at_least(&flipped(&ranked.points())),
-        Fpr95::QuantileStrict => {
-            let mut id = id.to_vec();
-            id.sort_by(f64::total_cmp);
-            let rank = (0.05 * id.len() as f64).round_ties_even() as usize;
-            let threshold = id[rank.min(id.len() - 1)];
-            ood.iter().filter(|&&score| score > threshold).count() as f64 / ood.len() as f64
+    Ok(definition.of(&Ranked::new(id, ood)?.points(), id, ood))
+}
+
+impl Fpr95 {
+    /// FPR95 of scores whose points are these.
+    pub(super) fn of(self, points: &[Point], id: &[f64], ood: &[f64]) -> f64 {
+        match self {
+            Self::Closest => closest(points),
+            Self::FirstAtLeast => first_at_least(points),
+            Self::OodPositive => first_at_least(&flipped(points)),
+            Self::QuantileStrict => {
+                let mut id = id.to_vec();
+                id.sort_by(f64::total_cmp);
+                let rank = (0.05 * id.len() as f64).round_ties_even() as usize;
+                let threshold = id[rank.min(id.len() - 1)];
+                ood.iter().filter(|&&score| score > threshold).count() as f64 / ood.len() as f64
+            }
         }
-    })
+    }
 }
 
 /// [`Fpr95::Closest`], with the reference's own rules for equals: it walks from recall 1 down and

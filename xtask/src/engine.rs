@@ -120,14 +120,17 @@ fn target_directory(root: &Path) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }
 
-/// Names the inputs: cargo touches its output only when something changed.
+/// Names the inputs, this program among them: cargo touches its output only when something changed.
 fn recipe(compiled: &Path, optimise: bool) -> Result<String> {
-    let file = fs::metadata(compiled).with_context(|| compiled.display().to_string())?;
-    let changed = file.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    let state = |path: &Path| -> Result<String> {
+        let file = fs::metadata(path).with_context(|| path.display().to_string())?;
+        let changed = file.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        Ok(format!("{} bytes, {changed}", file.len()))
+    };
     Ok(format!(
-        "{} bytes, {changed}, optimise {optimise}, {}",
-        file.len(),
-        env!("CARGO_PKG_VERSION")
+        "engine {}; xtask {}; optimise {optimise}",
+        state(compiled)?,
+        state(&env::current_exe()?)?
     ))
 }
 

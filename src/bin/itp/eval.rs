@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::metrics::{Fpr95, Interval, Intervals, Separation, bootstrap, evaluate, fpr95};
+use itp_ood::metrics::{Fpr95, Interval, Intervals, Separation, bootstrap, evaluate_by};
 use itp_ood::report::{Measured, sweep_table};
 use itp_ood::score::logits::argmax;
 use itp_ood::sweep::{Grid, Point, Samples};
@@ -37,8 +37,8 @@ pub struct Args {
     detectors: Vec<String>,
     /// Which of the published definitions FPR95 follows (docs/method.md); the sweeps keep to the
     /// default
-    #[arg(long, value_enum, value_name = "DEFINITION", default_value_t = Definition::Closest)]
-    fpr95: Definition,
+    #[arg(long, value_enum, value_name = "DEFINITION", default_value_t)]
+    fpr95: Fpr95,
     /// Also give 95 % intervals of FPR95 and AUROC, from N resamples of the images with
     /// replacement (1000 are usual)
     #[arg(long, value_name = "N", conflicts_with = "fpr95")]
@@ -78,31 +78,6 @@ enum Format {
     Markdown,
 }
 
-/// [`Fpr95`], as the command line and JSON name it.
-#[derive(Clone, Copy, clap::ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Definition {
-    /// At the recall closest to 0.95: ITP, GradNorm, BATS, Outlier Exposure
-    Closest,
-    /// At the highest score with a recall of at least 0.95: ViM
-    FirstAtLeast,
-    /// Strictly above the ID score of rank round(0.05 n): DICE, LINe, VRA, ReAct
-    QuantileStrict,
-    /// Share of ID images flagged where 95 % of OOD images are: OpenOOD v1.5
-    OodPositive,
-}
-
-impl From<Definition> for Fpr95 {
-    fn from(definition: Definition) -> Self {
-        match definition {
-            Definition::Closest => Self::Closest,
-            Definition::FirstAtLeast => Self::FirstAtLeast,
-            Definition::QuantileStrict => Self::QuantileStrict,
-            Definition::OodPositive => Self::OodPositive,
-        }
-    }
-}
-
 /// The object of `--json`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,7 +86,7 @@ struct Report {
     stats: Option<String>,
     p: Option<f64>,
     lambda: Option<f64>,
-    fpr95_definition: Definition,
+    fpr95_definition: Fpr95,
     id: IdReport,
     results: Vec<Row>,
     /// Shares, not percent; means over the out-of-distribution sets.
@@ -378,10 +353,7 @@ fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Re
             let start = Instant::now();
             let scores = detector.scores(set.features.view(), &options)?;
             let seconds = id_seconds + start.elapsed().as_secs_f64();
-            let found = Separation {
-                fpr95: fpr95(&id_scores, &scores, args.fpr95.into())?,
-                ..evaluate(&id_scores, &scores)?
-            };
+            let found = evaluate_by(args.fpr95, &id_scores, &scores)?;
             let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
             if let Some(resamples) = args.bootstrap {
                 let intervals = bootstrap(&id_scores, &scores, resamples, args.seed)?;
