@@ -50,7 +50,7 @@ pub struct Backbone {
 /// How many operators run in which way, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackboneReport {
-    /// This crate's own operators (WebAssembly only).
+    /// This crate's own operators.
     pub own: BTreeMap<String, usize>,
     /// tract's operators.
     pub tract: BTreeMap<String, usize>,
@@ -73,16 +73,16 @@ impl BackboneReport {
 #[non_exhaustive]
 pub enum Operators {
     /// This crate's, with batch normalisation and activation fused in: at least twice as fast as
-    /// tract's in WebAssembly.
+    /// tract's in WebAssembly and on x86-64 processors with AVX2.
     Own,
-    /// tract's, which have hand-written kernels for the instruction sets of native targets.
+    /// tract's, which have hand-written kernels for other native targets, too.
     Tract,
 }
 
 impl Default for Operators {
     /// The faster ones on the target that this was built for.
     fn default() -> Self {
-        if cfg!(target_arch = "wasm32") { Self::Own } else { Self::Tract }
+        if lanes::Width::are_fast() { Self::Own } else { Self::Tract }
     }
 }
 
@@ -151,7 +151,7 @@ impl Backbone {
         check_facts(&typed)?;
         let prepare = || {
             if operators == Operators::Own {
-                rewrite::rewrite(&mut typed)?;
+                rewrite::rewrite(&mut typed, &lanes::Width::available())?;
             }
             typed.into_optimized()?.into_runnable()
         };
@@ -390,11 +390,15 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
     }
 }
 
+/// tract's operators that the engine leaves out (`xtask/src/leave_out.rs`): Fourier transforms, a
+/// tenth of the code. They are refused natively, too, so that a model runs everywhere or nowhere.
+const LEFT_OUT: [&str; 2] = ["DFT", "STFT"];
+
 /// Names the operators that the engine lacks.
 fn check_supported(graph: &pb::GraphProto) -> Result<()> {
     let known = tract_onnx::onnx().op_register.0;
-    let missing = graph.node.iter().find(|node| !known.contains_key(&node.op_type));
-    match missing {
+    let is_known = |name: &str| known.contains_key(name) && !LEFT_OUT.contains(&name);
+    match graph.node.iter().find(|node| !is_known(&node.op_type)) {
         None => Ok(()),
         Some(node) => Err(Error::model(format!(
             "operator {} isn't supported by the engine",

@@ -1,9 +1,9 @@
 //! Convolution as a product of matrices, in small tiles that stay in registers.
 //!
-//! The input is cut into panels of 8 output pixels: row k of a panel holds what tap and channel k
-//! see at those pixels. For each block of 4 output channels a tile of 4 x 8 sums is kept in 8
-//! vector registers while it runs down the panel. `docs/performance.md` has the figures behind this
-//! shape.
+//! The input is cut into panels of two registers of output pixels (8 in WebAssembly): row k of a
+//! panel holds what tap and channel k see at those pixels. For each block of 4 output channels a
+//! tile of 4 x 2 registers of sums runs down the panel. `docs/performance.md` has the figures
+//! behind this shape.
 
 use super::lanes::Lanes;
 use super::operators::Kernel;
@@ -11,18 +11,22 @@ use super::window::Window;
 
 /// Output channels of a tile.
 pub(super) const ROWS: usize = 4;
-/// Output pixels of a tile.
-const COLUMNS: usize = 8;
-/// Panels are packed two at a time: 16 floats are a cache line.
-const PACKED: usize = 2 * COLUMNS;
+/// Panels are packed two at a time: in WebAssembly, their 16 values are a cache line.
+const PACKED: usize = 2;
+/// The most output pixels of two panels.
+const MAX_PIXELS: usize = 64;
 
-/// What one channel and tap see at 8 output pixels.
-pub(super) type Panel = [[f32; Lanes::COUNT]; 2];
-/// The sums of 4 output channels at 4 or 8 output pixels.
-type Tile<const HALVES: usize> = [[Lanes; HALVES]; ROWS];
+/// Rows of a panel that are worked through before the next block of channels: with two panels, 16 kB
+/// in WebAssembly, so that they stay in the fastest cache.
+const CHUNK: usize = 256;
+
+/// What one channel and tap see at the output pixels of a panel.
+pub(super) type Panel<L> = [L; 2];
+/// The sums of 4 output channels at a panel's pixels.
+pub(super) type Tile<L> = [[L; 2]; ROWS];
 
 /// A convolution with all that is fused into it:
-/// `clamp(bias + sum(weights * relu(scale * input + shift)), low, high)`.
+/// `clamp(bias + sum(weights * relu(scale * input + shift)) + other, low, high)`.
 #[derive(Debug)]
 pub(super) struct Convolution {
     window: Window,
@@ -34,7 +38,7 @@ pub(super) struct Convolution {
     /// By group and block.
     bias: Vec<[f32; ROWS]>,
     before: Option<Vec<Affine>>,
-    clamp: Clamp,
+    finish: Finish,
 }
 
 /// A channel's `relu(scale * x + shift)`.
@@ -46,12 +50,19 @@ pub(super) struct Affine {
 
 impl Affine {
     #[inline(always)]
-    fn apply(self, values: [f32; Lanes::COUNT]) -> [f32; Lanes::COUNT] {
-        let sum =
-            Lanes::splat(self.shift).add_product(Lanes::splat(self.scale), Lanes::load(&values));
-        let mut result = [0.0; Lanes::COUNT];
-        sum.at_least(Lanes::splat(0.0)).store(&mut result);
-        result
+    fn apply<L: Lanes>(self, values: L) -> L {
+        L::splat(self.shift).add_product(L::splat(self.scale), values).at_least(L::splat(0.0))
+    }
+
+    #[inline(always)]
+    fn apply_all<L: Lanes>(self, [near, far]: Panel<L>) -> Panel<L> {
+        [self.apply(near), self.apply(far)]
+    }
+
+    #[inline(always)]
+    fn apply_one(self, value: f32) -> f32 {
+        let value = self.shift + self.scale * value;
+        if value < 0.0 { 0.0 } else { value }
     }
 }
 
@@ -66,8 +77,30 @@ impl Clamp {
     pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
 
     #[inline(always)]
-    pub fn apply(self, values: Lanes) -> Lanes {
-        values.at_least(Lanes::splat(self.low)).at_most(Lanes::splat(self.high))
+    pub fn apply<L: Lanes>(self, values: L) -> L {
+        values.at_least(L::splat(self.low)).at_most(L::splat(self.high))
+    }
+
+    #[inline(always)]
+    pub fn apply_one(self, value: f32) -> f32 {
+        let value = if value < self.low { self.low } else { value };
+        if self.high < value { self.high } else { value }
+    }
+}
+
+/// What becomes of a convolution's sums.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finish {
+    /// Whether they are added to what the output holds.
+    pub adds: bool,
+    pub clamp: Clamp,
+}
+
+impl Finish {
+    #[inline(always)]
+    pub fn put<L: Lanes>(self, sums: L, output: &mut [f32]) {
+        let sums = if self.adds { sums.plus(L::load(output)) } else { sums };
+        self.clamp.apply(sums).store(output);
     }
 }
 
@@ -81,7 +114,7 @@ impl Convolution {
         weights: &[f32],
         bias: &[f32],
         before: Option<Vec<Affine>>,
-        clamp: Clamp,
+        finish: Finish,
     ) -> Self {
         let out_channels = bias.len();
         let group_out = out_channels / groups;
@@ -107,19 +140,23 @@ impl Convolution {
             weights: packed,
             bias: packed_bias,
             before,
-            clamp,
+            finish,
         }
     }
 
     /// The product, from a padded input of the given plane size and row length.
-    fn multiply(&self, input: &[f32], plane: usize, width: usize, output: &mut [f32]) {
+    #[inline(always)]
+    fn multiply<L: Lanes>(&self, input: &[f32], plane: usize, width: usize, output: &mut [f32]) {
+        let columns = 2 * L::COUNT;
         let pixels = self.window.out_pixels();
         let group_channels = self.channels / self.groups;
         let group_out = self.out_channels / self.groups;
         let depth = group_channels * self.window.taps();
         let blocks = group_out.div_ceil(ROWS);
         let taps = self.tap_offsets(width);
-        let mut panels: Vec<Panel> = vec![Default::default(); 2 * depth];
+        let mut panels: Vec<Panel<L>> = vec![[L::splat(0.0); 2]; PACKED * depth];
+        // By block, what the chunks so far add up to.
+        let mut sums = vec![[starting_at::<L>([0.0; ROWS]); PACKED]; blocks];
         for group in 0..self.groups {
             let input = &input[group * group_channels * plane..][..group_channels * plane];
             let output = &mut output[group * group_out * pixels..][..group_out * pixels];
@@ -130,18 +167,37 @@ impl Convolution {
                 .as_ref()
                 .filter(|_| self.window.is_pointwise())
                 .map(|before| &before[group * group_channels..][..group_channels]);
-            for first in (0..pixels).step_by(PACKED) {
-                let count = (pixels - first).min(PACKED);
+            for first in (0..pixels).step_by(PACKED * columns) {
+                let count = (pixels - first).min(PACKED * columns);
                 let (left, right) = panels.split_at_mut(depth);
                 self.pack(input, plane, width, &taps, before, first..first + count, left, right);
-                for (block, (weights, &bias)) in weights.chunks_exact(depth).zip(bias).enumerate() {
-                    let channel = block * ROWS;
-                    let rows = (group_out - channel).min(ROWS);
-                    let output = &mut output[channel * pixels..][..rows * pixels];
-                    self.product(weights, left, bias, output, pixels, first, count);
-                    if count > COLUMNS {
-                        let (first, count) = (first + COLUMNS, count - COLUMNS);
-                        self.product(weights, right, bias, output, pixels, first, count);
+                let panels = [&*left, &*right];
+                for start in (0..depth).step_by(CHUNK) {
+                    let chunk = start..depth.min(start + CHUNK);
+                    let blocks = weights.chunks_exact(depth).zip(bias).zip(&mut sums);
+                    for (block, ((weights, &bias), sums)) in blocks.enumerate() {
+                        if start == 0 {
+                            *sums = [starting_at(bias); PACKED];
+                        }
+                        let channel = block * ROWS;
+                        let rows = (group_out - channel).min(ROWS);
+                        let output = &mut output[channel * pixels..][..rows * pixels];
+                        for (panel, sums) in sums.iter_mut().enumerate() {
+                            let done = panel * columns;
+                            if done >= count {
+                                break;
+                            }
+                            let (weights, panel) =
+                                (&weights[chunk.clone()], &panels[panel][chunk.clone()]);
+                            *sums = if count - done > L::COUNT {
+                                tile::<L, 2>(weights, panel, *sums)
+                            } else {
+                                tile::<L, 1>(weights, panel, *sums)
+                            };
+                            if chunk.end == depth {
+                                self.store(sums, output, pixels, first + done, count - done);
+                            }
+                        }
                     }
                 }
             }
@@ -158,9 +214,10 @@ impl Convolution {
             .collect()
     }
 
-    /// Writes two panels: what every channel and tap see at up to 16 output pixels.
+    /// Writes two panels: what every channel and tap see at their output pixels.
     #[allow(clippy::too_many_arguments)]
-    fn pack(
+    #[inline(always)]
+    fn pack<L: Lanes>(
         &self,
         input: &[f32],
         plane: usize,
@@ -168,126 +225,110 @@ impl Convolution {
         taps: &[usize],
         before: Option<&[Affine]>,
         pixels: std::ops::Range<usize>,
-        left: &mut [Panel],
-        right: &mut [Panel],
+        left: &mut [Panel<L>],
+        right: &mut [Panel<L>],
     ) {
         let stride = self.window.stride;
         let count = pixels.len();
-        // The last pixel stands in for those past the end; their sums are never stored.
-        let mut offsets = [0; PACKED];
+        // Sums of what lies past the last pixel are never stored.
+        let mut offsets = [0; MAX_PIXELS];
+        let offsets = &mut offsets[..PACKED * 2 * L::COUNT];
         let (mut row, mut column) =
             (pixels.start / self.window.out_width, pixels.start % self.window.out_width);
-        for index in 0..PACKED {
-            if index < count {
-                offsets[index] = row * stride[0] * width + column * stride[1];
-                column += 1;
-                if column == self.window.out_width {
-                    (row, column) = (row + 1, 0);
-                }
-            } else {
-                offsets[index] = offsets[count - 1];
+        for offset in &mut offsets[..count] {
+            *offset = row * stride[0] * width + column * stride[1];
+            column += 1;
+            if column == self.window.out_width {
+                (row, column) = (row + 1, 0);
             }
         }
         let is_run = |offsets: &[usize]| offsets.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let (first, second) = (offsets[0], offsets[COLUMNS]);
         let planes = input.chunks_exact(plane);
         let rows = left.chunks_exact_mut(taps.len()).zip(right.chunks_exact_mut(taps.len()));
-        if is_run(&offsets[..COLUMNS]) && is_run(&offsets[COLUMNS..]) {
-            if let Some(before) = before {
-                for ((plane, (left, right)), &before) in planes.zip(rows).zip(before) {
-                    left[0] = eight(plane, first).map(|values| before.apply(values));
-                    right[0] = eight(plane, second).map(|values| before.apply(values));
-                }
-            } else {
-                for (plane, (left, right)) in planes.zip(rows) {
-                    for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
-                        *left = eight(plane, first + tap);
-                        *right = eight(plane, second + tap);
+        if offsets.chunks_exact(L::COUNT).all(is_run) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| offsets[at * L::COUNT]);
+            for (channel, (plane, (left, right))) in planes.zip(rows).enumerate() {
+                for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
+                    let plane = &plane[*tap..];
+                    *left = [L::load(&plane[a..]), L::load(&plane[b..])];
+                    *right = [L::load(&plane[c..]), L::load(&plane[d..])];
+                    if let Some(before) = before {
+                        *left = before[channel].apply_all(*left);
+                        *right = before[channel].apply_all(*right);
                     }
                 }
             }
             return;
         }
+        let row_of_pixels = is_run(&offsets[..count]);
+        let mut values = [0.0; MAX_PIXELS];
         for (channel, (plane, (left, right))) in planes.zip(rows).enumerate() {
             for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
                 let plane = &plane[*tap..];
-                let (near, far) = offsets.split_at(COLUMNS);
-                for (value, &offset) in left.as_flattened_mut().iter_mut().zip(near) {
-                    *value = plane[offset];
+                if row_of_pixels {
+                    values[..count].copy_from_slice(&plane[offsets[0]..][..count]);
+                } else {
+                    for (value, &offset) in values.iter_mut().zip(&offsets[..count]) {
+                        *value = plane[offset];
+                    }
                 }
-                for (value, &offset) in right.as_flattened_mut().iter_mut().zip(far) {
-                    *value = plane[offset];
-                }
+                let (near, far) = values.split_at(2 * L::COUNT);
+                *left = [L::load(near), L::load(&near[L::COUNT..])];
+                *right = [L::load(far), L::load(&far[L::COUNT..])];
                 if let Some(before) = before {
-                    *left = left.map(|values| before[channel].apply(values));
-                    *right = right.map(|values| before[channel].apply(values));
+                    *left = before[channel].apply_all(*left);
+                    *right = before[channel].apply_all(*right);
                 }
             }
         }
     }
 
-    /// A panel's sums for a block of channels, written where they belong.
-    #[allow(clippy::too_many_arguments)]
+    /// Writes the valid part of a tile.
     #[inline(always)]
-    fn product(
+    fn store<L: Lanes>(
         &self,
-        weights: &[[f32; ROWS]],
-        panel: &[Panel],
-        bias: [f32; ROWS],
+        tile: &Tile<L>,
         output: &mut [f32],
         pixels: usize,
         first: usize,
         count: usize,
     ) {
-        if count > Lanes::COUNT {
-            self.store(tile::<2>(weights, panel, bias), output, pixels, first, count);
-        } else {
-            self.store(tile::<1>(weights, panel, bias), output, pixels, first, count);
-        }
-    }
-
-    /// Clamps a tile and writes its valid part.
-    #[inline(always)]
-    fn store<const HALVES: usize>(
-        &self,
-        tile: Tile<HALVES>,
-        output: &mut [f32],
-        pixels: usize,
-        first: usize,
-        count: usize,
-    ) {
-        for (sums, output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
-            let mut values = Panel::default();
-            for (values, &sums) in values.iter_mut().zip(sums) {
-                self.clamp.apply(sums).store(values);
+        for (&[near, far], output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
+            if count >= 2 * L::COUNT {
+                let output = &mut output[first..first + 2 * L::COUNT];
+                self.finish.put(near, output);
+                self.finish.put(far, &mut output[L::COUNT..]);
+                continue;
             }
-            let values = values.as_flattened();
-            if count >= COLUMNS {
-                output[first..first + COLUMNS].copy_from_slice(values);
-            } else {
-                output[first..first + count].copy_from_slice(&values[..count]);
-            }
+            let output = &mut output[first..first + count];
+            let mut values = [0.0; MAX_PIXELS / PACKED];
+            values[..count].copy_from_slice(output);
+            self.finish.put(near, &mut values);
+            self.finish.put(far, &mut values[L::COUNT..]);
+            output.copy_from_slice(&values[..count]);
         }
     }
 }
 
 impl Kernel for Convolution {
-    fn run(&self, input: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         if window.is_pointwise() {
-            self.multiply(input, window.pixels(), window.width, output);
+            self.multiply::<L>(input, window.pixels(), window.width, output);
         } else {
             let [height, width] = window.padded();
             let before = self.before.as_deref();
-            let padded = pad(input, &window, self.channels, before, [height, width]);
-            self.multiply(&padded, height * width, width, output);
+            let padded = pad::<L>(input, &window, self.channels, before, [height, width]);
+            self.multiply::<L>(&padded, height * width, width, output);
         }
     }
 }
 
 /// Copies the input with zeros around it (or without what no window sees), and applies what
 /// comes before the convolution; the zeros stay zeros.
-pub(super) fn pad(
+#[inline(always)]
+pub(super) fn pad<L: Lanes>(
     input: &[f32],
     window: &Window,
     channels: usize,
@@ -308,13 +349,15 @@ pub(super) fn pad(
             match before {
                 None => target.copy_from_slice(source),
                 Some(before) => {
-                    let (target, target_rest) = target.as_chunks_mut();
-                    let (source, source_rest) = source.as_chunks();
-                    for (target, &source) in target.iter_mut().zip(source) {
-                        *target = before.apply(source);
+                    let whole = columns / L::COUNT * L::COUNT;
+                    let (target, target_rest) = target.split_at_mut(whole);
+                    let (source, source_rest) = source.split_at(whole);
+                    let source = source.chunks_exact(L::COUNT);
+                    for (target, source) in target.chunks_exact_mut(L::COUNT).zip(source) {
+                        before.apply(L::load(source)).store(target);
                     }
                     for (target, &source) in target_rest.iter_mut().zip(source_rest) {
-                        *target = before.apply([source; Lanes::COUNT])[0];
+                        *target = before.apply_one(source);
                     }
                 }
             }
@@ -331,27 +374,27 @@ pub(super) fn blocks_of(channels: usize) -> impl Iterator<Item = [Option<usize>;
     })
 }
 
-/// Eight values in a row.
+/// A tile that holds its bias.
 #[inline(always)]
-fn eight(values: &[f32], first: usize) -> Panel {
-    let mut result = Panel::default();
-    result.as_flattened_mut().copy_from_slice(&values[first..first + COLUMNS]);
-    result
+pub(super) fn starting_at<L: Lanes>(bias: [f32; ROWS]) -> Tile<L> {
+    let mut sums = [[L::splat(0.0); 2]; ROWS];
+    for row in 0..ROWS {
+        sums[row] = [L::splat(bias[row]); 2];
+    }
+    sums
 }
 
-/// The sums of 4 output channels at a panel's first 4 or all 8 pixels. Inlined on purpose: a call
-/// costs a tenth.
+/// Adds the products of weights and a panel to a tile; with one half, those of the panel's first
+/// half only. Inlined on purpose: a call costs a tenth.
 #[inline(always)]
-pub(super) fn tile<const HALVES: usize>(
+pub(super) fn tile<L: Lanes, const HALVES: usize>(
     weights: &[[f32; ROWS]],
-    panel: &[Panel],
-    bias: [f32; ROWS],
-) -> Tile<HALVES> {
-    let mut sums: Tile<HALVES> = bias.map(|bias| [Lanes::splat(bias); HALVES]);
+    panel: &[Panel<L>],
+    mut sums: Tile<L>,
+) -> Tile<L> {
     for (weights, pixels) in weights.iter().zip(panel) {
-        let pixels: [Lanes; HALVES] = std::array::from_fn(|half| Lanes::load(&pixels[half]));
         for row in 0..ROWS {
-            let weight = Lanes::splat(weights[row]);
+            let weight = L::splat(weights[row]);
             for half in 0..HALVES {
                 sums[row][half] = sums[row][half].add_product(weight, pixels[half]);
             }

@@ -10,9 +10,8 @@ use super::lanes::Lanes;
 use super::operators::Kernel;
 use super::window::Window;
 
-/// Output values that are summed side by side: two registers hide each other's latency.
-type Sums = [[f32; Lanes::COUNT]; 2];
-const TOGETHER: usize = 2 * Lanes::COUNT;
+/// Registers that are summed side by side: they hide each other's latency.
+const TOGETHER: usize = 2;
 
 /// A depthwise convolution with bias and clamp: `clamp(bias + sum(weights * input), low, high)`.
 #[derive(Debug)]
@@ -43,13 +42,14 @@ impl Depthwise {
         Self { window, weights, bias, multiplier, clamp }
     }
 
-    fn run_taps<const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn run_taps<L: Lanes, const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let phases = Phases::new(&window);
         // Past the last phase, room for the last registers of the last tap.
-        let sums_len = (window.out_height * phases.width).next_multiple_of(TOGETHER);
+        let sums_len = (window.out_height * phases.width).next_multiple_of(TOGETHER * L::COUNT);
         let mut planes = vec![0.0; phases.len() + sums_len];
-        let mut sums: Vec<Sums> = vec![Default::default(); sums_len / TOGETHER];
+        let mut sums = vec![0.0; sums_len];
         let (weights, _) = self.weights.as_chunks::<TAPS>();
         let offsets: [usize; TAPS] = std::array::from_fn(|tap| phases.tap(&window, tap));
         let outputs = output.chunks_exact_mut(self.multiplier * window.out_pixels());
@@ -57,14 +57,14 @@ impl Depthwise {
         for ((input, outputs), (weights, bias)) in
             input.chunks_exact(window.pixels()).zip(outputs).zip(filters)
         {
-            phases.fill(&window, input, &mut planes);
+            phases.fill::<L>(&window, input, &mut planes);
             let taps = offsets.map(|offset| &planes[offset..][..sums_len]);
             let outputs = outputs.chunks_exact_mut(window.out_pixels());
             for ((weights, &bias), output) in weights.iter().zip(bias).zip(outputs) {
-                sum(weights, bias, &taps, &mut sums);
-                let rows = sums.as_flattened().as_flattened().chunks(phases.width);
+                sum::<L, TAPS>(weights, bias, &taps, &mut sums);
+                let rows = sums.chunks(phases.width);
                 for (output, sums) in output.chunks_exact_mut(window.out_width).zip(rows) {
-                    copy_clamped(&sums[..window.out_width], output, self.clamp);
+                    copy_clamped::<L>(&sums[..window.out_width], output, self.clamp);
                 }
             }
         }
@@ -72,34 +72,37 @@ impl Depthwise {
 }
 
 impl Kernel for Depthwise {
-    fn run(&self, input: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
         match self.window.taps() {
-            9 => self.run_taps::<9>(input, output),
-            25 => self.run_taps::<25>(input, output),
-            _ => self.run_taps::<49>(input, output),
+            9 => self.run_taps::<L, 9>(input, output),
+            25 => self.run_taps::<L, 25>(input, output),
+            _ => self.run_taps::<L, 49>(input, output),
         }
     }
 }
 
 /// Sums all taps for all windows.
 #[inline(always)]
-fn sum<const TAPS: usize>(
+fn sum<L: Lanes, const TAPS: usize>(
     weights: &[f32; TAPS],
     bias: f32,
     taps: &[&[f32]; TAPS],
-    sums: &mut [Sums],
+    sums: &mut [f32],
 ) {
-    let count = sums.len();
-    let taps = taps.map(|tap| &tap.as_chunks::<{ Lanes::COUNT }>().0.as_chunks::<2>().0[..count]);
-    for (index, sums) in sums.iter_mut().enumerate() {
-        let mut lanes = [Lanes::splat(bias); 2];
+    let length = sums.len();
+    let taps = taps.map(|tap| &tap[..length]);
+    for (index, sums) in sums.chunks_exact_mut(TOGETHER * L::COUNT).enumerate() {
+        let first = index * TOGETHER * L::COUNT;
+        let mut lanes = [L::splat(bias); TOGETHER];
         for tap in 0..TAPS {
-            let weight = Lanes::splat(weights[tap]);
-            for (lanes, values) in lanes.iter_mut().zip(&taps[tap][index]) {
-                *lanes = lanes.add_product(weight, Lanes::load(values));
+            let weight = L::splat(weights[tap]);
+            let values = &taps[tap][first..first + TOGETHER * L::COUNT];
+            for (lanes, values) in lanes.iter_mut().zip(values.chunks_exact(L::COUNT)) {
+                *lanes = lanes.add_product(weight, L::load(values));
             }
         }
-        for (sums, lanes) in sums.iter_mut().zip(lanes) {
+        for (sums, lanes) in sums.chunks_exact_mut(L::COUNT).zip(lanes) {
             lanes.store(sums);
         }
     }
@@ -108,43 +111,32 @@ fn sum<const TAPS: usize>(
 /// Copies a row and clamps it. It does so even where there are no limits: the compiler would turn a
 /// plain copy into a call, which takes longer than a row of a small picture.
 #[inline(always)]
-fn copy_clamped(source: &[f32], target: &mut [f32], clamp: Clamp) {
+fn copy_clamped<L: Lanes>(source: &[f32], target: &mut [f32], clamp: Clamp) {
     let target = &mut target[..source.len()];
-    let Some(source_last) = source.last_chunk() else {
+    let Some(last) = source.len().checked_sub(L::COUNT) else {
         for (target, &source) in target.iter_mut().zip(source) {
-            let mut values = [0.0; Lanes::COUNT];
-            clamp.apply(Lanes::splat(source)).store(&mut values);
-            *target = values[0];
+            *target = clamp.apply_one(source);
         }
         return;
     };
-    // The last four may overlap those before.
-    if let Some(target_last) = target.last_chunk_mut() {
-        clamp.apply(Lanes::load(source_last)).store(target_last);
-    }
-    for (target, source) in target.as_chunks_mut().0.iter_mut().zip(source.as_chunks().0) {
-        clamp.apply(Lanes::load(source)).store(target);
+    // The last register may overlap those before.
+    clamp.apply(L::load(&source[last..])).store(&mut target[last..]);
+    for (target, source) in target.chunks_exact_mut(L::COUNT).zip(source.chunks_exact(L::COUNT)) {
+        clamp.apply(L::load(source)).store(target);
     }
 }
 
 /// Copies the values at even places of a row to one place, and those at odd places to another.
 #[inline(always)]
-fn split(source: &[f32], target: &mut [f32], even: usize, odd: usize) {
-    let (pairs, rest) = source.as_chunks::<TOGETHER>();
-    for (index, pair) in pairs.iter().enumerate() {
-        let [first, second] = [&pair[..Lanes::COUNT], &pair[Lanes::COUNT..]].map(|half| {
-            let mut values = [0.0; Lanes::COUNT];
-            values.copy_from_slice(half);
-            Lanes::load(&values)
-        });
-        let (evens, odds) = Lanes::even_odd(first, second);
-        for (values, start) in [(evens, even), (odds, odd)] {
-            if let Some(target) = target[start + index * Lanes::COUNT..].first_chunk_mut() {
-                values.store(target);
-            }
-        }
+fn split<L: Lanes>(source: &[f32], target: &mut [f32], even: usize, odd: usize) {
+    let pairs = source.chunks_exact(2 * L::COUNT);
+    let rest = pairs.remainder();
+    let done = (source.len() - rest.len()) / 2;
+    for (index, pair) in pairs.enumerate() {
+        let (evens, odds) = L::even_odd(L::load(pair), L::load(&pair[L::COUNT..]));
+        evens.store(&mut target[even + index * L::COUNT..]);
+        odds.store(&mut target[odd + index * L::COUNT..]);
     }
-    let done = pairs.len() * Lanes::COUNT;
     for (index, &value) in rest.iter().enumerate() {
         target[[even, odd][index % 2] + done + index / 2] = value;
     }
@@ -190,7 +182,8 @@ impl Phases {
     }
 
     /// Lays out a channel. The zeros around it must be there already.
-    fn fill(&self, window: &Window, input: &[f32], planes: &mut [f32]) {
+    #[inline(always)]
+    fn fill<L: Lanes>(&self, window: &Window, input: &[f32], planes: &mut [f32]) {
         let [height, width] = window.padded();
         let [top, left] = window.pad;
         let columns = width.saturating_sub(left).min(window.width);
@@ -200,13 +193,13 @@ impl Phases {
             let input = &input[..columns];
             if right == 1 {
                 let start = self.place(row + top, left);
-                copy_clamped(input, &mut planes[start..start + columns], self.unclamped);
+                copy_clamped::<L>(input, &mut planes[start..start + columns], self.unclamped);
                 continue;
             }
             if right == 2 {
                 let even = self.place(row + top, left);
                 let odd = self.place(row + top, left + 1);
-                split(input, planes, even, odd);
+                split::<L>(input, planes, even, odd);
                 continue;
             }
             for phase in 0..right {

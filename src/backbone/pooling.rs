@@ -41,7 +41,8 @@ impl MaxPool {
 }
 
 impl Kernel for MaxPool {
-    fn run(&self, input: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let halves = window.kernel == [2, 2]
             && window.stride == [2, 2]
@@ -55,7 +56,7 @@ impl Kernel for MaxPool {
                 if halves {
                     let rows = &plane[2 * row * window.width..][..2 * window.width];
                     let (upper, lower) = rows.split_at(window.width);
-                    halve(upper, lower, output);
+                    halve::<L>(upper, lower, output);
                 } else {
                     self.any(plane, row, output);
                 }
@@ -65,22 +66,23 @@ impl Kernel for MaxPool {
 }
 
 /// Maxima of 2 x 2 values side by side.
-fn halve(upper: &[f32], lower: &[f32], output: &mut [f32]) {
-    let (upper, _) = upper.as_chunks::<2>();
-    let (lower, _) = lower.as_chunks::<2>();
-    let (upper, lower) = (&upper[..output.len()], &lower[..output.len()]);
-    let (whole, rest) = output.as_chunks_mut::<{ Lanes::COUNT }>();
-    let (upper, upper_rest) = upper.as_chunks::<{ Lanes::COUNT }>();
-    let (lower, lower_rest) = lower.as_chunks::<{ Lanes::COUNT }>();
-    let larger = |pairs: &[[f32; 2]; Lanes::COUNT]| {
-        let &[[a, b], [c, d], [e, f], [g, h]] = pairs;
-        let (even, odd) = Lanes::even_odd(Lanes::load(&[a, b, c, d]), Lanes::load(&[e, f, g, h]));
+#[inline(always)]
+fn halve<L: Lanes>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn larger<L: Lanes>(row: &[f32]) -> L {
+        let (even, odd) = L::even_odd(L::load(row), L::load(&row[L::COUNT..]));
         even.at_least(odd)
-    };
-    for ((output, upper), lower) in whole.iter_mut().zip(upper).zip(lower) {
-        larger(upper).at_least(larger(lower)).store(output);
     }
-    for ((output, upper), lower) in rest.iter_mut().zip(upper_rest).zip(lower_rest) {
+    let whole = output.len() / L::COUNT * L::COUNT;
+    let (output, rest) = output.split_at_mut(whole);
+    let (upper, upper_rest) = upper.split_at(2 * whole);
+    let (lower, lower_rest) = lower.split_at(2 * whole);
+    let rows = upper.chunks_exact(2 * L::COUNT).zip(lower.chunks_exact(2 * L::COUNT));
+    for (output, (upper, lower)) in output.chunks_exact_mut(L::COUNT).zip(rows) {
+        larger::<L>(upper).at_least(larger(lower)).store(output);
+    }
+    let rows = upper_rest.chunks_exact(2).zip(lower_rest.chunks_exact(2));
+    for (output, (upper, lower)) in rest.iter_mut().zip(rows) {
         *output = upper[0].max(upper[1]).max(lower[0]).max(lower[1]);
     }
 }

@@ -3,20 +3,23 @@
 //! It runs before tract's own simplification, which turns 1x1 convolutions into matrix products
 //! of mixed layouts. A convolution takes in the chain behind it as long as nobody else reads it:
 //! per-channel products and sums (batch normalisation) go into weights and bias, minima and maxima
-//! with constants become a clamp. Ahead of it, it takes in a batch normalisation with ReLU. What
+//! with constants become a clamp, and so does a residual connection's sum. Ahead of it, it takes in a batch normalisation with ReLU. What
 //! doesn't fit stays as it is and runs on tract's operators.
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::{Datum, OutletId, Tensor, TractResult, TypedModel, TypedModelPatch};
+use tract_onnx::prelude::{
+    Datum, OutletId, Tensor, TractResult, TypedModel, TypedModelPatch, tvec,
+};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use super::convolution::{Affine, Clamp, Convolution};
+use super::convolution::{Affine, Clamp, Convolution, Finish};
 use super::depthwise::Depthwise;
+use super::lanes::Width;
 use super::operators::OwnOperator;
 use super::pooling;
 use super::window::Window;
@@ -27,15 +30,16 @@ const MIN_PIXELS: usize = 6;
 /// With fewer channels in a group, tiles of 4 are mostly empty.
 const MIN_GROUP: usize = 3;
 
-/// Replaces every operator that this crate can do faster.
-pub(super) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
+/// Replaces every operator that this crate can do faster, on the given kinds of registers (from
+/// the narrowest).
+pub(super) fn rewrite(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> {
     model.prop_consts()?;
     // Patches append nodes, so the numbers of the others stay valid.
     for id in model.eval_order()? {
         let node = model.node(id);
-        let patch = match pooling(model, node)? {
+        let patch = match pooling(model, node, widths)? {
             Some(patch) => Some(patch),
-            None => convolution(model, node)?,
+            None => convolution(model, node, widths)?,
         };
         if let Some(patch) = patch {
             patch.apply(model)?;
@@ -45,13 +49,19 @@ pub(super) fn rewrite(model: &mut TypedModel) -> TractResult<()> {
 }
 
 /// The patch that replaces a pooling by maximum, if the node is one that can be replaced.
-fn pooling(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+fn pooling(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<MaxPool>() else { return Ok(None) };
     let Some((channels, window)) = window_of(model, node, &op.pool_spec)? else { return Ok(None) };
     if op.with_index_outputs.is_some() || window.out_pixels() == 0 {
         return Ok(None);
     }
-    let op = OwnOperator::new("OwnMaxPool", &window, channels, pooling::MaxPool::new(window));
+    let op = pooling::MaxPool::new(window);
+    let op =
+        OwnOperator::new("OwnMaxPool", &window, channels, width_for(window.out_width, widths), op);
     let mut patch = TypedModelPatch::default();
     let tap = patch.tap_model(model, node.inputs[0])?;
     let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
@@ -60,7 +70,11 @@ fn pooling(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedMode
 }
 
 /// The patch that replaces a convolution, if the node is one that can be replaced.
-fn convolution(model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+fn convolution(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
     let Some(found) = Found::new(model, node, op)? else { return Ok(None) };
     let Found { window, channels, group, mut weights, mut bias } = found;
@@ -75,25 +89,40 @@ fn convolution(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Typed
     if !supported || window.out_pixels() < MIN_PIXELS {
         return Ok(None);
     }
-    let (last, clamp) = take_behind(model, node, &mut weights, &mut bias);
+    let mut behind = Behind::new(model, node);
+    behind.take_constants(&mut weights, &mut bias);
+    let width = width_for(window.out_pixels(), widths);
     let (input, op) = if depthwise {
-        let op = Depthwise::new(window, channels, weights, bias, clamp);
-        (node.inputs[0], OwnOperator::new("OwnDepthwise", &window, out_channels, op))
+        let op = Depthwise::new(window, channels, weights, bias, behind.clamp);
+        (node.inputs[0], OwnOperator::new("OwnDepthwise", &window, out_channels, width, op))
     } else {
+        behind.take_sum();
+        let finish = Finish { adds: behind.other.is_some(), clamp: behind.clamp };
         let (input, before) = take_ahead(model, node.inputs[0], channels);
         if group == 1 && Winograd::supports(&window, channels, out_channels) {
-            let op = Winograd::new(window, channels, &weights, &bias, before, clamp);
-            (input, OwnOperator::new("OwnWinograd", &window, out_channels, op))
+            let width = width_for(Winograd::windows(&window), widths);
+            let lanes = width.count();
+            let op = Winograd::new(lanes, window, channels, &weights, &bias, before, finish);
+            (input, OwnOperator::new("OwnWinograd", &window, out_channels, width, op))
         } else {
-            let op = Convolution::new(window, channels, group, &weights, &bias, before, clamp);
-            (input, OwnOperator::new("OwnConvolution", &window, out_channels, op))
+            let op = Convolution::new(window, channels, group, &weights, &bias, before, finish);
+            (input, OwnOperator::new("OwnConvolution", &window, out_channels, width, op))
         }
     };
     let mut patch = TypedModelPatch::default();
-    let tap = patch.tap_model(model, input)?;
-    let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
-    patch.shunt_outside(model, last, output)?;
+    let mut inputs = tvec![patch.tap_model(model, input)?];
+    if let Some(other) = behind.other {
+        inputs.push(patch.tap_model(model, other)?);
+    }
+    let output = patch.wire_node(format!("{}.own", node.name), op, &inputs)?[0];
+    patch.shunt_outside(model, behind.last, output)?;
     Ok(Some(patch))
+}
+
+/// The widest registers that so many values side by side can fill, or else the narrowest.
+fn width_for(values: usize, widths: &[Width]) -> Width {
+    let fitting = widths.iter().rev().find(|width| width.count() <= values);
+    *fitting.or(widths.first()).expect("every processor has registers")
 }
 
 /// Number of channels and window of a node that slides one over a single `f32` picture.
@@ -160,43 +189,82 @@ impl Found {
     }
 }
 
-/// Takes in the chain behind a convolution: changes weights and bias, and returns the last value
-/// of the chain and the clamp.
-fn take_behind(
-    model: &TypedModel,
-    node: &TypedNode,
-    weights: &mut [f32],
-    bias: &mut [f32],
-) -> (OutletId, Clamp) {
-    let mut last = OutletId::new(node.id, 0);
-    let mut clamp = Clamp::NONE;
-    while let Some(next) = only_reader(model, last) {
-        let Some((op, values)) = binary_with_constant(model, next, last, bias.len()) else {
-            break;
-        };
-        match op {
-            Binary::Mul if clamp == Clamp::NONE => {
-                let depth = weights.len() / bias.len();
-                for (weights, scale) in weights.chunks_exact_mut(depth).zip(&values) {
-                    weights.iter_mut().for_each(|weight| *weight *= scale);
-                }
-                bias.iter_mut().zip(&values).for_each(|(bias, scale)| *bias *= scale);
-            }
-            Binary::Add if clamp == Clamp::NONE => {
-                bias.iter_mut().zip(&values).for_each(|(bias, shift)| *bias += shift);
-            }
-            // The same limit for all channels, and limits that don't cross.
-            Binary::Max if is_uniform(&values) && values[0] <= clamp.high => {
-                clamp.low = clamp.low.max(values[0]);
-            }
-            Binary::Min if is_uniform(&values) && values[0] >= clamp.low => {
-                clamp.high = clamp.high.min(values[0]);
-            }
-            _ => break,
-        }
-        last = OutletId::new(next.id, 0);
+/// The chain behind a convolution, as far as it was taken in.
+struct Behind<'a> {
+    model: &'a TypedModel,
+    /// The last value of the chain.
+    last: OutletId,
+    /// A picture that the convolution's results are added to, before the clamp.
+    other: Option<OutletId>,
+    clamp: Clamp,
+}
+
+impl<'a> Behind<'a> {
+    fn new(model: &'a TypedModel, node: &TypedNode) -> Self {
+        Self { model, last: OutletId::new(node.id, 0), other: None, clamp: Clamp::NONE }
     }
-    (last, clamp)
+
+    /// Takes in operations with constants, and changes weights and bias accordingly.
+    fn take_constants(&mut self, weights: &mut [f32], bias: &mut [f32]) {
+        while let Some(next) = only_reader(self.model, self.last) {
+            let found = binary_with_constant(self.model, next, self.last, bias.len());
+            let Some((op, values)) = found else { break };
+            match op {
+                Binary::Mul if self.clamp == Clamp::NONE => {
+                    let depth = weights.len() / bias.len();
+                    for (weights, scale) in weights.chunks_exact_mut(depth).zip(&values) {
+                        weights.iter_mut().for_each(|weight| *weight *= scale);
+                    }
+                    bias.iter_mut().zip(&values).for_each(|(bias, scale)| *bias *= scale);
+                }
+                Binary::Add if self.clamp == Clamp::NONE => {
+                    bias.iter_mut().zip(&values).for_each(|(bias, shift)| *bias += shift);
+                }
+                _ if self.take_limit(op, &values) => {}
+                _ => break,
+            }
+            self.last = OutletId::new(next.id, 0);
+        }
+    }
+
+    /// Takes in a minimum or maximum: the same for all channels, and limits that don't cross.
+    fn take_limit(&mut self, op: Binary, values: &[f32]) -> bool {
+        let Clamp { low, high } = self.clamp;
+        let limit = match op {
+            Binary::Max if is_uniform(values) && values[0] <= high => &mut self.clamp.low,
+            Binary::Min if is_uniform(values) && values[0] >= low => &mut self.clamp.high,
+            _ => return false,
+        };
+        *limit = if op == Binary::Max { limit.max(values[0]) } else { limit.min(values[0]) };
+        true
+    }
+
+    /// Takes in the sum with another picture of the same shape (a residual connection), and limits
+    /// behind it.
+    fn take_sum(&mut self) {
+        let model = self.model;
+        let Some(next) = only_reader(model, self.last) else { return };
+        let is_sum = next.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<math::Add>());
+        let &[first, second] = next.inputs.as_slice() else { return };
+        let other = if first == self.last { second } else { first };
+        let fact = |outlet| model.outlet_fact(outlet).ok();
+        let same = fact(other).zip(fact(self.last)).is_some_and(|(other, own)| {
+            other.konst.is_none() && other.shape == own.shape && other.datum_type == own.datum_type
+        });
+        if self.clamp != Clamp::NONE || !is_sum || !same || first == second {
+            return;
+        }
+        self.other = Some(other);
+        self.last = OutletId::new(next.id, 0);
+        while let Some(next) = only_reader(model, self.last) {
+            // Limits are the same for all channels.
+            let found = binary_with_constant(model, next, self.last, 1);
+            if !found.is_some_and(|(op, values)| self.take_limit(op, &values)) {
+                break;
+            }
+            self.last = OutletId::new(next.id, 0);
+        }
+    }
 }
 
 /// Takes in `max(0, scale * x + shift)` ahead of a convolution, and returns `x`.

@@ -6,7 +6,9 @@
 //! that rounding errors stay those of the direct way. Source: Lavin and Gray, "Fast Algorithms for
 //! Convolutional Neural Networks", CVPR 2016 (arXiv 1509.09308), section 4.1.
 
-use super::convolution::{Affine, Clamp, Panel, ROWS, blocks_of, pad, tile};
+use std::ops::Range;
+
+use super::convolution::{Affine, Finish, Panel, ROWS, blocks_of, pad, starting_at, tile};
 use super::lanes::Lanes;
 use super::operators::Kernel;
 use super::window::Window;
@@ -15,8 +17,10 @@ use super::window::Window;
 const PLACES: usize = 16;
 /// The place whose product counts once for each of the four outputs: the bias starts there.
 const BIAS_PLACE: usize = 5;
-/// Groups of 4 windows, one to a lane, that are worked on at a time.
+/// Groups of windows, one to a lane, that are worked on at a time.
 const GROUPS: usize = 4;
+/// The most outputs in a row of a group: two for each lane.
+const MAX_OUTPUTS: usize = 32;
 /// With fewer input channels, or fewer output channels, the transforms outweigh what they save.
 const MIN_CHANNELS: usize = 16;
 const MIN_OUT_CHANNELS: usize = 8;
@@ -31,9 +35,10 @@ pub(super) struct Winograd {
     /// By block.
     bias: Vec<[f32; ROWS]>,
     before: Option<Vec<Affine>>,
-    clamp: Clamp,
+    finish: Finish,
     /// Rows and columns of the padded input.
     padded: [usize; 2],
+    /// The windows, as many in a group as a register has lanes.
     groups: Vec<Group>,
 }
 
@@ -44,14 +49,20 @@ impl Winograd {
             && out_channels >= MIN_OUT_CHANNELS
     }
 
-    /// Transforms the weights, given as `[out_channels, channels, 3, 3]`.
+    /// Number of windows.
+    pub fn windows(window: &Window) -> usize {
+        window.out_height.div_ceil(2) * window.out_width.div_ceil(2)
+    }
+
+    /// Transforms the weights, given as `[out_channels, channels, 3, 3]`, for registers of `lanes`.
     pub fn new(
+        lanes: usize,
         window: Window,
         channels: usize,
         weights: &[f32],
         bias: &[f32],
         before: Option<Vec<Affine>>,
-        clamp: Clamp,
+        finish: Finish,
     ) -> Self {
         let out_channels = bias.len();
         let (kernels, _) = weights.as_chunks();
@@ -71,17 +82,24 @@ impl Winograd {
             blocks_of(out_channels).map(|block| block.map(|out| out.map_or(0.0, |o| bias[o])));
         let bias = bias.collect();
         let [rows, columns] = [window.out_height, window.out_width].map(|side| side.div_ceil(2));
-        let groups = (0..rows * columns).step_by(Lanes::COUNT);
-        let groups = groups.map(|first| Group::new(first, rows, columns)).collect();
+        let groups = (0..rows * columns).step_by(lanes);
+        let groups = groups.map(|first| Group::new(first, lanes, rows, columns)).collect();
         let padded = [2 * rows + 2, 2 * columns + 2];
-        Self { window, channels, weights: packed, bias, before, clamp, padded, groups }
+        Self { window, channels, weights: packed, bias, before, finish, padded, groups }
     }
 
-    /// The products of up to 16 windows, and the outputs from them.
-    fn multiply(&self, groups: &[Group], windows: &[Panel], pair: usize, output: &mut [f32]) {
+    /// The products of up to four groups of windows, and the outputs from them.
+    #[inline(always)]
+    fn multiply<L: Lanes>(
+        &self,
+        groups: &[Group],
+        windows: &[Panel<L>],
+        pair: usize,
+        output: &mut [f32],
+    ) {
         let pixels = self.window.out_pixels();
         // By row of a tile, then group, then place.
-        let mut products = [[[[0.0; Lanes::COUNT]; PLACES]; GROUPS]; ROWS];
+        let mut products = [[[L::splat(0.0); PLACES]; GROUPS]; ROWS];
         let planes = output.chunks_mut(ROWS * pixels);
         let blocks = self.weights.chunks_exact(pair).zip(&self.bias);
         for ((weights, &bias), planes) in blocks.zip(planes) {
@@ -91,24 +109,22 @@ impl Winograd {
                     let panel = &windows[half * pair + place * self.channels..][..self.channels];
                     let group = 2 * half;
                     if both.len() == 2 {
-                        let sums = tile::<2>(weights, panel, bias);
+                        let sums = tile::<L, 2>(weights, panel, starting_at(bias));
                         for (products, sums) in products.iter_mut().zip(sums) {
-                            sums[0].store(&mut products[group][place]);
-                            sums[1].store(&mut products[group + 1][place]);
+                            products[group][place] = sums[0];
+                            products[group + 1][place] = sums[1];
                         }
                     } else {
-                        let sums = tile::<1>(weights, panel, bias);
+                        let sums = tile::<L, 1>(weights, panel, starting_at(bias));
                         for (products, sums) in products.iter_mut().zip(sums) {
-                            sums[0].store(&mut products[group][place]);
+                            products[group][place] = sums[0];
                         }
                     }
                 }
             }
             for (plane, products) in planes.chunks_exact_mut(pixels).zip(&products) {
                 for (group, products) in groups.iter().zip(products) {
-                    let outputs = transformed_back(products);
-                    let outputs = outputs.map(|row| row.map(|value| self.clamp.apply(value)));
-                    group.write(outputs, plane, &self.window);
+                    group.write(transformed_back(products), self.finish, plane, &self.window);
                 }
             }
         }
@@ -116,19 +132,20 @@ impl Winograd {
 }
 
 impl Kernel for Winograd {
-    fn run(&self, input: &[f32], output: &mut [f32]) {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
         let [height, width] = self.padded;
-        let padded = pad(input, &self.window, self.channels, self.before.as_deref(), self.padded);
+        let before = self.before.as_deref();
+        let padded = pad::<L>(input, &self.window, self.channels, before, self.padded);
         // By pair of groups, then place, then channel.
         let pair = PLACES * self.channels;
-        let mut windows: Vec<Panel> = vec![Panel::default(); GROUPS / 2 * pair];
+        let mut windows: Vec<Panel<L>> = vec![[L::splat(0.0); 2]; GROUPS / 2 * pair];
         for groups in self.groups.chunks(GROUPS) {
             for (channel, plane) in padded.chunks_exact(height * width).enumerate() {
                 for (at, group) in groups.iter().enumerate() {
-                    let found = transformed_window(group.read(plane, width));
+                    let found = transformed_window(group.read::<L>(plane, width));
                     for (place, value) in found.into_iter().enumerate() {
-                        let panel = &mut windows[at / 2 * pair + place * self.channels + channel];
-                        value.store(&mut panel[at % 2]);
+                        windows[at / 2 * pair + place * self.channels + channel][at % 2] = value;
                     }
                 }
             }
@@ -137,80 +154,143 @@ impl Kernel for Winograd {
     }
 }
 
-/// Four windows, one to a lane, by the row and column of their 2x2 outputs.
+/// Windows side by side, by the row and the first column of their 2x2 outputs.
 #[derive(Debug)]
-struct Group {
-    at: [[usize; 2]; Lanes::COUNT],
-    /// Whether they lie side by side.
-    is_run: bool,
-    /// How many there are; the last one stands in for those that are missing.
+struct Run {
+    row: usize,
+    column: usize,
     count: usize,
 }
 
+/// As many windows as a register has lanes, or fewer at the end; what the lanes without a window
+/// hold is never written.
+#[derive(Debug)]
+struct Group {
+    runs: Vec<Run>,
+    lanes: usize,
+}
+
 impl Group {
-    fn new(first: usize, rows: usize, columns: usize) -> Self {
-        let last = rows * columns - 1;
-        let at = std::array::from_fn(|lane| {
-            let index = (first + lane).min(last);
-            [index / columns, index % columns]
-        });
-        let count = (last + 1 - first).min(Lanes::COUNT);
-        Self { at, is_run: count == Lanes::COUNT && at[0][0] == at[Lanes::COUNT - 1][0], count }
+    fn new(first: usize, lanes: usize, rows: usize, columns: usize) -> Self {
+        let end = (first + lanes).min(rows * columns);
+        let mut runs = Vec::new();
+        let mut next = first;
+        while next < end {
+            let [row, column] = [next / columns, next % columns];
+            let count = (columns - column).min(end - next);
+            runs.push(Run { row: 2 * row, column: 2 * column, count });
+            next += count;
+        }
+        Self { runs, lanes }
+    }
+
+    /// The only run, if it fills a register.
+    fn whole(&self) -> Option<&Run> {
+        self.runs.first().filter(|run| run.count == self.lanes)
     }
 
     /// The 4x4 inputs of each window, from a padded plane.
     #[inline(always)]
-    fn read(&self, plane: &[f32], width: usize) -> [[Lanes; 4]; 4] {
-        if self.is_run {
-            let [row, column] = self.at[0];
-            return std::array::from_fn(|line| {
-                let values = &plane[(2 * row + line) * width + 2 * column..];
-                let values: &[f32; 10] = values.first_chunk().expect("padded for whole windows");
-                let four =
-                    |from: usize| Lanes::load(values[from..].first_chunk().expect("10 values"));
-                let (a, b) = Lanes::even_odd(four(0), four(4));
-                let (c, d) = Lanes::even_odd(four(2), four(6));
-                [a, b, c, d]
-            });
+    fn read<L: Lanes>(&self, plane: &[f32], width: usize) -> [[L; 4]; 4] {
+        let mut window = [[L::splat(0.0); 4]; 4];
+        if let Some(run) = self.whole() {
+            for (line, columns) in window.iter_mut().enumerate() {
+                let values = &plane[(run.row + line) * width + run.column..][..2 * L::COUNT + 2];
+                *columns = columns_of(values, &values[2..]);
+            }
+            return window;
         }
-        std::array::from_fn(|line| {
-            std::array::from_fn(|column| {
-                Lanes::load(
-                    &self
-                        .at
-                        .map(|[row, first]| plane[(2 * row + line) * width + 2 * first + column]),
-                )
-            })
-        })
+        let mut near = [0.0; MAX_OUTPUTS];
+        let mut far = [0.0; MAX_OUTPUTS];
+        for (line, columns) in window.iter_mut().enumerate() {
+            let mut place = 0;
+            for run in &self.runs {
+                let values = &plane[(run.row + line) * width + run.column..][..2 * run.count + 2];
+                let after = place + 2 * run.count;
+                copy_short(&values[..2 * run.count], &mut near[place..after]);
+                copy_short(&values[2..], &mut far[place..after]);
+                place = after;
+            }
+            *columns = columns_of(&near, &far);
+        }
+        window
     }
 
     /// Writes the 2x2 outputs of each window, as far as they lie inside.
     #[inline(always)]
-    fn write(&self, outputs: [[Lanes; 2]; 2], plane: &mut [f32], window: &Window) {
+    fn write<L: Lanes>(
+        &self,
+        outputs: [[L; 2]; 2],
+        finish: Finish,
+        plane: &mut [f32],
+        window: &Window,
+    ) {
         let [height, width] = [window.out_height, window.out_width];
-        let [row, column] = self.at[0];
-        if self.is_run && 2 * row + 2 <= height && 2 * (column + Lanes::COUNT) <= width {
-            for (line, [even, odd]) in outputs.into_iter().enumerate() {
-                let target = &mut plane[(2 * row + line) * width + 2 * column..];
-                let (target, _) = target.as_chunks_mut::<{ Lanes::COUNT }>();
-                let (first, second) = Lanes::interleave(even, odd);
-                first.store(&mut target[0]);
-                second.store(&mut target[1]);
+        for (line, [even, odd]) in outputs.into_iter().enumerate() {
+            let (first, second) = L::interleave(even, odd);
+            if let Some(run) = self.whole()
+                && run.row + line < height
+                && run.column + 2 * L::COUNT <= width
+            {
+                let target = &mut plane[(run.row + line) * width + run.column..][..2 * L::COUNT];
+                finish.put(first, target);
+                finish.put(second, &mut target[L::COUNT..]);
+                continue;
             }
-            return;
-        }
-        for (line, values) in outputs.into_iter().enumerate() {
-            for (side, values) in values.into_iter().enumerate() {
-                let mut each = [0.0; Lanes::COUNT];
-                values.store(&mut each);
-                for (&[row, column], value) in self.at.iter().zip(each).take(self.count) {
-                    let [row, column] = [2 * row + line, 2 * column + side];
-                    if row < height && column < width {
-                        plane[row * width + column] = value;
-                    }
-                }
+            // Through a row of their own: there may be several runs, and outputs that lie outside.
+            let mut values = [0.0; MAX_OUTPUTS];
+            if finish.adds {
+                self.each_inside(line, window, |lanes, pixels| {
+                    copy_short(&plane[pixels], &mut values[lanes]);
+                });
             }
+            finish.put(first, &mut values);
+            finish.put(second, &mut values[L::COUNT..]);
+            self.each_inside(line, window, |lanes, pixels| {
+                copy_short(&values[lanes], &mut plane[pixels]);
+            });
         }
+    }
+
+    /// Where the outputs of each run lie in a row of a group's outputs and in the plane.
+    #[inline(always)]
+    fn each_inside(
+        &self,
+        line: usize,
+        window: &Window,
+        mut work: impl FnMut(Range<usize>, Range<usize>),
+    ) {
+        let mut lane = 0;
+        for run in &self.runs {
+            if run.row + line < window.out_height {
+                let count = (2 * run.count).min(window.out_width - run.column);
+                let first = (run.row + line) * window.out_width + run.column;
+                work(lane..lane + count, first..first + count);
+            }
+            lane += 2 * run.count;
+        }
+    }
+}
+
+/// One line of each window: its first two columns, of pairs, and its last two.
+#[inline(always)]
+fn columns_of<L: Lanes>(near: &[f32], far: &[f32]) -> [L; 4] {
+    let (a, b) = L::even_odd(L::load(near), L::load(&near[L::COUNT..]));
+    let (c, d) = L::even_odd(L::load(far), L::load(&far[L::COUNT..]));
+    [a, b, c, d]
+}
+
+/// Copies two values at a time: the rows of small pictures are too short for a call.
+#[inline(always)]
+fn copy_short(source: &[f32], target: &mut [f32]) {
+    let pairs = source.chunks_exact(2).zip(target.chunks_exact_mut(2));
+    for (source, target) in pairs {
+        target.copy_from_slice(source);
+    }
+    if let [.., last] = target
+        && !source.len().is_multiple_of(2)
+    {
+        *last = source[source.len() - 1];
     }
 }
 
@@ -223,26 +303,37 @@ fn transformed_kernel(kernel: &[f32; 9]) -> [f32; PLACES] {
     std::array::from_fn(|place| rows[place / 4][place % 4] as f32)
 }
 
-/// `B' d B` of four 4x4 windows.
+/// `B' d B` of a 4x4 window in each lane.
 #[inline(always)]
-fn transformed_window(window: [[Lanes; 4]; 4]) -> [Lanes; PLACES] {
+fn transformed_window<L: Lanes>(window: [[L; 4]; 4]) -> [L; PLACES] {
     #[inline(always)]
-    fn along([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
+    fn along<L: Lanes>([a, b, c, d]: [L; 4]) -> [L; 4] {
         [a.minus(c), b.plus(c), c.minus(b), b.minus(d)]
     }
-    let columns: [[Lanes; 4]; 4] = std::array::from_fn(|x| along(window.map(|row| row[x])));
-    let rows: [[Lanes; 4]; 4] = std::array::from_fn(|y| along(columns.map(|column| column[y])));
-    std::array::from_fn(|place| rows[place / 4][place % 4])
+    let [a, b, c, d] = window;
+    let mut places = [L::splat(0.0); PLACES];
+    let mut columns = [[L::splat(0.0); 4]; 4];
+    for x in 0..4 {
+        columns[x] = along([a[x], b[x], c[x], d[x]]);
+    }
+    let [a, b, c, d] = columns;
+    for y in 0..4 {
+        places[4 * y..][..4].copy_from_slice(&along([a[y], b[y], c[y], d[y]]));
+    }
+    places
 }
 
-/// `A' m A` of four windows' products.
+/// `A' m A` of a window's products in each lane.
 #[inline(always)]
-fn transformed_back(products: &[[f32; Lanes::COUNT]; PLACES]) -> [[Lanes; 2]; 2] {
+fn transformed_back<L: Lanes>(products: &[L; PLACES]) -> [[L; 2]; 2] {
     #[inline(always)]
-    fn along([a, b, c, d]: [Lanes; 4]) -> [Lanes; 2] {
+    fn along<L: Lanes>([a, b, c, d]: [L; 4]) -> [L; 2] {
         [a.plus(b).plus(c), b.minus(c).minus(d)]
     }
-    let columns: [[Lanes; 2]; 4] =
-        std::array::from_fn(|x| along(std::array::from_fn(|y| Lanes::load(&products[4 * y + x]))));
-    std::array::from_fn(|y| along(columns.map(|column| column[y])))
+    let mut columns = [[L::splat(0.0); 2]; 4];
+    for x in 0..4 {
+        columns[x] = along([products[x], products[4 + x], products[8 + x], products[12 + x]]);
+    }
+    let [a, b, c, d] = columns;
+    [along([a[0], b[0], c[0], d[0]]), along([a[1], b[1], c[1], d[1]])]
 }

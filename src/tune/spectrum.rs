@@ -4,7 +4,7 @@
 //! that native code and WebAssembly make the same images.
 
 use rustfft::num_complex::Complex;
-use rustfft::{FftDirection, FftPlanner};
+use rustfft::{FftDirection, FftPlannerScalar};
 
 /// A bin below this share of the largest holds rounding errors, and no phase.
 const EMPTY: f64 = 1e-9;
@@ -53,7 +53,8 @@ fn amplitude(bin: Complex<f64>) -> f64 {
 
 /// Rows, then columns; unnormalised.
 fn transform(bins: &mut [Complex<f64>], width: usize, height: usize, direction: FftDirection) {
-    let mut planner = FftPlanner::new();
+    // The scalar planner: the same sums everywhere, and all of rustfft that the engine keeps.
+    let mut planner = FftPlannerScalar::new();
     planner.plan_fft(width, direction).process(bins);
     let mut columns = transposed(bins, width, height);
     planner.plan_fft(height, direction).process(&mut columns);

@@ -11,6 +11,8 @@ use walrus::ir::Instr;
 use walrus::{ExportItem, FunctionId, FunctionKind};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::leave_out::leave_out;
+
 /// What the target's default features and our simd128 let the compiler use.
 const WASM_FEATURES: &[&str] = &[
     "--enable-simd",
@@ -53,6 +55,9 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
     add_begin(&staging)?;
 
     let wasm = staging.join("engine_bg.wasm");
+    let mut module = walrus::ModuleConfig::new().generate_name_section(false).parse_file(&wasm)?;
+    leave_out(&mut module)?;
+    module.emit_wasm_file(&wasm)?;
     if optimise {
         run_wasm_opt(root, &wasm)?;
     }

@@ -5,6 +5,7 @@
 //! (from npm) makes the file smaller, and the size budget is checked.
 
 mod engine;
+mod leave_out;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -105,24 +105,30 @@ fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
 /// As [`check`], for any model of one input.
 #[track_caller]
 fn compare(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
-    let mut own = model.clone();
-    rewrite(&mut own).unwrap();
-    let counts = (count_own(&own), own.nodes().len());
     let run = |model: TypedModel| {
         let plan = model.into_optimized()?.into_runnable()?;
         plan.run(tvec!(input.clone().into()))
     };
-    let expected = run(model).unwrap_or_else(|error| panic!("{case}: {error:#}"));
-    let actual = run(own).unwrap_or_else(|error| panic!("{case}: {error:#}"));
-    for (actual, expected) in actual.iter().zip(&expected) {
-        assert_eq!(actual.shape(), expected.shape(), "{case}");
-        let expected = expected.to_plain_array_view::<f32>().unwrap();
-        for (actual, expected) in actual.to_plain_array_view::<f32>().unwrap().iter().zip(expected)
-        {
-            assert!(
-                (actual - expected).abs() <= 1e-4 * expected.abs().max(1.0),
-                "{case}: {actual} instead of {expected}"
-            );
+    let expected = run(model.clone()).unwrap_or_else(|error| panic!("{case}: {error:#}"));
+    let mut counts = (0, 0);
+    // Arrays, each kind of registers alone, and the mixture that runs outside of tests.
+    let all = Width::available();
+    let alone = all.iter().chain([&Width::Four]).map(|&width| vec![width]);
+    for widths in alone.chain([all.clone()]) {
+        let mut own = model.clone();
+        rewrite(&mut own, &widths).unwrap();
+        counts = (count_own(&own), own.nodes().len());
+        let actual = run(own).unwrap_or_else(|error| panic!("{case}: {error:#}"));
+        for (actual, expected) in actual.iter().zip(&expected) {
+            assert_eq!(actual.shape(), expected.shape(), "{case}");
+            let actual = actual.to_plain_array_view::<f32>().unwrap();
+            let expected = expected.to_plain_array_view::<f32>().unwrap();
+            for (actual, expected) in actual.iter().zip(expected) {
+                assert!(
+                    (actual - expected).abs() <= 1e-4 * expected.abs().max(1.0),
+                    "{case} on {widths:?}: {actual} instead of {expected}"
+                );
+            }
         }
     }
     counts
@@ -278,6 +284,52 @@ fn every_width_and_rest_of_a_panel_agrees() {
         let case = Case { size: [7, width], ..plain(3, 3, 1, 3) };
         assert_eq!(check(&case, &mut rng).0, 1);
     }
+}
+
+#[test]
+fn sums_over_many_channels_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for width in [3, 8, 33, 70] {
+        let deep = Case { size: [2, width], ..plain(600, 1, 6, 1) };
+        assert_eq!(check(&deep, &mut rng).0, 1);
+        let strided = Case { size: [7, 2 * width], stride: [2, 2], ..plain(60, 1, 5, 3) };
+        assert_eq!(check(&strided, &mut rng).0, 1);
+    }
+}
+
+#[test]
+fn residual_connections_are_fused() {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let mut connect = |case: &Case, own_first: bool, relu: bool| {
+        let mut model = build(case, &mut rng).unwrap();
+        let (source, own) = (model.inputs[0], model.outputs[0]);
+        let both = if own_first { [own, source] } else { [source, own] };
+        let mut wire = model.wire_node("sum", math::add(), &both).unwrap();
+        if relu {
+            let zero = Tensor::zero::<f32>(&[1, 1, 1, 1]).unwrap();
+            let zero = model.add_const("relu.zero", zero).unwrap();
+            wire = model.wire_node("relu", math::max(), &[wire[0], zero]).unwrap();
+        }
+        model.select_output_outlets(&wire).unwrap();
+        let input = tensor(&mut rng, &[1, case.channels, case.size[0], case.size[1]]);
+        compare(model, input, &format!("{case:?} added to its input"))
+    };
+    for width in 1..=37 {
+        // Direct, by Winograd's way, and deep.
+        for (channels, kernel) in [(5, 1), (17, 3), (300, 1)] {
+            let case =
+                Case { size: [7, width], norm: true, ..plain(channels, 1, channels, kernel) };
+            let (own_first, relu) = (width % 2 == 0, width % 3 == 0);
+            assert_eq!(connect(&case, own_first, relu), (1, 2), "{case:?}");
+        }
+    }
+    // A clamp ahead of the sum, or a second reader, and the sum stays tract's.
+    let clamped = Case { clamp: Some((0.0, f32::INFINITY)), ..plain(5, 1, 5, 1) };
+    assert_eq!(connect(&clamped, true, false), (1, 3));
+    let read_twice = Case { shared: true, ..plain(5, 1, 5, 1) };
+    assert_eq!(connect(&read_twice, true, false).0, 1);
+    // Depthwise convolutions don't add.
+    assert_eq!(connect(&plain(8, 8, 1, 3), true, false), (1, 3));
 }
 
 #[test]
