@@ -5,7 +5,7 @@
 //! tile of 4 x 2 registers of sums runs down the panel. `docs/performance.md` has the figures
 //! behind this shape.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, MAX_LANES};
 use super::operators::Kernel;
 use super::window::Window;
 
@@ -14,7 +14,7 @@ pub(super) const ROWS: usize = 4;
 /// Panels are packed two at a time: in WebAssembly, their 16 values are a cache line.
 const PACKED: usize = 2;
 /// The most output pixels of two panels.
-const MAX_PIXELS: usize = 64;
+const MAX_PIXELS: usize = 2 * PACKED * MAX_LANES;
 
 /// Rows of a panel that are worked through before the next block of channels: with two panels, 16 kB
 /// in WebAssembly, so that they stay in the fastest cache.
@@ -99,8 +99,16 @@ pub(super) struct Finish {
 impl Finish {
     #[inline(always)]
     pub fn put<L: Lanes>(self, sums: L, output: &mut [f32]) {
-        let sums = if self.adds { sums.plus(L::load(output)) } else { sums };
-        self.clamp.apply(sums).store(output);
+        if self.adds {
+            self.add(sums, output);
+        } else {
+            self.clamp.apply(sums).store(output);
+        }
+    }
+
+    #[inline(always)]
+    fn add<L: Lanes>(self, sums: L, output: &mut [f32]) {
+        self.clamp.apply(sums.plus(L::load(output))).store(output);
     }
 }
 
@@ -145,7 +153,7 @@ impl Convolution {
     }
 
     /// The product, from a padded input of the given plane size and row length.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn multiply<L: Lanes>(&self, input: &[f32], plane: usize, width: usize, output: &mut [f32]) {
         let columns = 2 * L::COUNT;
         let pixels = self.window.out_pixels();
@@ -176,26 +184,27 @@ impl Convolution {
                     let chunk = start..depth.min(start + CHUNK);
                     let blocks = weights.chunks_exact(depth).zip(bias).zip(&mut sums);
                     for (block, ((weights, &bias), sums)) in blocks.enumerate() {
-                        if start == 0 {
-                            *sums = [starting_at(bias); PACKED];
-                        }
                         let channel = block * ROWS;
                         let rows = (group_out - channel).min(ROWS);
                         let output = &mut output[channel * pixels..][..rows * pixels];
-                        for (panel, sums) in sums.iter_mut().enumerate() {
-                            let done = panel * columns;
-                            if done >= count {
+                        let weights = &weights[chunk.clone()];
+                        let places =
+                            [(first, count), (first + columns, count.saturating_sub(columns))];
+                        for ((panel, sums), (first, count)) in panels.iter().zip(sums).zip(places) {
+                            if count == 0 {
                                 break;
                             }
-                            let (weights, panel) =
-                                (&weights[chunk.clone()], &panels[panel][chunk.clone()]);
-                            *sums = if count - done > L::COUNT {
-                                tile::<L, 2>(weights, panel, *sums)
+                            let so_far = if start == 0 { starting_at(bias) } else { *sums };
+                            let panel = &panel[chunk.clone()];
+                            let now = if count > L::COUNT {
+                                tile::<L, 2>(weights, panel, so_far)
                             } else {
-                                tile::<L, 1>(weights, panel, *sums)
+                                tile::<L, 1>(weights, panel, so_far)
                             };
                             if chunk.end == depth {
-                                self.store(sums, output, pixels, first + done, count - done);
+                                self.store(now, output, pixels, first, count);
+                            } else {
+                                *sums = now;
                             }
                         }
                     }
@@ -216,7 +225,7 @@ impl Convolution {
 
     /// Writes two panels: what every channel and tap see at their output pixels.
     #[allow(clippy::too_many_arguments)]
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn pack<L: Lanes>(
         &self,
         input: &[f32],
@@ -245,22 +254,35 @@ impl Convolution {
         let is_run = |offsets: &[usize]| offsets.windows(2).all(|pair| pair[1] == pair[0] + 1);
         let planes = input.chunks_exact(plane);
         let rows = left.chunks_exact_mut(taps.len()).zip(right.chunks_exact_mut(taps.len()));
-        if offsets.chunks_exact(L::COUNT).all(is_run) {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|at| offsets[at * L::COUNT]);
-            for (channel, (plane, (left, right))) in planes.zip(rows).enumerate() {
-                for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
-                    let plane = &plane[*tap..];
-                    *left = [L::load(&plane[a..]), L::load(&plane[b..])];
-                    *right = [L::load(&plane[c..]), L::load(&plane[d..])];
-                    if let Some(before) = before {
-                        *left = before[channel].apply_all(*left);
-                        *right = before[channel].apply_all(*right);
+        let row_of_pixels = is_run(&offsets[..count]);
+        if row_of_pixels && count == offsets.len() {
+            let first = offsets[0];
+            if let Some(before) = before {
+                for ((plane, (left, right)), &before) in planes.zip(rows).zip(before) {
+                    let [near, far] = in_a_row(&plane[first..]);
+                    left[0] = before.apply_all(near);
+                    right[0] = before.apply_all(far);
+                }
+            } else {
+                for (plane, (left, right)) in planes.zip(rows) {
+                    for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
+                        [*left, *right] = in_a_row(&plane[first + tap..]);
                     }
                 }
             }
             return;
         }
-        let row_of_pixels = is_run(&offsets[..count]);
+        if before.is_none() && offsets.chunks_exact(L::COUNT).all(is_run) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| offsets[at * L::COUNT]);
+            for (plane, (left, right)) in planes.zip(rows) {
+                for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
+                    let plane = &plane[*tap..];
+                    *left = [L::load(&plane[a..]), L::load(&plane[b..])];
+                    *right = [L::load(&plane[c..]), L::load(&plane[d..])];
+                }
+            }
+            return;
+        }
         let mut values = [0.0; MAX_PIXELS];
         for (channel, (plane, (left, right))) in planes.zip(rows).enumerate() {
             for ((left, right), tap) in left.iter_mut().zip(right).zip(taps) {
@@ -272,9 +294,7 @@ impl Convolution {
                         *value = plane[offset];
                     }
                 }
-                let (near, far) = values.split_at(2 * L::COUNT);
-                *left = [L::load(near), L::load(&near[L::COUNT..])];
-                *right = [L::load(far), L::load(&far[L::COUNT..])];
+                [*left, *right] = in_a_row(&values);
                 if let Some(before) = before {
                     *left = before[channel].apply_all(*left);
                     *right = before[channel].apply_all(*right);
@@ -287,19 +307,29 @@ impl Convolution {
     #[inline(always)]
     fn store<L: Lanes>(
         &self,
-        tile: &Tile<L>,
+        tile: Tile<L>,
         output: &mut [f32],
         pixels: usize,
         first: usize,
         count: usize,
     ) {
-        for (&[near, far], output) in tile.iter().zip(output.chunks_exact_mut(pixels)) {
-            if count >= 2 * L::COUNT {
-                let output = &mut output[first..first + 2 * L::COUNT];
-                self.finish.put(near, output);
-                self.finish.put(far, &mut output[L::COUNT..]);
-                continue;
+        let outputs = output.chunks_exact_mut(pixels);
+        if count >= 2 * L::COUNT {
+            let outputs = outputs.map(|output| &mut output[first..first + 2 * L::COUNT]);
+            if self.finish.adds {
+                for ([near, far], output) in tile.into_iter().zip(outputs) {
+                    self.finish.add(near, output);
+                    self.finish.add(far, &mut output[L::COUNT..]);
+                }
+            } else {
+                for ([near, far], output) in tile.into_iter().zip(outputs) {
+                    self.finish.clamp.apply(near).store(output);
+                    self.finish.clamp.apply(far).store(&mut output[L::COUNT..]);
+                }
             }
+            return;
+        }
+        for ([near, far], output) in tile.into_iter().zip(outputs) {
             let output = &mut output[first..first + count];
             let mut values = [0.0; MAX_PIXELS / PACKED];
             values[..count].copy_from_slice(output);
@@ -327,7 +357,7 @@ impl Kernel for Convolution {
 
 /// Copies the input with zeros around it (or without what no window sees), and applies what
 /// comes before the convolution; the zeros stay zeros.
-#[inline(always)]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn pad<L: Lanes>(
     input: &[f32],
     window: &Window,
@@ -372,6 +402,14 @@ pub(super) fn blocks_of(channels: usize) -> impl Iterator<Item = [Option<usize>;
     (0..channels).step_by(ROWS).map(move |first| {
         std::array::from_fn(|row| Some(first + row).filter(|&channel| channel < channels))
     })
+}
+
+/// Two panels of values in a row.
+#[inline(always)]
+fn in_a_row<L: Lanes>(values: &[f32]) -> [Panel<L>; PACKED] {
+    let values = &values[..4 * L::COUNT];
+    let (near, far) = values.split_at(2 * L::COUNT);
+    [[L::load(near), L::load(&near[L::COUNT..])], [L::load(far), L::load(&far[L::COUNT..])]]
 }
 
 /// A tile that holds its bias.

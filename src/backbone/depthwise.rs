@@ -42,7 +42,7 @@ impl Depthwise {
         Self { window, weights, bias, multiplier, clamp }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn run_taps<L: Lanes, const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let phases = Phases::new(&window);
@@ -90,21 +90,23 @@ fn sum<L: Lanes, const TAPS: usize>(
     taps: &[&[f32]; TAPS],
     sums: &mut [f32],
 ) {
+    let step = TOGETHER * L::COUNT;
     let length = sums.len();
     let taps = taps.map(|tap| &tap[..length]);
-    for (index, sums) in sums.chunks_exact_mut(TOGETHER * L::COUNT).enumerate() {
-        let first = index * TOGETHER * L::COUNT;
+    // In this form the compiler sees that no place lies outside.
+    let mut first = 0;
+    while first + step <= length {
         let mut lanes = [L::splat(bias); TOGETHER];
         for tap in 0..TAPS {
             let weight = L::splat(weights[tap]);
-            let values = &taps[tap][first..first + TOGETHER * L::COUNT];
-            for (lanes, values) in lanes.iter_mut().zip(values.chunks_exact(L::COUNT)) {
-                *lanes = lanes.add_product(weight, L::load(values));
-            }
+            let values = &taps[tap][first..first + step];
+            lanes[0] = lanes[0].add_product(weight, L::load(values));
+            lanes[1] = lanes[1].add_product(weight, L::load(&values[L::COUNT..]));
         }
-        for (sums, lanes) in sums.chunks_exact_mut(L::COUNT).zip(lanes) {
-            lanes.store(sums);
-        }
+        let sums = &mut sums[first..first + step];
+        lanes[0].store(sums);
+        lanes[1].store(&mut sums[L::COUNT..]);
+        first += step;
     }
 }
 

@@ -44,6 +44,9 @@ pub(super) trait Lanes: Copy + Debug {
     fn at_most(self, high: Self) -> Self;
 }
 
+/// The most values of any register.
+pub(super) const MAX_LANES: usize = 16;
+
 /// The registers that an operator runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
@@ -63,7 +66,9 @@ impl Width {
 
 /// Work that is the same on any registers. All that touches a register must be inlined into it, or
 /// else it is compiled without their instructions, at a tenth of the speed: functions that say
-/// `inline(always)`, and loops instead of closures, which can't say so.
+/// `inline(always)`, and loops instead of closures, which can't say so. In WebAssembly there is but
+/// one kind of registers, and large functions stay apart: an engine allots registers worse to one
+/// that holds everything (a tenth of the time).
 pub(super) trait Vectorised {
     fn run<L: Lanes>(self);
 }

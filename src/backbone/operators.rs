@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tract_onnx::tract_core::internal::*;
 
 use super::lanes::{Lanes, Vectorised, Width};
-use super::window::Window;
 
 /// What computes one picture, `[channels, height, width]`, from another.
 pub(super) trait Kernel: Debug + Send + Sync {
@@ -61,12 +60,10 @@ impl Eq for OwnOperator {}
 impl OwnOperator {
     pub fn new(
         name: &'static str,
-        window: &Window,
-        out_channels: usize,
+        out_shape: [usize; 4],
         width: Width,
         kernel: impl Kernel + 'static,
     ) -> Self {
-        let out_shape = [1, out_channels, window.out_height, window.out_width];
         Self { name, out_shape, kernel: Arc::new(OnWidth { width, kernel }) }
     }
 }

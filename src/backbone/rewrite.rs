@@ -15,7 +15,7 @@ use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
 use tract_onnx::tract_core::ops::math;
-use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
 use super::convolution::{Affine, Clamp, Convolution, Finish};
 use super::depthwise::Depthwise;
@@ -37,10 +37,10 @@ pub(super) fn rewrite(model: &mut TypedModel, widths: &[Width]) -> TractResult<(
     // Patches append nodes, so the numbers of the others stay valid.
     for id in model.eval_order()? {
         let node = model.node(id);
-        let patch = match pooling(model, node, widths)? {
-            Some(patch) => Some(patch),
-            None => convolution(model, node, widths)?,
-        };
+        let mut patch = None;
+        for replace in [pooling, channel_sum, convolution] {
+            patch = patch.or(replace(model, node, widths)?);
+        }
         if let Some(patch) = patch {
             patch.apply(model)?;
         }
@@ -59,9 +59,37 @@ fn pooling(
     if op.with_index_outputs.is_some() || window.out_pixels() == 0 {
         return Ok(None);
     }
+    let width = width_for(window.out_width, widths);
     let op = pooling::MaxPool::new(window);
-    let op =
-        OwnOperator::new("OwnMaxPool", &window, channels, width_for(window.out_width, widths), op);
+    let op = OwnOperator::new("OwnMaxPool", window.out_shape(channels), width, op);
+    replaced(model, node, op)
+}
+
+/// The patch that replaces the sum of a global average, if the node is one.
+fn channel_sum(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<Reduce>() else { return Ok(None) };
+    let fact = model.outlet_fact(node.inputs[0])?;
+    let Some(&[1, channels, height, width]) = fact.shape.as_concrete() else { return Ok(None) };
+    let pixels = height * width;
+    let sums_planes = op.reducer == Reducer::Sum && *op.axes == [2, 3];
+    if !sums_planes || pixels == 0 || fact.datum_type != f32::datum_type() {
+        return Ok(None);
+    }
+    let kernel = pooling::ChannelSum { pixels };
+    let width = width_for(pixels, widths);
+    replaced(model, node, OwnOperator::new("OwnSum", [1, channels, 1, 1], width, kernel))
+}
+
+/// The patch that puts an operator in the place of a node with one input.
+fn replaced(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: OwnOperator,
+) -> TractResult<Option<TypedModelPatch>> {
     let mut patch = TypedModelPatch::default();
     let tap = patch.tap_model(model, node.inputs[0])?;
     let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
@@ -94,7 +122,10 @@ fn convolution(
     let width = width_for(window.out_pixels(), widths);
     let (input, op) = if depthwise {
         let op = Depthwise::new(window, channels, weights, bias, behind.clamp);
-        (node.inputs[0], OwnOperator::new("OwnDepthwise", &window, out_channels, width, op))
+        (
+            node.inputs[0],
+            OwnOperator::new("OwnDepthwise", window.out_shape(out_channels), width, op),
+        )
     } else {
         behind.take_sum();
         let finish = Finish { adds: behind.other.is_some(), clamp: behind.clamp };
@@ -103,10 +134,10 @@ fn convolution(
             let width = width_for(Winograd::windows(&window), widths);
             let lanes = width.count();
             let op = Winograd::new(lanes, window, channels, &weights, &bias, before, finish);
-            (input, OwnOperator::new("OwnWinograd", &window, out_channels, width, op))
+            (input, OwnOperator::new("OwnWinograd", window.out_shape(out_channels), width, op))
         } else {
             let op = Convolution::new(window, channels, group, &weights, &bias, before, finish);
-            (input, OwnOperator::new("OwnConvolution", &window, out_channels, width, op))
+            (input, OwnOperator::new("OwnConvolution", window.out_shape(out_channels), width, op))
         }
     };
     let mut patch = TypedModelPatch::default();

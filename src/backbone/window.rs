@@ -32,6 +32,11 @@ impl Window {
         self.out_height * self.out_width
     }
 
+    /// The shape of the output.
+    pub fn out_shape(&self, channels: usize) -> [usize; 4] {
+        [1, channels, self.out_height, self.out_width]
+    }
+
     /// Whether output pixels and input pixels are the same.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1]

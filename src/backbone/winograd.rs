@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::convolution::{Affine, Finish, Panel, ROWS, blocks_of, pad, starting_at, tile};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, MAX_LANES};
 use super::operators::Kernel;
 use super::window::Window;
 
@@ -20,7 +20,7 @@ const BIAS_PLACE: usize = 5;
 /// Groups of windows, one to a lane, that are worked on at a time.
 const GROUPS: usize = 4;
 /// The most outputs in a row of a group: two for each lane.
-const MAX_OUTPUTS: usize = 32;
+const MAX_OUTPUTS: usize = 2 * MAX_LANES;
 /// With fewer input channels, or fewer output channels, the transforms outweigh what they save.
 const MIN_CHANNELS: usize = 16;
 const MIN_OUT_CHANNELS: usize = 8;
@@ -89,7 +89,7 @@ impl Winograd {
     }
 
     /// The products of up to four groups of windows, and the outputs from them.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn multiply<L: Lanes>(
         &self,
         groups: &[Group],
@@ -226,12 +226,11 @@ impl Group {
         window: &Window,
     ) {
         let [height, width] = [window.out_height, window.out_width];
+        let whole =
+            self.whole().filter(|run| run.row + 2 <= height && run.column + 2 * L::COUNT <= width);
         for (line, [even, odd]) in outputs.into_iter().enumerate() {
             let (first, second) = L::interleave(even, odd);
-            if let Some(run) = self.whole()
-                && run.row + line < height
-                && run.column + 2 * L::COUNT <= width
-            {
+            if let Some(run) = whole {
                 let target = &mut plane[(run.row + line) * width + run.column..][..2 * L::COUNT];
                 finish.put(first, target);
                 finish.put(second, &mut target[L::COUNT..]);

@@ -272,6 +272,25 @@ fn random_poolings_agree_with_tract() {
 }
 
 #[test]
+fn global_sums_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    for width in 1..=40 {
+        let shape = [1, 3, 2, width];
+        let build = |axes: &[usize]| {
+            let mut model = TypedModel::default();
+            let source = model.add_source("input", f32::fact(shape)).unwrap();
+            let sum = Reduce::new(axes.into(), Reducer::Sum);
+            let output = model.wire_node("sum", sum, &[source]).unwrap();
+            model.select_output_outlets(&output).unwrap();
+            model
+        };
+        let input = tensor(&mut rng, &shape);
+        assert_eq!(compare(build(&[2, 3]), input.clone(), "channels").0, 1);
+        assert_eq!(compare(build(&[1]), input, "pixels").0, 0);
+    }
+}
+
+#[test]
 fn every_width_and_rest_of_a_panel_agrees() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for width in 1..=34 {
