@@ -16,9 +16,9 @@ const PACKED: usize = 2;
 /// The most output pixels of two panels.
 const MAX_PIXELS: usize = 2 * PACKED * MAX_LANES;
 
-/// Rows of a panel that are worked through before the next block of channels: with two panels, 16 kB
-/// in WebAssembly, so that they stay in the fastest cache.
-const CHUNK: usize = 256;
+/// Bytes of two panels that are worked through before the next block of channels: they stay in the
+/// fastest cache, with room for the weights that pass by.
+const CHUNK_BYTES: usize = 24 << 10;
 
 /// What one channel and tap see at the output pixels of a panel.
 pub(super) type Panel<L> = [L; 2];
@@ -156,6 +156,7 @@ impl Convolution {
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn multiply<L: Lanes>(&self, input: &[f32], plane: usize, width: usize, output: &mut [f32]) {
         let columns = 2 * L::COUNT;
+        let chunk_rows = CHUNK_BYTES / (PACKED * size_of::<Panel<L>>());
         let pixels = self.window.out_pixels();
         let group_channels = self.channels / self.groups;
         let group_out = self.out_channels / self.groups;
@@ -180,8 +181,8 @@ impl Convolution {
                 let (left, right) = panels.split_at_mut(depth);
                 self.pack(input, plane, width, &taps, before, first..first + count, left, right);
                 let panels = [&*left, &*right];
-                for start in (0..depth).step_by(CHUNK) {
-                    let chunk = start..depth.min(start + CHUNK);
+                for start in (0..depth).step_by(chunk_rows) {
+                    let chunk = start..depth.min(start + chunk_rows);
                     let blocks = weights.chunks_exact(depth).zip(bias).zip(&mut sums);
                     for (block, ((weights, &bias), sums)) in blocks.enumerate() {
                         let channel = block * ROWS;

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::convolution::{Affine, Finish, Panel, ROWS, blocks_of, pad, starting_at, tile};
+use super::convolution::{Affine, Finish, Panel, ROWS, Tile, blocks_of, pad, starting_at, tile};
 use super::lanes::{Lanes, MAX_LANES};
 use super::operators::Kernel;
 use super::window::Window;
@@ -98,37 +98,67 @@ impl Winograd {
         output: &mut [f32],
     ) {
         let pixels = self.window.out_pixels();
-        // By row of a tile, then group, then place.
-        let mut products = [[[L::splat(0.0); PLACES]; GROUPS]; ROWS];
-        let planes = output.chunks_mut(ROWS * pixels);
-        let blocks = self.weights.chunks_exact(pair).zip(&self.bias);
-        for ((weights, &bias), planes) in blocks.zip(planes) {
-            for (place, weights) in weights.chunks_exact(self.channels).enumerate() {
-                let bias = if place == BIAS_PLACE { bias } else { [0.0; ROWS] };
+        // By block of a pair, then row of a tile, then group, then place.
+        let mut products = [[[[L::splat(0.0); PLACES]; GROUPS]; ROWS]; 2];
+        let planes = output.chunks_mut(2 * ROWS * pixels);
+        let blocks = self.weights.chunks(2 * pair).zip(self.bias.chunks(2));
+        for ((weights, biases), planes) in blocks.zip(planes) {
+            let (first, second) = weights.split_at(pair);
+            for place in 0..PLACES {
+                let of_place = place * self.channels..(place + 1) * self.channels;
+                let bias = |block: usize| match biases.get(block) {
+                    Some(&bias) if place == BIAS_PLACE => bias,
+                    _ => [0.0; ROWS],
+                };
                 for (half, both) in groups.chunks(2).enumerate() {
-                    let panel = &windows[half * pair + place * self.channels..][..self.channels];
-                    let group = 2 * half;
-                    if both.len() == 2 {
-                        let sums = tile::<L, 2>(weights, panel, starting_at(bias));
-                        for (products, sums) in products.iter_mut().zip(sums) {
-                            products[group][place] = sums[0];
-                            products[group + 1][place] = sums[1];
-                        }
+                    let panel = &windows[half * pair..][of_place.clone()];
+                    let first = &first[of_place.clone()];
+                    let starts = [starting_at(bias(0)), starting_at(bias(1))];
+                    let sums = if second.is_empty() {
+                        [tile::<L, 2>(first, panel, starts[0]), starts[1]]
+                    } else if both.len() == 2 {
+                        let second = &second[of_place.clone()];
+                        [
+                            tile::<L, 2>(first, panel, starts[0]),
+                            tile::<L, 2>(second, panel, starts[1]),
+                        ]
                     } else {
-                        let sums = tile::<L, 1>(weights, panel, starting_at(bias));
-                        for (products, sums) in products.iter_mut().zip(sums) {
-                            products[group][place] = sums[0];
+                        two_tiles(first, &second[of_place.clone()], panel, starts)
+                    };
+                    for (products, sums) in products.iter_mut().zip(sums) {
+                        for (products, [near, far]) in products.iter_mut().zip(sums) {
+                            products[2 * half][place] = near;
+                            products[2 * half + 1][place] = far;
                         }
                     }
                 }
             }
-            for (plane, products) in planes.chunks_exact_mut(pixels).zip(&products) {
+            let products = products.as_flattened();
+            for (plane, products) in planes.chunks_exact_mut(pixels).zip(products) {
                 for (group, products) in groups.iter().zip(products) {
                     group.write(transformed_back(products), self.finish, plane, &self.window);
                 }
             }
         }
     }
+}
+
+/// The first half of the tiles of two blocks: as many sums side by side as in both halves of one,
+/// which hide each other's latency.
+#[inline(always)]
+fn two_tiles<L: Lanes>(
+    first: &[[f32; ROWS]],
+    second: &[[f32; ROWS]],
+    panel: &[Panel<L>],
+    [mut sums, mut others]: [Tile<L>; 2],
+) -> [Tile<L>; 2] {
+    for ((first, second), [pixels, _]) in first.iter().zip(second).zip(panel) {
+        for row in 0..ROWS {
+            sums[row][0] = sums[row][0].add_product(L::splat(first[row]), *pixels);
+            others[row][0] = others[row][0].add_product(L::splat(second[row]), *pixels);
+        }
+    }
+    [sums, others]
 }
 
 impl Kernel for Winograd {
