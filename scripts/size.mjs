@@ -4,9 +4,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { constants, brotliCompressSync, gzipSync } from "node:zlib";
 import { at, CommandFailed, main } from "./lib/tools.mjs";
 
-/** At most, in bytes. The aim for brotli is 1.6 MB; until it is met, this keeps it from growing. */
+/** At most, in bytes. */
 const BUDGET = {
-  "engine.wasm": { raw: 8_000_000, brotli: 1_700_000 },
+  "engine.wasm": { raw: 7_200_000, brotli: 1_600_000 },
   "JavaScript, bundled and minified": { gzip: 12_000 },
 };
 

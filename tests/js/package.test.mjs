@@ -229,12 +229,15 @@ test("wrong files are refused with a code", async () => {
   const good = model();
   const random = Uint8Array.from({ length: 5000 }, (_, i) => (i * 7919) % 251);
   const damaged = stats.slice(0, stats.length - 100);
-  const other = await makeStats(loadDetector, new Uint8Array((await import("node:fs")).readFileSync(at("tests/models/matmul.onnx"))));
+  const read = async (name) => new Uint8Array((await import("node:fs")).readFileSync(at("tests/models", name)));
+  const other = await makeStats(loadDetector, await read("matmul.onnx"));
   const cases = [
     [{ model: new Uint8Array(1), stats }, "model", "mismatch"],
     [{ model: random, stats }, "model", "mismatch"],
     [{ model: random, preprocess }, "model"],
     [{ model: good.slice(0, good.length / 2), preprocess }, "model"],
+    // An operator whose code is left out of the engine.
+    [{ model: await read("bad_fourier.onnx"), preprocess }, "model"],
     [{ model: good, stats: random }, "stats"],
     [{ model: good, stats: damaged }, "stats"],
     [{ model: good, stats: new Uint8Array(3) }, "stats"],

@@ -256,6 +256,12 @@ def refused():
     m.gemm(m.op("Unknowable", m.flat()))
     m.save("bad_operator")
 
+    m = Builder(50)
+    length = m.weight(np.array(FEATURES, np.int64))
+    x = m.op("DFT", m.op("Reshape", m.flat(), m.weight(np.array([1, FEATURES, 1]))), length, axis=1)
+    m.gemm(m.op("ReduceMean", x, axes=[2], keepdims=0))
+    m.save("bad_fourier")
+
     m = Builder(48)
     x = m.op("ConstantOfShape", m.weight(np.array([100000, 100000])))
     m.gemm(m.op("Add", m.flat(), m.op("ReduceMean", x, axes=[0, 1], keepdims=0)))
