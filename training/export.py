@@ -1,6 +1,6 @@
 """Write a trained network as ONNX: plain operators, weights stored as float16.
 
-    python export.py photos build/photos/photos.pt ../www/models/photos.onnx
+    python export.py photos build/photos/cut.pt ../www/models/photos.onnx
     python export.py digits build/digits/digits.pt ../www/models/digits.onnx
 
 Batch norms are folded into the convolutions. Each weight is a float16 initialiser
@@ -73,10 +73,12 @@ def photo_graph(net: PhotoNet) -> Graph:
     for i, stage in enumerate(net.stages):
         x = graph.conv_bn(x, f"stage{i}.down", stage.down, relu=True)
         y = graph.conv_bn(x, f"stage{i}.first", stage.first, relu=True)
-        y = graph.conv_bn(y, f"stage{i}.second", stage.second, relu=False)
-        if stage.residual:
-            y = graph.add("Add", [x, y], f"stage{i}.sum")
-        x = graph.add("Relu", [y], f"stage{i}.relu")
+        if stage.second is not None:
+            y = graph.conv_bn(y, f"stage{i}.second", stage.second, relu=False)
+            if stage.residual:
+                y = graph.add("Add", [x, y], f"stage{i}.sum")
+            y = graph.add("Relu", [y], f"stage{i}.relu")
+        x = y
     graph.head(x, net)
     return graph
 
@@ -90,7 +92,7 @@ def digit_graph(net: DigitNet) -> Graph:
 
 
 MODELS = {
-    "photos": (PhotoNet, photo_graph, [3, 32, 32]),
+    "photos": (lambda: PhotoNet(cut=True), photo_graph, [3, 32, 32]),
     "digits": (DigitNet, digit_graph, [1, 28, 28]),
 }
 

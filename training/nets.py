@@ -25,8 +25,8 @@ class ConvBn(nn.Sequential):
 class Stage(nn.Module):
     """Halve the picture, widen it, then refine it by two more convolutions.
 
-    A sum around the two helps training but makes dense features, in which no
-    few weights stand out for pruning; the last stage goes without.
+    A sum around the two helps training; the last stage goes without, so that its
+    second convolution can be cut off (`PhotoNet`).
     """
 
     def __init__(self, inputs: int, outputs: int, residual: bool):
@@ -38,22 +38,34 @@ class Stage(nn.Module):
 
     def forward(self, x):
         x = self.down(x).relu()
-        refined = self.second(self.first(x).relu())
+        refined = self.first(x)
+        if self.second is not None:
+            refined = self.second(refined.relu())
         return (x + refined if self.residual else refined).relu()
 
 
 class PhotoNet(nn.Module):
-    """32x32 RGB: fixed whitening of 2x2 patches, three stages, 216 features."""
+    """32x32 RGB: fixed whitening of 2x2 patches, three stages, 216 features.
+
+    It is trained with one convolution more than it keeps. The last one learns to
+    ignore what does not tell the classes apart, and strangers with it: they hardly
+    stand out there, so there is nothing for ITP's overconfidence test to prune. The
+    one before it tells the classes apart as well, and strangers drive its features
+    far above what any class does. So `cut` leaves the last one out, and
+    `photos_head.py` fits the head to the features of the one before.
+    """
 
     logit_scale = 0.125
 
-    def __init__(self, widths=(40, 112, 216), classes: int = 10):
+    def __init__(self, widths=(40, 112, 216), classes: int = 10, cut: bool = False):
         super().__init__()
         self.whiten = nn.Conv2d(3, 24, 2, bias=False)
         self.whiten.weight.requires_grad_(False)
         inputs = (24, *widths[:-1])
         sums = (True, True, False)
         self.stages = nn.Sequential(*(Stage(i, o, r) for i, o, r in zip(inputs, widths, sums)))
+        if cut:
+            self.stages[-1].second = None
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(widths[-1], classes, bias=True)
 
