@@ -47,12 +47,11 @@ class Stage(nn.Module):
 class PhotoNet(nn.Module):
     """32x32 RGB: fixed whitening of 2x2 patches, three stages, 216 features.
 
-    It is trained with one convolution more than it keeps. The last one learns to
-    ignore what does not tell the classes apart, and strangers with it: they hardly
-    stand out there, so there is nothing for ITP's overconfidence test to prune. The
-    one before it tells the classes apart as well, and strangers drive its features
-    far above what any class does. So `cut` leaves the last one out, and
-    `photos_head.py` fits the head to the features of the one before.
+    It is trained with one convolution more than it keeps. Strangers hardly stand out
+    in the features of the last one, so ITP's overconfidence test finds nothing to
+    prune there. Those of the one before tell the classes apart as well, and strangers
+    drive them above what any class does (measured in www/models/photos.md). So `cut`
+    leaves the last one out, and `photos_head.py` fits the head to the one before.
     """
 
     logit_scale = 0.125

@@ -14,7 +14,7 @@ import { WeightMap, type Weight } from "./weights/map.js";
 import { fillLegend, STATES } from "./weights/palette.js";
 
 /** Where less than this share of the weights is left out, there is hardly anything to see. */
-const LITTLE = 0.05;
+const LITTLE = 0.02;
 
 /** Of so few classes all are explained ahead, so that pointing answers at once. */
 const FEW_CLASSES = 20;
