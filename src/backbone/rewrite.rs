@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use tract_onnx::prelude::{
-    Datum, OutletId, Tensor, TractResult, TypedModel, TypedModelPatch, tvec,
+    Datum, OutletId, TVec, Tensor, TractResult, TypedModel, TypedModelPatch,
 };
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -62,7 +62,7 @@ fn pooling(
     let width = width_for(window.out_width, widths);
     let op = pooling::MaxPool::new(window);
     let op = OwnOperator::new("OwnMaxPool", window.out_shape(channels), width, op);
-    replaced(model, node, op)
+    replaced(model, &node.inputs, node.id.into(), op)
 }
 
 /// The patch that replaces the sum of a global average, if the node is one.
@@ -81,19 +81,25 @@ fn channel_sum(
     }
     let kernel = pooling::ChannelSum { pixels };
     let width = width_for(pixels, widths);
-    replaced(model, node, OwnOperator::new("OwnSum", [1, channels, 1, 1], width, kernel))
+    let op = OwnOperator::new("OwnSum", [1, channels, 1, 1], width, kernel);
+    replaced(model, &node.inputs, node.id.into(), op)
 }
 
-/// The patch that puts an operator in the place of a node with one input.
+/// The patch that puts an operator in the place of all that leads from its inputs to a value.
 fn replaced(
     model: &TypedModel,
-    node: &TypedNode,
+    inputs: &[OutletId],
+    last: OutletId,
     op: OwnOperator,
 ) -> TractResult<Option<TypedModelPatch>> {
     let mut patch = TypedModelPatch::default();
-    let tap = patch.tap_model(model, node.inputs[0])?;
-    let output = patch.wire_node(format!("{}.own", node.name), op, &[tap])?[0];
-    patch.shunt_outside(model, OutletId::new(node.id, 0), output)?;
+    let mut taps = TVec::new();
+    for &input in inputs {
+        taps.push(patch.tap_model(model, input)?);
+    }
+    let name = format!("{}.own", model.node(last.node).name);
+    let output = patch.wire_node(name, op, &taps)?[0];
+    patch.shunt_outside(model, last, output)?;
     Ok(Some(patch))
 }
 
@@ -140,14 +146,8 @@ fn convolution(
             (input, OwnOperator::new("OwnConvolution", window.out_shape(out_channels), width, op))
         }
     };
-    let mut patch = TypedModelPatch::default();
-    let mut inputs = tvec![patch.tap_model(model, input)?];
-    if let Some(other) = behind.other {
-        inputs.push(patch.tap_model(model, other)?);
-    }
-    let output = patch.wire_node(format!("{}.own", node.name), op, &inputs)?[0];
-    patch.shunt_outside(model, behind.last, output)?;
-    Ok(Some(patch))
+    let inputs: TVec<OutletId> = [input].into_iter().chain(behind.other).collect();
+    replaced(model, &inputs, behind.last, op)
 }
 
 /// The widest registers that so many values side by side can fill, or else the narrowest.
