@@ -36,7 +36,12 @@ const TYPES = {
 export async function startServer({ directory, port = 0, headers = {}, base = "/", fallback = false, onRequest }) {
   const requests = [];
   const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    const path = pathOf(request.url ?? "/");
+    if (path === undefined) {
+      response.writeHead(400, { "content-type": "text/plain", ...headers });
+      response.end("that is no address");
+      return;
+    }
     requests.push(path);
     onRequest?.(path);
     const file = (await find(directory, path, base)) ?? (fallback ? join(directory, "index.html") : undefined);
@@ -63,6 +68,15 @@ export async function startServer({ directory, port = 0, headers = {}, base = "/
         server.closeAllConnections();
       }),
   };
+}
+
+/** The path of a request, or undefined for one that can't be read, such as `//` or `/%`. */
+function pathOf(address) {
+  try {
+    return decodeURIComponent(new URL(address, "http://localhost").pathname);
+  } catch {
+    return undefined;
+  }
 }
 
 async function find(directory, path, base) {
