@@ -333,7 +333,9 @@ impl Convolution {
         for ([near, far], output) in tile.into_iter().zip(outputs) {
             let output = &mut output[first..first + count];
             let mut values = [0.0; MAX_PIXELS / PACKED];
-            values[..count].copy_from_slice(output);
+            if self.finish.adds {
+                values[..count].copy_from_slice(output);
+            }
             self.finish.put(near, &mut values);
             self.finish.put(far, &mut values[L::COUNT..]);
             output.copy_from_slice(&values[..count]);

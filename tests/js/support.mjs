@@ -72,8 +72,8 @@ export function toPng({ data, width, height, channels }) {
 }
 
 /** Makes a stats file for a model with the package itself. */
-export async function makeStats(loadDetector, bytes = model(), settings = {}) {
-  const detector = await loadDetector({ model: bytes, preprocess, worker: false });
+export async function makeStats(loadDetector, bytes = model(), settings = {}, resized = preprocess) {
+  const detector = await loadDetector({ model: bytes, preprocess: resized, worker: false });
   const labels = Array.from({ length: detector.info.classes }, (_, k) => `class ${k}`);
   const calibrator = await detector.calibrate(labels);
   for (let i = 0; i < 12 * labels.length; i++) await calibrator.add(picture(i), i % labels.length);

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector, OodError } from "itp-ood";
 import { at } from "../../scripts/lib/tools.mjs";
-import { makeStats, model, picture, seeded, toPng } from "./support.mjs";
+import { makeStats, model, picture, preprocess, seeded, toPng } from "./support.mjs";
 
 const itp = at("target/release/itp");
 const KINDS = "jigsaw2 jigsaw4 pixels mixup cutmix rot90 rot180 blur noise invert cutout contrast phase swap zoom tile".split(" ");
@@ -105,6 +105,18 @@ test("the same pictures and seed give the native picks", { skip: !existsSync(itp
   } finally {
     here.dispose();
     rmSync(folder, { recursive: true });
+  }
+});
+
+test("pictures of any side can be tuned on: what the engine leaves out of rustfft is not what transforms them", async () => {
+  const anySize = new Uint8Array(readFileSync(at("tests/models/any_size.onnx")));
+  // Powers, products, primes by Rader's and by Bluestein's way: rustfft plans each differently.
+  for (const side of [8, 13, 24, 31, 59, 97, 121, 224]) {
+    const resized = { ...preprocess, resize: side, crop: [side, side] };
+    const network = await loadDetector({ model: anySize, stats: await makeStats(loadDetector, anySize, {}, resized), worker: false });
+    const { report } = await network.tune(holdout(16, 2), { perKind: 2, seed: 0 });
+    assert.deepEqual(report.kinds, KINDS, `side ${side}`);
+    network.dispose();
   }
 });
 
