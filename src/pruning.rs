@@ -15,11 +15,12 @@ pub mod fine;
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, aview1};
+use ndarray::{Array1, Array2, ArrayView1, Zip, aview1};
 use serde::Serialize;
+use wide::{CmpEq, CmpNe, f32x8};
 
 use crate::error::Result;
-use crate::head::{Head, sum_terms};
+use crate::head::{Head, row_of, sum_rows, sum_terms};
 use crate::stats::Stats;
 
 /// Which prunings are applied to the last layer.
@@ -189,18 +190,12 @@ impl Pruning {
             Variant::Plain | Variant::Ftp => head.weights(),
             Variant::Crp | Variant::Itp => &*self.coarse,
         };
-        let rows = weights.axis_iter(Axis(0)).zip(self.limits.axis_iter(Axis(0)));
-        rows.zip(head.bias())
-            .map(|((w, limits), &bias)| {
-                let w = w.to_slice().expect("standard layout");
-                let limits = limits.to_slice().expect("standard layout");
-                let sum = match variant {
-                    Variant::Plain | Variant::Crp => sum_terms([w, h], |[w, h]| w * h),
-                    Variant::Ftp | Variant::Itp => sum_terms([w, h, limits], kept),
-                };
-                f64::from(bias) + sum
-            })
-            .collect()
+        let pruned = |class| [row_of(weights, class), h];
+        let limited = |class| [row_of(weights, class), h, row_of(&self.limits, class)];
+        match variant {
+            Variant::Plain | Variant::Crp => sum_rows(head.bias(), pruned, |[w, h]| w * h),
+            Variant::Ftp | Variant::Itp => sum_rows(head.bias(), limited, kept),
+        }
     }
 
     /// FTP's limits `[K, D]`: `sign(W) h` above its limit is overconfident.
@@ -230,14 +225,16 @@ impl Pruning {
                 sum_terms([coarse, h, limits], kept),
             ];
             logits.assign(&aview1(&sums.map(|sum| f64::from(bias) + sum)));
-            let one = |is: bool| if is { 1.0 } else { 0.0 };
+            // Ones where a mask is set.
+            let has_part = |w: f32x8, h: f32x8| (w * h).cmp_ne(f32x8::ZERO) & f32x8::ONE;
+            let is_redundant = |coarse: f32x8| coarse.cmp_eq(f32x8::ZERO);
             found[0] +=
-                sum_terms([w, h, coarse], |[w, h, coarse]| one(w * h != 0.0) * one(coarse == 0.0));
+                sum_terms([w, h, coarse], |[w, h, coarse]| has_part(w, h) & is_redundant(coarse));
             found[1] += sum_terms([w, h, limits], |[w, h, limit]| {
-                one(w * h != 0.0) * one(fine::is_above(w, h, limit))
+                has_part(w, h) & fine::are_above(w, h, limit)
             });
             found[2] += sum_terms([w, h, coarse, limits], |[w, h, coarse, limit]| {
-                one(w * h != 0.0) * one(coarse == 0.0) * one(fine::is_above(w, h, limit))
+                has_part(w, h) & is_redundant(coarse) & fine::are_above(w, h, limit)
             });
         }
         // Sums of ones are exact: a block adds few of them up before they go into a double.
@@ -312,8 +309,8 @@ impl Pruning {
 
 /// A weight's contribution, unless FTP prunes it.
 #[inline(always)]
-fn kept([w, h, limit]: [f32; 3]) -> f32 {
-    if fine::is_above(w, h, limit) { 0.0 } else { w * h }
+fn kept([w, h, limit]: [f32x8; 3]) -> f32x8 {
+    fine::are_above(w, h, limit).blend(f32x8::ZERO, w * h)
 }
 
 /// Why each weight of a class is left out: from its row of [`Pruning::rows`] and the features.

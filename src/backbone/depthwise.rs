@@ -1,219 +1,208 @@
-//! Depthwise convolution: every output channel sees one input channel.
+//! Depthwise convolution, where every channel is a picture of its own, with channels side by side
+//! (`[H, W, C]`).
 //!
-//! The padded channel is laid out as one long row (for stride 2, as four: even and odd rows and
-//! columns apart). Then every tap of every window is the same row shifted, whatever the stride,
-//! and the sums run over whole registers with no borders in between. The columns between two rows
-//! are computed too and thrown away.
+//! All channels see the same pixels, so that registers run over channels: no shifts, and borders
+//! need no more than a pixel of zeros to look at. Two output pixels are summed side by side, which
+//! share weights and most of what they see.
+
+use std::ops::Range;
 
 use super::convolution::Clamp;
 use super::lanes::Lanes;
-use super::operators::Kernel;
 use super::window::Window;
-
-/// Registers that are summed side by side: they hide each other's latency.
-const TOGETHER: usize = 2;
 
 /// A depthwise convolution with bias and clamp: `clamp(bias + sum(weights * input), low, high)`.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     window: Window,
-    /// `[out_channels, kernel]`.
+    /// By register of channels, then tap: the weights of the channels.
     weights: Vec<f32>,
+    /// `[channels, kernel]`.
+    by_channel: Vec<f32>,
     bias: Vec<f32>,
-    /// Output channels that see the same input channel.
-    multiplier: usize,
     clamp: Clamp,
+    /// A pixel outside of the picture.
+    zeros: Vec<f32>,
+}
+
+/// Rows of a picture, `[.., width, channels]`.
+pub(super) struct Rows<'a> {
+    pub values: &'a [f32],
+    /// How many rows there are: a row lies at its number modulo this.
+    pub held: usize,
 }
 
 impl Depthwise {
-    /// Whether this kernel size was built.
-    pub fn supports(window: &Window) -> bool {
-        matches!(window.taps(), 9 | 25 | 49) && window.stride.iter().all(|&stride| stride <= 4)
-    }
-
-    pub fn new(
-        window: Window,
-        channels: usize,
-        weights: Vec<f32>,
-        bias: Vec<f32>,
-        clamp: Clamp,
-    ) -> Self {
-        let multiplier = bias.len() / channels;
-        Self { window, weights, bias, multiplier, clamp }
-    }
-
-    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn run_taps<L: Lanes, const TAPS: usize>(&self, input: &[f32], output: &mut [f32]) {
-        let window = self.window;
-        let phases = Phases::new(&window);
-        // Past the last phase, room for the last registers of the last tap.
-        let sums_len = (window.out_height * phases.width).next_multiple_of(TOGETHER * L::COUNT);
-        let mut planes = vec![0.0; phases.len() + sums_len];
-        let mut sums = vec![0.0; sums_len];
-        let (weights, _) = self.weights.as_chunks::<TAPS>();
-        let offsets: [usize; TAPS] = std::array::from_fn(|tap| phases.tap(&window, tap));
-        let outputs = output.chunks_exact_mut(self.multiplier * window.out_pixels());
-        let filters = weights.chunks(self.multiplier).zip(self.bias.chunks(self.multiplier));
-        for ((input, outputs), (weights, bias)) in
-            input.chunks_exact(window.pixels()).zip(outputs).zip(filters)
-        {
-            phases.fill::<L>(&window, input, &mut planes);
-            let taps = offsets.map(|offset| &planes[offset..][..sums_len]);
-            let outputs = outputs.chunks_exact_mut(window.out_pixels());
-            for ((weights, &bias), output) in weights.iter().zip(bias).zip(outputs) {
-                sum::<L, TAPS>(weights, bias, &taps, &mut sums);
-                let rows = sums.chunks(phases.width);
-                for (output, sums) in output.chunks_exact_mut(window.out_width).zip(rows) {
-                    copy_clamped::<L>(&sums[..window.out_width], output, self.clamp);
-                }
-            }
-        }
-    }
-}
-
-impl Kernel for Depthwise {
-    #[inline(always)]
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
-        match self.window.taps() {
-            9 => self.run_taps::<L, 9>(input, output),
-            25 => self.run_taps::<L, 25>(input, output),
-            _ => self.run_taps::<L, 49>(input, output),
-        }
-    }
-}
-
-/// Sums all taps for all windows.
-#[inline(always)]
-fn sum<L: Lanes, const TAPS: usize>(
-    weights: &[f32; TAPS],
-    bias: f32,
-    taps: &[&[f32]; TAPS],
-    sums: &mut [f32],
-) {
-    let step = TOGETHER * L::COUNT;
-    let length = sums.len();
-    let taps = taps.map(|tap| &tap[..length]);
-    // In this form the compiler sees that no place lies outside.
-    let mut first = 0;
-    while first + step <= length {
-        let mut lanes = [L::splat(bias); TOGETHER];
-        for tap in 0..TAPS {
-            let weight = L::splat(weights[tap]);
-            let values = &taps[tap][first..first + step];
-            lanes[0] = lanes[0].add_product(weight, L::load(values));
-            lanes[1] = lanes[1].add_product(weight, L::load(&values[L::COUNT..]));
-        }
-        let sums = &mut sums[first..first + step];
-        lanes[0].store(sums);
-        lanes[1].store(&mut sums[L::COUNT..]);
-        first += step;
-    }
-}
-
-/// Copies a row and clamps it. It does so even where there are no limits: the compiler would turn a
-/// plain copy into a call, which takes longer than a row of a small picture.
-#[inline(always)]
-fn copy_clamped<L: Lanes>(source: &[f32], target: &mut [f32], clamp: Clamp) {
-    let target = &mut target[..source.len()];
-    let Some(last) = source.len().checked_sub(L::COUNT) else {
-        for (target, &source) in target.iter_mut().zip(source) {
-            *target = clamp.apply_one(source);
-        }
-        return;
-    };
-    // The last register may overlap those before.
-    clamp.apply(L::load(&source[last..])).store(&mut target[last..]);
-    for (target, source) in target.chunks_exact_mut(L::COUNT).zip(source.chunks_exact(L::COUNT)) {
-        clamp.apply(L::load(source)).store(target);
-    }
-}
-
-/// Copies the values at even places of a row to one place, and those at odd places to another.
-#[inline(always)]
-fn split<L: Lanes>(source: &[f32], target: &mut [f32], even: usize, odd: usize) {
-    let pairs = source.chunks_exact(2 * L::COUNT);
-    let rest = pairs.remainder();
-    let done = (source.len() - rest.len()) / 2;
-    for (index, pair) in pairs.enumerate() {
-        let (evens, odds) = L::even_odd(L::load(pair), L::load(&pair[L::COUNT..]));
-        evens.store(&mut target[even + index * L::COUNT..]);
-        odds.store(&mut target[odd + index * L::COUNT..]);
-    }
-    for (index, &value) in rest.iter().enumerate() {
-        target[[even, odd][index % 2] + done + index / 2] = value;
-    }
-}
-
-/// A padded channel, split by the remainder of row and column modulo the stride.
-struct Phases {
-    /// No limits, unknown to the compiler (see [`copy_clamped`]).
-    unclamped: Clamp,
-    stride: [usize; 2],
-    height: usize,
-    width: usize,
-}
-
-impl Phases {
-    fn new(window: &Window) -> Self {
-        let [height, width] = window.padded();
+    /// Packs the weights, given as `[channels, kernel]`, and the bias for registers of `lanes`.
+    pub fn new(lanes: usize, window: Window, weights: &[f32], bias: &[f32], clamp: Clamp) -> Self {
+        let taps = window.taps();
+        let blocks = weights.chunks_exact(lanes * taps);
+        let packed = blocks.flat_map(|block| {
+            (0..taps).flat_map(move |tap| block.chunks_exact(taps).map(move |of| of[tap]))
+        });
+        let zeros = vec![0.0; bias.len()];
         Self {
-            unclamped: std::hint::black_box(Clamp::NONE),
-            stride: window.stride,
-            height: height.div_ceil(window.stride[0]),
-            width: width.div_ceil(window.stride[1]),
+            window,
+            weights: packed.collect(),
+            by_channel: weights.to_vec(),
+            bias: bias.to_vec(),
+            clamp,
+            zeros,
         }
     }
 
-    /// Number of values of all phases.
-    fn len(&self) -> usize {
-        self.stride[0] * self.stride[1] * self.height * self.width
+    pub fn channels(&self) -> usize {
+        self.bias.len()
     }
 
-    /// Where the row of shifted values of a tap begins.
-    fn tap(&self, window: &Window, tap: usize) -> usize {
-        let row = tap / window.kernel[1] * window.dilation[0];
-        let column = tap % window.kernel[1] * window.dilation[1];
-        self.place(row, column)
+    pub fn window(&self) -> &Window {
+        &self.window
     }
 
-    /// Where a padded row and column lie.
-    fn place(&self, row: usize, column: usize) -> usize {
-        let [down, right] = self.stride;
-        let phase = row % down * right + column % right;
-        (phase * self.height + row / down) * self.width + column / right
-    }
-
-    /// Lays out a channel. The zeros around it must be there already.
+    /// Writes some rows of the output, from those rows of the input that they see.
     #[inline(always)]
-    fn fill<L: Lanes>(&self, window: &Window, input: &[f32], planes: &mut [f32]) {
-        let [height, width] = window.padded();
-        let [top, left] = window.pad;
-        let columns = width.saturating_sub(left).min(window.width);
-        let rows = height.saturating_sub(top).min(window.height);
-        let right = self.stride[1];
-        for (row, input) in input.chunks_exact(window.width).take(rows).enumerate() {
-            let input = &input[..columns];
-            if right == 1 {
-                let start = self.place(row + top, left);
-                copy_clamped::<L>(input, &mut planes[start..start + columns], self.unclamped);
-                continue;
+    pub fn rows<L: Lanes>(&self, input: &Rows, rows: Range<usize>, output: &mut [f32]) {
+        let Window { kernel, stride, dilation, .. } = self.window;
+        let outputs = output.chunks_exact_mut(self.window.out_width * self.channels());
+        for (row, output) in rows.zip(outputs) {
+            match (kernel, stride[1], dilation[1]) {
+                ([3, 3], 1, 1) => self.row_by_pairs::<L, 3, 9, 4>(input, row, output),
+                ([3, 3], 2, 1) => self.row_by_pairs::<L, 3, 9, 5>(input, row, output),
+                ([5, 5], 1, 1) => self.row_by_pairs::<L, 5, 25, 6>(input, row, output),
+                ([5, 5], 2, 1) => self.row_by_pairs::<L, 5, 25, 7>(input, row, output),
+                ([7, 7], 1, 1) => self.row_by_pairs::<L, 7, 49, 8>(input, row, output),
+                _ => self.row_by_pixels::<L>(input, row, output),
             }
-            if right == 2 {
-                let even = self.place(row + top, left);
-                let odd = self.place(row + top, left + 1);
-                split::<L>(input, planes, even, odd);
-                continue;
+            let whole = self.channels() / L::COUNT * L::COUNT;
+            if whole < self.channels() {
+                self.rest_of_row(whole, input, row, output);
             }
-            for phase in 0..right {
-                // The first column that falls into this phase.
-                let first = (phase + right - left % right) % right;
-                let Some(input) = input.get(first..) else { continue };
-                let start = self.place(row + top, first + left);
-                let values = input.iter().step_by(right);
-                for (plane, &value) in planes[start..].iter_mut().zip(values) {
-                    *plane = value;
+        }
+    }
+
+    /// The row of the input that an output row sees with a row of the kernel, unless it lies
+    /// outside.
+    fn line<'a>(&self, input: &Rows<'a>, row: usize, tap: usize) -> Option<&'a [f32]> {
+        let Window { height, width, stride, dilation, pad, .. } = self.window;
+        let row = (row * stride[0] + tap * dilation[0]).checked_sub(pad[0])?;
+        let length = width * self.channels();
+        (row < height).then(|| &input.values[row % input.held * length..][..length])
+    }
+
+    /// The pixel of such a row that an output column sees with a column of the kernel, unless it
+    /// lies outside.
+    fn pixel<'a>(&self, line: Option<&'a [f32]>, column: usize, tap: usize) -> Option<&'a [f32]> {
+        let Window { width, stride, dilation, pad, .. } = self.window;
+        let column = (column * stride[1] + tap * dilation[1]).checked_sub(pad[1])?;
+        let line = line.filter(|_| column < width)?;
+        Some(&line[column * self.channels()..][..self.channels()])
+    }
+
+    /// A row, two pixels at a time. `SIDE` is the kernel's and `TAPS` its square; two output pixels
+    /// see `COLUMNS` columns.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn row_by_pairs<L: Lanes, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
+        &self,
+        input: &Rows,
+        row: usize,
+        output: &mut [f32],
+    ) {
+        let channels = self.channels();
+        // Where the second of the last pair goes if the width is odd.
+        let is_even = output.len().is_multiple_of(2 * channels);
+        let mut nowhere = vec![0.0; if is_even { 0 } else { channels }];
+        let weights = L::arrays(&self.weights).as_chunks::<TAPS>().0;
+        let lines: [_; SIDE] = std::array::from_fn(|tap| self.line(input, row, tap));
+        for (pair, output) in output.chunks_mut(2 * channels).enumerate() {
+            let seen: [[&[L::Array]; COLUMNS]; SIDE] = lines.map(|line| {
+                std::array::from_fn(|tap| {
+                    L::arrays(self.pixel(line, 2 * pair, tap).unwrap_or(&self.zeros))
+                })
+            });
+            let (first, second) = output.split_at_mut(channels);
+            let second = if second.is_empty() { &mut nowhere } else { second };
+            let outputs = [L::arrays_mut(first), L::arrays_mut(second)];
+            let bias = L::arrays(&self.bias);
+            pair_of_pixels::<L, SIDE, TAPS, COLUMNS>(&seen, weights, bias, self.clamp, outputs);
+        }
+    }
+
+    /// A row pixel by pixel, whatever the window.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn row_by_pixels<L: Lanes>(&self, input: &Rows, row: usize, output: &mut [f32]) {
+        let taps = self.window.taps();
+        let weights = L::arrays(&self.weights);
+        for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
+            let seen = self.seen(input, row, column);
+            let blocks = L::arrays_mut(output).iter_mut().zip(weights.chunks_exact(taps));
+            for (block, (output, weights)) in blocks.enumerate() {
+                let first = block * L::COUNT;
+                let mut sum = L::load(&self.bias[first..]);
+                for &(tap, values) in &seen {
+                    let weight = L::load(weights[tap].as_ref());
+                    sum = sum.add_product(weight, L::load(&values[first..]));
+                }
+                self.clamp.apply(sum).store(output.as_mut());
+            }
+        }
+    }
+
+    /// The channels past the last whole register.
+    fn rest_of_row(&self, from: usize, input: &Rows, row: usize, output: &mut [f32]) {
+        let taps = self.window.taps();
+        for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
+            let seen = self.seen(input, row, column);
+            for channel in from..self.channels() {
+                let weights = &self.by_channel[channel * taps..][..taps];
+                let products = seen.iter().map(|&(tap, values)| weights[tap] * values[channel]);
+                let sum = self.bias[channel] + products.sum::<f32>();
+                output[channel] = self.clamp.apply_one(sum);
+            }
+        }
+    }
+
+    /// The taps with which an output pixel sees pixels of the input, and those.
+    fn seen<'a>(&self, input: &Rows<'a>, row: usize, column: usize) -> Vec<(usize, &'a [f32])> {
+        let columns = self.window.kernel[1];
+        let pixel = |tap| {
+            let line = self.line(input, row, tap / columns);
+            Some((tap, self.pixel(line, column, tap % columns)?))
+        };
+        (0..self.window.taps()).filter_map(pixel).collect()
+    }
+}
+
+/// Sums two neighbouring pixels of the output.
+#[inline(always)]
+fn pair_of_pixels<L: Lanes, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
+    seen: &[[&[L::Array]; COLUMNS]; SIDE],
+    weights: &[[L::Array; TAPS]],
+    bias: &[L::Array],
+    clamp: Clamp,
+    [first, second]: [&mut [L::Array]; 2],
+) {
+    let stride = COLUMNS - SIDE;
+    let count = weights.len();
+    // In this form the compiler sees that no place lies outside.
+    let (bias, first, second) = (&bias[..count], &mut first[..count], &mut second[..count]);
+    let seen = seen.map(|row| row.map(|values| &values[..count]));
+    for block in 0..count {
+        let bias = L::load(bias[block].as_ref());
+        let mut sums = [bias, bias];
+        for row in 0..SIDE {
+            for column in 0..COLUMNS {
+                let values = L::load(seen[row][column][block].as_ref());
+                if column < SIDE {
+                    let weight = L::load(weights[block][row * SIDE + column].as_ref());
+                    sums[0] = sums[0].add_product(weight, values);
+                }
+                if column >= stride {
+                    let weight = L::load(weights[block][row * SIDE + column - stride].as_ref());
+                    sums[1] = sums[1].add_product(weight, values);
                 }
             }
         }
+        clamp.apply(sums[0]).store(first[block].as_mut());
+        clamp.apply(sums[1]).store(second[block].as_mut());
     }
 }

@@ -13,6 +13,15 @@ pub(super) trait Lanes: Copy + Debug {
     /// How many values there are.
     const COUNT: usize;
 
+    /// As many values in memory. With it, loops over memory need no check of lengths.
+    type Array: AsRef<[f32]> + AsMut<[f32]>;
+
+    /// A slice by registers, without the values that don't fill one.
+    fn arrays(values: &[f32]) -> &[Self::Array];
+
+    /// A slice by registers, without the values that don't fill one.
+    fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array];
+
     /// The same value everywhere.
     fn splat(value: f32) -> Self;
 
@@ -134,6 +143,18 @@ mod four {
     impl Lanes for Four {
         const COUNT: usize = 4;
 
+        type Array = [f32; 4];
+
+        #[inline(always)]
+        fn arrays(values: &[f32]) -> &[Self::Array] {
+            values.as_chunks().0
+        }
+
+        #[inline(always)]
+        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
+            values.as_chunks_mut().0
+        }
+
         #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(f32x4_splat(value))
@@ -205,6 +226,18 @@ mod four {
 
     impl Lanes for Four {
         const COUNT: usize = 4;
+
+        type Array = [f32; 4];
+
+        #[inline(always)]
+        fn arrays(values: &[f32]) -> &[Self::Array] {
+            values.as_chunks().0
+        }
+
+        #[inline(always)]
+        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
+            values.as_chunks_mut().0
+        }
 
         #[inline(always)]
         fn splat(value: f32) -> Self {
@@ -294,6 +327,18 @@ mod x86 {
     impl Lanes for Eight {
         const COUNT: usize = 8;
 
+        type Array = [f32; 8];
+
+        #[inline(always)]
+        fn arrays(values: &[f32]) -> &[Self::Array] {
+            values.as_chunks().0
+        }
+
+        #[inline(always)]
+        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
+            values.as_chunks_mut().0
+        }
+
         #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(unsafe { _mm256_set1_ps(value) })
@@ -363,6 +408,18 @@ mod x86 {
 
     impl Lanes for Sixteen {
         const COUNT: usize = 16;
+
+        type Array = [f32; 16];
+
+        #[inline(always)]
+        fn arrays(values: &[f32]) -> &[Self::Array] {
+            values.as_chunks().0
+        }
+
+        #[inline(always)]
+        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
+            values.as_chunks_mut().0
+        }
 
         #[inline(always)]
         fn splat(value: f32) -> Self {

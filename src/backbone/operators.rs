@@ -39,8 +39,8 @@ impl<K: Kernel> Placed for OnWidth<K> {
     }
 }
 
-/// An operator on one picture, `[1, C, H, W]`, with constant weights if any. With a second input,
-/// it adds to that.
+/// An operator on one picture, `[1, C, H, W]` or `[1, H, W, C]`, with constant weights if any. With
+/// a second input, it adds to that.
 #[derive(Debug, Clone)]
 pub(super) struct OwnOperator {
     name: &'static str,
@@ -65,6 +65,11 @@ impl OwnOperator {
         kernel: impl Kernel + 'static,
     ) -> Self {
         Self { name, out_shape, kernel: Arc::new(OnWidth { width, kernel }) }
+    }
+
+    /// Whether it was made with this name.
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name
     }
 }
 

@@ -88,6 +88,26 @@ fn halve<L: Lanes>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
     }
 }
 
+/// The sum of each channel, for a global average; of a picture with channels side by side.
+#[derive(Debug)]
+pub(super) struct ChannelsLastSum;
+
+impl Kernel for ChannelsLastSum {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
+        output.fill(0.0);
+        for pixel in input.chunks_exact(output.len()) {
+            let whole = output.len() / L::COUNT * L::COUNT;
+            for (sums, values) in L::arrays_mut(output).iter_mut().zip(L::arrays(pixel)) {
+                L::load(sums.as_ref()).plus(L::load(values.as_ref())).store(sums.as_mut());
+            }
+            for (sum, value) in output[whole..].iter_mut().zip(&pixel[whole..]) {
+                *sum += value;
+            }
+        }
+    }
+}
+
 /// The sum of each channel, for a global average.
 #[derive(Debug)]
 pub(super) struct ChannelSum {

@@ -11,20 +11,27 @@ use std::sync::Arc;
 use tract_onnx::prelude::{
     Datum, OutletId, TVec, Tensor, TractResult, TypedModel, TypedModelPatch,
 };
+use tract_onnx::tract_core::internal::{TractErrorContext, bail};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
+use super::channels_last::ChannelsLast;
 use super::convolution::{Affine, Clamp, Convolution, Finish};
 use super::depthwise::Depthwise;
+use super::depthwise_block::DepthwiseBlock;
 use super::lanes::Width;
+use super::layout::Transpose;
 use super::operators::OwnOperator;
 use super::pooling;
 use super::window::Window;
 use super::winograd::Winograd;
 
+/// The names of the operators between the two layouts.
+const TO_CHANNELS_LAST: &str = "OwnToChannelsLast";
+const TO_CHANNELS_FIRST: &str = "OwnToChannelsFirst";
 /// With fewer pixels, tiles of 8 are mostly empty.
 const MIN_PIXELS: usize = 6;
 /// With fewer channels in a group, tiles of 4 are mostly empty.
@@ -79,9 +86,14 @@ fn channel_sum(
     if !sums_planes || pixels == 0 || fact.datum_type != f32::datum_type() {
         return Ok(None);
     }
-    let kernel = pooling::ChannelSum { pixels };
+    let shape = [1, channels, 1, 1];
+    if let Some(input) = channels_last(model, node.inputs[0]) {
+        let width = width_for(channels, widths);
+        let op = OwnOperator::new("OwnSum", shape, width, pooling::ChannelsLastSum);
+        return replaced(model, &[input], node.id.into(), op);
+    }
     let width = width_for(pixels, widths);
-    let op = OwnOperator::new("OwnSum", [1, channels, 1, 1], width, kernel);
+    let op = OwnOperator::new("OwnSum", shape, width, pooling::ChannelSum { pixels });
     replaced(model, &node.inputs, node.id.into(), op)
 }
 
@@ -103,51 +115,154 @@ fn replaced(
     Ok(Some(patch))
 }
 
+/// As [`replaced`], by an operator on pictures with channels last. The model's other operators see
+/// them with channels first; between two such operators, nothing is left of that.
+fn replaced_channels_last(
+    model: &TypedModel,
+    inputs: &[OutletId],
+    last: OutletId,
+    op: OwnOperator,
+) -> TractResult<TypedModelPatch> {
+    let mut patch = TypedModelPatch::default();
+    let name = &model.node(last.node).name;
+    let mut taps = TVec::new();
+    for (index, &input) in inputs.iter().enumerate() {
+        if let Some(same) = inputs[..index].iter().position(|&earlier| earlier == input) {
+            taps.push(taps[same]);
+        } else if let Some(input) = channels_last(model, input) {
+            taps.push(patch.tap_model(model, input)?);
+        } else {
+            let tap = patch.tap_model(model, input)?;
+            let to_last = transposed(model, input, true)?;
+            let name = format!("{name}.own.channels_last.{index}");
+            taps.push(patch.wire_node(name, to_last, &[tap])?[0]);
+        }
+    }
+    let output = patch.wire_node(format!("{name}.own"), op, &taps)?[0];
+    let to_first = transposed(model, last, false)?;
+    let name = format!("{name}.own.channels_first");
+    let output = patch.wire_node(name, to_first, &[output])?[0];
+    patch.shunt_outside(model, last, output)?;
+    Ok(patch)
+}
+
+/// The operator that changes a picture's layout to channels last, or from there to channels first.
+fn transposed(model: &TypedModel, value: OutletId, to_last: bool) -> TractResult<OwnOperator> {
+    let shape = model.outlet_fact(value)?.shape.as_concrete();
+    let &[1, channels, height, width] = shape.context("the size isn't known")? else {
+        bail!("no single picture");
+    };
+    let pixels = height * width;
+    Ok(if to_last {
+        let op = Transpose { rows: channels, columns: pixels };
+        OwnOperator::new(TO_CHANNELS_LAST, [1, height, width, channels], Width::Four, op)
+    } else {
+        let op = Transpose { rows: pixels, columns: channels };
+        OwnOperator::new(TO_CHANNELS_FIRST, [1, channels, height, width], Width::Four, op)
+    })
+}
+
+/// The same picture with channels last, where there is one already.
+fn channels_last(model: &TypedModel, value: OutletId) -> Option<OutletId> {
+    let node = model.node(value.node);
+    let op = node.op_as::<OwnOperator>()?;
+    op.is(TO_CHANNELS_FIRST).then(|| node.inputs[0])
+}
+
 /// The patch that replaces a convolution, if the node is one that can be replaced.
 fn convolution(
     model: &TypedModel,
     node: &TypedNode,
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
-    let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
-    let Some(found) = Found::new(model, node, op)? else { return Ok(None) };
-    let Found { window, channels, group, mut weights, mut bias } = found;
-    let depthwise = group == channels && group > 1;
-    let out_channels = bias.len();
-    let group_out = out_channels / group;
-    let supported = if depthwise {
-        Depthwise::supports(&window)
-    } else {
-        group == 1 || group_out.min(channels / group) >= MIN_GROUP
-    };
-    if !supported || window.out_pixels() < MIN_PIXELS {
-        return Ok(None);
-    }
-    let mut behind = Behind::new(model, node);
-    behind.take_constants(&mut weights, &mut bias);
-    let width = width_for(window.out_pixels(), widths);
-    let (input, op) = if depthwise {
-        let op = Depthwise::new(window, channels, weights, bias, behind.clamp);
-        (
-            node.inputs[0],
-            OwnOperator::new("OwnDepthwise", window.out_shape(out_channels), width, op),
-        )
-    } else {
-        behind.take_sum();
-        let finish = Finish { adds: behind.other.is_some(), clamp: behind.clamp };
-        let (input, before) = take_ahead(model, node.inputs[0], channels);
-        if group == 1 && Winograd::supports(&window, channels, out_channels) {
-            let width = width_for(Winograd::windows(&window), widths);
-            let lanes = width.count();
-            let op = Winograd::new(lanes, window, channels, &weights, &bias, before, finish);
-            (input, OwnOperator::new("OwnWinograd", window.out_shape(out_channels), width, op))
+    let Some(mut found) = Found::new(model, node)? else { return Ok(None) };
+    if is_depthwise(node) {
+        let fills_a_register = found.channels >= widths[0].count();
+        return if fills_a_register {
+            depthwise_block(model, None, found, widths)
         } else {
-            let op = Convolution::new(window, channels, group, &weights, &bias, before, finish);
-            (input, OwnOperator::new("OwnConvolution", window.out_shape(out_channels), width, op))
-        }
+            Ok(None)
+        };
+    }
+    if found.may_be_channels_last(model)
+        && let Some(next) = only_reader(model, found.behind.last).filter(|next| is_depthwise(next))
+        && let Some(next) = Found::new(model, next)?
+        && next.channels >= widths[0].count()
+    {
+        return depthwise_block(model, Some(found), next, widths);
+    }
+    found.behind.take_sum();
+    let Found { window, channels, group, .. } = found;
+    let out_channels = found.bias.len();
+    if found.may_be_channels_last(model) && found.has_neighbours_with_channels_last(model) {
+        let width = width_for(out_channels, widths);
+        let op = found.channels_last(width);
+        let shape = window.out_shape_last(out_channels);
+        let op = OwnOperator::new("OwnConvolution", shape, width, op);
+        return replaced_channels_last(model, &found.inputs(), found.behind.last, op).map(Some);
+    }
+    let finish = found.behind.finish();
+    let (input, before) = take_ahead(model, found.input, channels);
+    let inputs: TVec<OutletId> = [input].into_iter().chain(found.behind.other).collect();
+    let shape = window.out_shape(out_channels);
+    let op = if found.suits_winograd() {
+        let width = width_for(Winograd::windows(&window), widths);
+        let Found { weights, bias, .. } = &found;
+        let op = Winograd::new(width.count(), window, channels, weights, bias, before, finish);
+        OwnOperator::new("OwnWinograd", shape, width, op)
+    } else {
+        let width = width_for(window.out_pixels(), widths);
+        let Found { weights, bias, .. } = &found;
+        let op = Convolution::new(window, channels, group, weights, bias, before, finish);
+        OwnOperator::new("OwnConvolution", shape, width, op)
     };
-    let inputs: TVec<OutletId> = [input].into_iter().chain(behind.other).collect();
-    replaced(model, &inputs, behind.last, op)
+    replaced(model, &inputs, found.behind.last, op)
+}
+
+/// Whether a node is a convolution whose output channels see one input channel each, another one.
+fn is_depthwise(node: &TypedNode) -> bool {
+    node.op_as::<Conv>().is_some_and(|op| {
+        let PoolSpec { input_channels, output_channels, .. } = op.pool_spec;
+        op.group > 1 && op.group == input_channels && op.group == output_channels
+    })
+}
+
+/// The patch that replaces a depthwise convolution, with the convolution before it if there is one
+/// to be taken in, and a 1x1 convolution behind it.
+fn depthwise_block(
+    model: &TypedModel,
+    before: Option<Found>,
+    depthwise: Found,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let next = only_reader(model, depthwise.behind.last);
+    let next = next.map(|next| Found::new(model, next)).transpose()?.flatten();
+    let mut after = next.filter(|next| next.group == 1 && next.window.is_pointwise());
+    if let Some(after) = &mut after {
+        after.behind.take_sum();
+    }
+    let width = width_for(depthwise.channels, widths);
+    let first = before.as_ref().unwrap_or(&depthwise);
+    let last = after.as_ref().unwrap_or(&depthwise);
+    let shape = last.window.out_shape_last(last.bias.len());
+    let inputs: TVec<OutletId> = [first.input].into_iter().chain(last.behind.other).collect();
+    let taken = before.iter().chain([&depthwise]).chain(&after).map(|found| found.node).collect();
+    let op = DepthwiseBlock {
+        before: before.as_ref().map(|before| before.channels_last(width)),
+        depthwise: Depthwise::new(
+            width.count(),
+            depthwise.window,
+            &depthwise.weights,
+            &depthwise.bias,
+            depthwise.behind.clamp,
+        ),
+        after: after.as_ref().map(|after| after.channels_last(width)),
+    };
+    let op = OwnOperator::new("OwnDepthwiseBlock", shape, width, op);
+    let mut patch = replaced_channels_last(model, &inputs, last.behind.last, op)?;
+    // Lest they are replaced once more.
+    patch.obliterate = taken;
+    Ok(Some(patch))
 }
 
 /// The widest registers that so many values side by side can fill, or else the narrowest.
@@ -185,38 +300,77 @@ fn window_of(
     Ok(Some((channels, window)))
 }
 
-/// A convolution's sizes and constants.
-struct Found {
+/// A convolution that can be replaced, with the chain behind it.
+struct Found<'a> {
+    node: usize,
+    input: OutletId,
     window: Window,
     channels: usize,
     group: usize,
+    /// `[out_channels, channels / group, kernel]`.
     weights: Vec<f32>,
     bias: Vec<f32>,
+    behind: Behind<'a>,
 }
 
-impl Found {
-    /// `None` if it isn't a convolution of one `f32` picture with constant weights.
-    fn new(model: &TypedModel, node: &TypedNode, op: &Conv) -> TractResult<Option<Self>> {
+impl<'a> Found<'a> {
+    /// `None` if it isn't a convolution of one `f32` picture with constant weights, or if tract's
+    /// operators are better at it.
+    fn new(model: &'a TypedModel, node: &TypedNode) -> TractResult<Option<Self>> {
+        let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
         let spec = &op.pool_spec;
         let Some((channels, window)) = window_of(model, node, spec)? else { return Ok(None) };
-        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW {
+        let (group, out_channels) = (op.group, spec.output_channels);
+        let fits = channels.is_multiple_of(group) && out_channels.is_multiple_of(group);
+        if op.q_params.is_some() || op.kernel_fmt != KernelFormat::OIHW || !fits {
             return Ok(None);
         }
-        let &[weights, bias] = &node.inputs[1..] else { return Ok(None) };
-        let (Some(weights), Some(bias)) = (constant(model, weights), constant(model, bias)) else {
+        let is_large = group == 1 || out_channels.min(channels) / group >= MIN_GROUP;
+        if !(is_large || is_depthwise(node)) || window.out_pixels() < MIN_PIXELS {
             return Ok(None);
-        };
-        let bias = match bias.as_slice() {
-            &[one] => vec![one; spec.output_channels],
-            _ => bias,
-        };
-        let depth = channels / op.group * window.taps();
-        let fits = window.out_pixels() > 0
-            && channels.is_multiple_of(op.group)
-            && spec.output_channels.is_multiple_of(op.group)
-            && bias.len() == spec.output_channels
-            && weights.len() == spec.output_channels * depth;
-        Ok(fits.then_some(Self { window, channels, group: op.group, weights, bias }))
+        }
+        let &[input, weights, bias] = node.inputs.as_slice() else { return Ok(None) };
+        let constants = constant(model, weights).zip(constant(model, bias));
+        let Some((mut weights, mut bias)) = constants else { return Ok(None) };
+        if let &[one] = bias.as_slice() {
+            bias = vec![one; out_channels];
+        }
+        let depth = channels / group * window.taps();
+        if bias.len() != out_channels || weights.len() != out_channels * depth {
+            return Ok(None);
+        }
+        let mut behind = Behind::new(model, node);
+        behind.take_constants(&mut weights, &mut bias);
+        Ok(Some(Self { node: node.id, input, window, channels, group, weights, bias, behind }))
+    }
+
+    fn suits_winograd(&self) -> bool {
+        self.group == 1 && Winograd::supports(&self.window, self.channels, self.bias.len())
+    }
+
+    /// What it reads, with what it adds to.
+    fn inputs(&self) -> TVec<OutletId> {
+        [self.input].into_iter().chain(self.behind.other).collect()
+    }
+
+    /// Whether [`ChannelsLast`] can do it, and nothing that only others can do would be lost.
+    fn may_be_channels_last(&self, model: &TypedModel) -> bool {
+        self.group == 1
+            && !self.suits_winograd()
+            && take_ahead(model, self.input, self.channels).1.is_none()
+    }
+
+    /// Whether what it reads has channels last, or what reads its result will have them.
+    fn has_neighbours_with_channels_last(&self, model: &TypedModel) -> bool {
+        let mut readers = model.outlet_successors(self.behind.last).iter();
+        self.inputs().iter().any(|&input| channels_last(model, input).is_some())
+            || readers.any(|reader| is_depthwise(model.node(reader.node)))
+    }
+
+    fn channels_last(&self, width: Width) -> ChannelsLast {
+        let Self { window, channels, ref weights, ref bias, .. } = *self;
+        let finish = self.behind.finish();
+        ChannelsLast::new(width.count(), window, channels, weights, bias, finish)
     }
 }
 
@@ -233,6 +387,10 @@ struct Behind<'a> {
 impl<'a> Behind<'a> {
     fn new(model: &'a TypedModel, node: &TypedNode) -> Self {
         Self { model, last: OutletId::new(node.id, 0), other: None, clamp: Clamp::NONE }
+    }
+
+    fn finish(&self) -> Finish {
+        Finish { adds: self.other.is_some(), clamp: self.clamp }
     }
 
     /// Takes in operations with constants, and changes weights and bias accordingly.

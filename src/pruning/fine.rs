@@ -1,6 +1,7 @@
 //! Fine-grained test pruning (FTP): one limit on the feature for each weight.
 
 use ndarray::{Array2, Zip};
+use wide::{CmpGt, f32x8};
 
 use crate::head::Head;
 
@@ -29,9 +30,21 @@ pub fn is_above(w: f32, h: f32, limit: f32) -> bool {
 /// `sign(W) h`.
 #[inline(always)]
 pub fn signed(w: f32, h: f32) -> f32 {
-    // The sign is moved by its bit: no multiplication, no branch, the same in every SIMD lane.
+    // The sign is moved by its bit, as in SIMD.
     const SIGN: u32 = 1 << 31;
     f32::from_bits(h.to_bits() ^ (w.to_bits() & SIGN))
+}
+
+/// [`is_above`], as a mask.
+#[inline(always)]
+pub fn are_above(w: f32x8, h: f32x8, limit: f32x8) -> f32x8 {
+    signed_lanes(w, h).cmp_gt(limit)
+}
+
+/// [`signed`].
+#[inline(always)]
+pub fn signed_lanes(w: f32x8, h: f32x8) -> f32x8 {
+    h ^ (w & f32x8::splat(-0.0))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1};
+use wide::f32x8;
 
 use super::{Context, Score, logits};
 use crate::error::Result;
@@ -77,7 +78,7 @@ impl Score for Pruned {
             let [w, keep, limits] =
                 [w, keep, limits].map(|row| row.to_slice().expect("standard layout"));
             let norm = sum_terms([w, h, keep, limits], |[w, h, keep, limit]| {
-                if fine::is_above(w, h, limit) { 0.0 } else { keep * h.abs() }
+                fine::are_above(w, h, limit).blend(f32x8::ZERO, keep * h.abs())
             });
             (classes * probability - 1.0).abs() * norm
         })

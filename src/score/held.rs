@@ -14,11 +14,12 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, arr1};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, arr1};
+use wide::CmpLt;
 
 use super::{Context, Score, logits};
 use crate::error::{Error, Result};
-use crate::head::{Head, sum_terms};
+use crate::head::{Head, row_of, sum_rows};
 use crate::pruning::fine;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -62,20 +63,12 @@ impl Held {
         assert_eq!(features.len(), self.head.num_features(), "feature count");
         let features = features.as_standard_layout();
         let h = features.as_slice().expect("standard layout");
-        let rows = self.head.weights().axis_iter(Axis(0)).zip(self.limits.axis_iter(Axis(0)));
-        rows.zip(self.head.bias())
-            .map(|((w, limits), &bias)| {
-                let w = w.to_slice().expect("standard layout");
-                let limits = limits.to_slice().expect("standard layout");
-                // W h = |W| sign(W) h, and sign(W) h is what the limit bounds.
-                let sum = sum_terms([w, h, limits], |[w, h, limit]| {
-                    // Not f32::min, whose rules for NaN keep the compiler from using SIMD.
-                    let signed = fine::signed(w, h);
-                    w.abs() * if signed < limit { signed } else { limit }
-                });
-                f64::from(bias) + sum
-            })
-            .collect()
+        let row = |class| [row_of(self.head.weights(), class), h, row_of(&self.limits, class)];
+        // W h = |W| sign(W) h, and sign(W) h is what the limit bounds.
+        sum_rows(self.head.bias(), row, |[w, h, limit]| {
+            let signed = fine::signed_lanes(w, h);
+            w.abs() * signed.cmp_lt(limit).blend(signed, limit)
+        })
     }
 }
 

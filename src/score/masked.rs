@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use wide::{CmpGt, f32x8};
 
 use super::constants::constant_of;
 use super::held::Typicality;
@@ -130,7 +131,7 @@ impl Score for Line {
     fn score(&self, features: ArrayView1<f32>, _logits: ArrayView1<f64>) -> f64 {
         let mut clipped = features.mapv(|h| h.min(self.clip));
         let class = logits::argmax(self.head.logits(clipped.view()).view());
-        let threshold = self.threshold(class);
+        let threshold = f32x8::splat(self.threshold(class));
         clipped *= &self.kept.row(class);
         let h = clipped.as_slice().expect("owned");
         let a = self.importance.row(class);
@@ -139,7 +140,7 @@ impl Score for Line {
         let pruned: Array1<f64> = rows
             .map(|(w, &bias)| {
                 let w = w.to_slice().expect("standard layout");
-                let term = |[w, h, a]: [f32; 3]| if a * w > threshold { w * h } else { 0.0 };
+                let term = |[w, h, a]: [f32x8; 3]| (a * w).cmp_gt(threshold) & (w * h);
                 f64::from(bias) + sum_terms([w, h, a], term)
             })
             .collect();
