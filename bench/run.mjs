@@ -1,14 +1,14 @@
 // `npm run bench`: this engine against onnxruntime-web, side by side, in Node and in Chromium.
 //
 // Prints tables and writes target/bench/bench.json. Options: --only=node|chromium, --rounds=N,
-// --models=NAME,NAME.
+// --models=NAME,NAME, --plain=yes (the engine without relaxed SIMD where the package would take that with).
 
 import { cpus } from "node:os";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { fork } from "node:child_process";
 import { at, ensurePackages, main, stage } from "../scripts/lib/tools.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
-import { buildBenchEngine } from "./lib/build.mjs";
+import { buildBenchEngines } from "./lib/build.mjs";
 import { findModels } from "./lib/models.mjs";
 import { row } from "./lib/measure.mjs";
 
@@ -17,6 +17,7 @@ const rounds = Number(options.rounds ?? 40);
 const tries = Number(options.tries ?? 3);
 const wanted = options.models?.split(",");
 const models = findModels().filter(({ name }) => !wanted || wanted.includes(name));
+if (wanted && models.length < wanted.length) throw new Error(`--models knows ${findModels().map(({ name }) => name)}`);
 
 const results = [];
 const checksums = [];
@@ -86,7 +87,7 @@ async function inNode(bytes) {
   print([await measureCompile({ engine: bytes, peer, runtime: "node" })]);
 }
 
-async function inChromium(bytes) {
+async function inChromium(plain, relaxed) {
   const { findChromium, launchChromium } = await import("../scripts/lib/chromium.mjs");
   if (!findChromium()) {
     console.log("SKIPPED: no Chromium");
@@ -97,7 +98,8 @@ async function inChromium(bytes) {
   mkdirSync(`${site}/models`, { recursive: true });
   cpSync(at("bench"), `${site}/bench`, { recursive: true });
   symlinkSync(at("node_modules/onnxruntime-web/dist"), `${site}/ort`);
-  writeFileSync(`${site}/engine.wasm`, bytes);
+  writeFileSync(`${site}/engine.wasm`, plain);
+  writeFileSync(`${site}/engine-relaxed.wasm`, relaxed);
   writeFileSync(`${site}/index.html`, "<!doctype html><meta charset=utf-8><title>bench</title><link rel=icon href=data:,>");
   for (const { name, path } of models) symlinkSync(path, `${site}/models/${name}.onnx`);
   // Threads need a page that is isolated from other origins.
@@ -116,7 +118,13 @@ async function inChromium(bytes) {
       await context.close();
     }
   };
+  let engine = "plain";
   try {
+    const runs = async () => WebAssembly.validate(await (await fetch("/engine-relaxed.wasm")).arrayBuffer());
+    if (!options.plain && (await fresh(runs))) {
+      engine = "relaxed";
+      writeFileSync(`${site}/engine.wasm`, relaxed);
+    }
     for (const threads of [1, 2]) {
       for (const { name } of models) {
         const runtime = `chromium, their threads: ${threads}`;
@@ -140,12 +148,14 @@ async function inChromium(bytes) {
     await browser.close();
     await server.close();
   }
-  return version;
+  return { version, engine };
 }
 
 await main(async () => {
   await ensurePackages();
-  const bytes = await stage("build", buildBenchEngine);
+  const [plain, relaxed] = await stage("build", buildBenchEngines);
+  const inNodeRuns = !options.plain && WebAssembly.validate(relaxed) ? "relaxed" : "plain";
+  const bytes = inNodeRuns === "relaxed" ? relaxed : plain;
   mkdirSync(at("target/bench"), { recursive: true });
   const engine = at("target/bench/engine.wasm");
   writeFileSync(engine, bytes);
@@ -154,8 +164,16 @@ await main(async () => {
     await stage("Node, cold", () => coldInNode(engine));
   }
   let chromium;
-  if (options.only !== "node") chromium = await stage("Chromium", () => inChromium(bytes));
-  const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version, chromium, date: new Date().toISOString() };
+  if (options.only !== "node") chromium = await stage("Chromium", () => inChromium(plain, relaxed));
+  const machine = {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    node: process.version,
+    chromium: chromium?.version,
+    engines: { node: inNodeRuns, chromium: chromium?.engine },
+    date: new Date().toISOString(),
+  };
+  console.log("engines:", machine.engines);
   writeFileSync(at("target/bench/bench.json"), `${JSON.stringify({ machine, results, checksums, memory }, null, 2)}\n`);
   console.log("\ntarget/bench/bench.json is written");
 });

@@ -4,13 +4,24 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { at, run } from "../../scripts/lib/tools.mjs";
 
-/**
- * The engine with its parts exported apart (src/bench.rs), in the profile that ships. `BENCH_ENGINE` names
- * one that was built before.
- */
-export async function buildBenchEngine() {
-  if (process.env.BENCH_ENGINE) return readFileSync(process.env.BENCH_ENGINE);
+const target = process.env.CARGO_TARGET_DIR ?? at("target");
+
+/** Where the engine lies with its parts exported apart; `BENCH_ENGINE` names one that was built before. */
+async function build() {
+  if (process.env.BENCH_ENGINE) return process.env.BENCH_ENGINE;
   await run("cargo", ["rustc", "--package", "itp-ood", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "bench", "--profile", "wasm", "--target", "wasm32-unknown-unknown"]);
-  const target = process.env.CARGO_TARGET_DIR ?? at("target");
-  return readFileSync(join(target, "wasm32-unknown-unknown/wasm/itp_ood.wasm"));
+  return join(target, "wasm32-unknown-unknown/wasm/itp_ood.wasm");
+}
+
+/** The engine with its parts exported apart (src/bench.rs), in the profile that ships. */
+export async function buildBenchEngine() {
+  return readFileSync(await build());
+}
+
+/** The same, and the one for relaxed SIMD. */
+export async function buildBenchEngines() {
+  const plain = await build();
+  const relaxed = join(target, "bench-relaxed.wasm");
+  await run("cargo", ["xtask", "relax", plain, relaxed]);
+  return [readFileSync(plain), readFileSync(relaxed)];
 }

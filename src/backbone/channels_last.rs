@@ -211,6 +211,7 @@ impl<L: Lanes> Block<'_, L> {
     }
 
     /// The sums of the first few rows, in one register or two.
+    #[allow(clippy::needless_range_loop, reason = "with iterators, it took a quarter longer")]
     #[inline(always)]
     fn tile<const PIXELS: usize, const HALVES: usize>(
         &self,
@@ -219,10 +220,14 @@ impl<L: Lanes> Block<'_, L> {
         let depth = self.weights.len();
         // In this form the compiler sees that no place lies outside.
         let rows: [&[f32]; PIXELS] = std::array::from_fn(|pixel| &rows[pixel * depth..][..depth]);
-        let mut bias = [self.bias[0]; HALVES];
-        bias.copy_from_slice(&self.bias[..HALVES]);
-        let mut sums = [bias; PIXELS];
-        for (k, [near, far]) in self.weights.iter().enumerate() {
+        let mut sums = [[self.bias[0]; HALVES]; PIXELS];
+        for pixel in 0..PIXELS {
+            for half in 0..HALVES {
+                sums[pixel][half] = self.bias[half];
+            }
+        }
+        for k in 0..depth {
+            let [near, far] = &self.weights[k];
             let weights = [L::load(near.as_ref()), L::load(far.as_ref())];
             for pixel in 0..PIXELS {
                 let value = L::splat(rows[pixel][k]);

@@ -6,25 +6,12 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { at } from "../../scripts/lib/tools.mjs";
-import { onPage, setUp, skip, verdict } from "./support.mjs";
+import { listen, onPage, setUp, skip, verdict } from "./support.mjs";
 
 const up = setUp();
 const TOLERANCE = 1e-3;
 const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
 const itp = at("target/release/itp");
-
-/** Keeps what the workers answer: the page rounds what it shows. */
-const listen = (page) =>
-  page.addInitScript(() => {
-    globalThis.answers = [];
-    const { postMessage } = Worker.prototype;
-    const known = new WeakSet();
-    Worker.prototype.postMessage = function (...message) {
-      if (!known.has(this)) this.addEventListener("message", ({ data }) => data.value?.topK && globalThis.answers.push(data.value));
-      known.add(this);
-      return postMessage.apply(this, message);
-    };
-  });
 
 /** The page's verdicts on a model's pictures. */
 async function verdictsOf(page, model, pictures) {

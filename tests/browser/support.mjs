@@ -128,3 +128,16 @@ export async function screenshot(page, name) {
   mkdirSync(at("target/screenshots"), { recursive: true });
   await page.screenshot({ path: at("target/screenshots", `${name}.png`), fullPage: true });
 }
+
+/** Keeps what the workers answer, in `answers` of the page, which rounds what it shows. */
+export const listen = (page) =>
+  page.addInitScript(() => {
+    globalThis.answers = [];
+    const { postMessage } = Worker.prototype;
+    const known = new WeakSet();
+    Worker.prototype.postMessage = function (...message) {
+      if (!known.has(this)) this.addEventListener("message", ({ data }) => data.value?.topK && globalThis.answers.push(data.value));
+      known.add(this);
+      return postMessage.apply(this, message);
+    };
+  });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { noBrowser } from "../../scripts/lib/chromium.mjs";
 import { run, runTool } from "../../scripts/lib/tools.mjs";
-import { app, assertVerdict, consumer, html, image, verdictAt, verdictOf, wasmFiles } from "./support.mjs";
+import { app, assertBothEngines, assertVerdict, consumer, html, image, verdictAt, verdictOf } from "./support.mjs";
 
 const skip = noBrowser;
 
@@ -24,7 +24,7 @@ test("webpack 5 with an empty configuration", { skip }, async () => {
   const problems = [...errors, ...warnings].map(({ message }) => message).filter((message) => !/^(asset|entrypoint) size limit|^webpack performance/.test(message));
   assert.deepEqual(problems, []);
   const out = join(directory, "dist");
-  assert.equal(wasmFiles(out).length, 1);
+  assertBothEngines(out);
   writeFileSync(join(out, "index.html"), html("./main.js"));
   addFiles(out);
   assertVerdict(await verdictOf(out), expected);
@@ -41,7 +41,7 @@ test("Vite, built and in development", { skip }, async () => {
   addFiles(join(directory, "public"));
   const vite = await import("vite");
   await vite.build({ root: directory, logLevel: "warn" });
-  assert.equal(wasmFiles(join(directory, "dist")).length, 1);
+  assertBothEngines(join(directory, "dist"));
   assertVerdict(await verdictOf(join(directory, "dist")), expected);
 
   const server = await vite.createServer({ root: directory, logLevel: "warn", server: { port: 0, host: "127.0.0.1" } });
@@ -192,8 +192,8 @@ test("esbuild, with worker and engine beside the bundle", { skip }, async () => 
     outdir: out,
     logLevel: "warning",
   });
-  cpSync(join(directory, "node_modules/itp-ood/dist/engine.wasm"), join(out, "engine.wasm"));
-  assert.equal(wasmFiles(out).length, 1);
+  for (const name of ["engine.wasm", "engine-relaxed.wasm"]) cpSync(join(directory, "node_modules/itp-ood/dist", name), join(out, name));
+  assertBothEngines(out);
   writeFileSync(join(out, "index.html"), html("./app.js"));
   addFiles(out);
   assertVerdict(await verdictOf(out), expected);
@@ -280,11 +280,11 @@ export default function Page() {
   // All at once: npm removes what it did not install itself.
   await run("npm", ["install", tarball, "next@16", "react@19", "react-dom@19", "--loglevel=error", "--no-audit", "--no-fund"], { cwd: directory });
   await run(process.execPath, [join(directory, "node_modules/next/dist/bin/next"), "build"], { cwd: directory, env: { NEXT_TELEMETRY_DISABLED: "1" } });
-  assert.equal(wasmFiles(join(directory, "out")).length, 1);
+  assertBothEngines(join(directory, "out"));
   assertVerdict(await verdictOf(join(directory, "out"), { base: "/" }), expected);
 });
 
-test("the packed package holds its engine once", async () => {
+test("the packed package holds each engine once", async () => {
   const { directory } = await consumer("contents");
-  assert.deepEqual(wasmFiles(join(directory, "node_modules/itp-ood")), ["dist/engine.wasm"]);
+  assertBothEngines(join(directory, "node_modules/itp-ood"));
 });

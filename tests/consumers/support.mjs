@@ -1,7 +1,7 @@
 // Consumers of the package: a folder with the installed package, the model, and an app.
 
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadDetector } from "itp-ood";
 import { launchChromium, watchErrors } from "../../scripts/lib/chromium.mjs";
@@ -68,9 +68,13 @@ export const app = (file) => readFileSync(at("tests/consumers/app", file), "utf8
 /** The app's page with its script's address filled in. */
 export const html = (script) => app("index.html").replace("SCRIPT", script);
 
-/** All files below a folder that end in `.wasm`. */
-export const wasmFiles = (directory) =>
-  existsSync(directory) ? readdirSync(directory, { recursive: true }).filter((name) => name.endsWith(".wasm")) : [];
+/** Whether a folder holds both engines, each of them once: bundlers may add a hash to their names. */
+export function assertBothEngines(directory) {
+  const names = readdirSync(directory, { recursive: true }).filter((name) => name.endsWith(".wasm"));
+  const sizes = names.map((name) => statSync(join(directory, name)).size);
+  assert.equal(names.length, 2, String(names));
+  assert.notEqual(sizes[0], sizes[1], "they are two different files");
+}
 
 /** Opens an address in Chromium and returns the app's verdict; errors on the console fail, but for expected ones. */
 export async function verdictAt(url, { inPage, expectedErrors } = {}) {

@@ -32,8 +32,8 @@ import type {
 
 /** What differs between browsers and Node. */
 export interface Platform {
-  /** The engine's own file. */
-  engine: URL;
+  /** The engine's own file: the faster one where it runs. */
+  readonly engine: URL;
   open: Open;
   /** Starts the package's worker. */
   startWorker: () => unknown;

@@ -16,6 +16,7 @@
 import { load, type Platform } from "./client.js";
 import type { Port } from "./link.js";
 import type { Reply } from "./protocol.js";
+import { hasRelaxedSimd } from "./source.js";
 import type { Detector, LoadOptions } from "./types.js";
 
 export { OodError, type OodErrorCode } from "./errors.js";
@@ -31,8 +32,10 @@ export function loadDetector(options: LoadOptions): Promise<Detector> {
 }
 
 const platform: Platform = {
-  // Bundlers look for exactly these two forms.
-  engine: new URL("./engine.wasm", import.meta.url),
+  // Bundlers look for exactly these forms.
+  get engine() {
+    return hasRelaxedSimd() ? new URL("./engine-relaxed.wasm", import.meta.url) : new URL("./engine.wasm", import.meta.url);
+  },
   startWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "itp-ood" }),
   open: (address, signal) => fetch(address, signal ? { signal } : {}),
   connect: (worker) => connect(worker as Worker),

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { load, type Platform } from "./client.js";
 import type { Port } from "./link.js";
 import type { Reply } from "./protocol.js";
+import { hasRelaxedSimd } from "./source.js";
 import type { Detector, LoadOptions } from "./types.js";
 
 export { OodError, type OodErrorCode } from "./errors.js";
@@ -16,7 +17,9 @@ export function loadDetector(options: LoadOptions): Promise<Detector> {
 }
 
 const platform: Platform = {
-  engine: new URL("./engine.wasm", import.meta.url),
+  get engine() {
+    return new URL(hasRelaxedSimd() ? "./engine-relaxed.wasm" : "./engine.wasm", import.meta.url);
+  },
   startWorker: () => new Worker(new URL("./worker-node.js", import.meta.url)),
   open,
   connect: (worker) => connect(worker as Worker),

@@ -98,6 +98,16 @@ async function refuseHtml(blob: Blob, part: string, address: string): Promise<vo
   );
 }
 
+/**
+ * Whether this browser has relaxed SIMD, which multiplies and adds in one instruction. It is asked, by
+ * a module with one such instruction, rather than guessed from its name.
+ */
+export function hasRelaxedSimd(): boolean {
+  return WebAssembly.validate(
+    Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 0, 253, 133, 2, 26, 11),
+  );
+}
+
 const modules = new Map<string, Promise<WebAssembly.Module>>();
 
 /** The compiled engine. An address is fetched and compiled once, however many detectors are loaded. */

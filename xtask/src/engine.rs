@@ -12,10 +12,12 @@ use walrus::{ExportItem, FunctionId, FunctionKind};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::leave_out::leave_out;
+use crate::relax::relax;
 
 /// What the target's default features and our simd128 let the compiler use.
 const WASM_FEATURES: &[&str] = &[
     "--enable-simd",
+    "--enable-relaxed-simd",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-mutable-globals",
@@ -25,13 +27,14 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-multivalue",
 ];
 
-/// Builds `www/lib/engine.{js,d.ts,wasm}`; does nothing more than asking cargo if they are fresh.
+/// Builds `www/lib/engine.{js,d.ts,wasm}` and `www/lib/engine-relaxed.wasm`; does nothing more than asking cargo if they are fresh.
 pub fn build(root: &Path, optimise: bool) -> Result<()> {
     let compiled = compile(root)?;
     let out = root.join("www/lib");
     let stamp = target_directory(root).join("engine.stamp");
     let recipe = recipe(&compiled, optimise)?;
-    let outputs = ["engine.js", "engine.d.ts", "engine.wasm"].map(|name| out.join(name));
+    let outputs = ["engine.js", "engine.d.ts", "engine.wasm", "engine-relaxed.wasm"]
+        .map(|name| out.join(name));
     if outputs.iter().all(|path| path.exists())
         && fs::read_to_string(&stamp).is_ok_and(|old| old == recipe)
     {
@@ -58,13 +61,18 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
     let mut module = walrus::ModuleConfig::new().generate_name_section(false).parse_file(&wasm)?;
     leave_out(&mut module)?;
     module.emit_wasm_file(&wasm)?;
+    let relaxed = staging.join("engine-relaxed.wasm");
+    let sums = relax(&mut module)?;
+    module.emit_wasm_file(&relaxed)?;
     if optimise {
         run_wasm_opt(root, &wasm)?;
+        run_wasm_opt(root, &relaxed)?;
     }
     let copies = [
         (staging.join("engine.js"), &outputs[0]),
         (staging.join("engine.d.ts"), &outputs[1]),
         (wasm, &outputs[2]),
+        (relaxed, &outputs[3]),
     ];
     for (from, to) in &copies {
         fs::copy(from, to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
@@ -72,7 +80,15 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
     fs::write(&stamp, recipe)?;
     let bytes = fs::metadata(&outputs[2])?.len();
     println!("engine.wasm: {bytes} bytes{}", if optimise { ", optimised" } else { "" });
+    println!("engine-relaxed.wasm: {sums} sums of products in one instruction each");
     Ok(())
+}
+
+/// Writes a compiled engine's second file, for relaxed SIMD.
+pub fn relax_file(from: &Path, to: &Path) -> Result<()> {
+    let mut module = walrus::Module::from_file(from)?;
+    relax(&mut module)?;
+    module.emit_wasm_file(to)
 }
 
 fn compile(root: &Path) -> Result<PathBuf> {

@@ -3,9 +3,13 @@
 //! `cargo xtask engine [--opt]` compiles the crate for wasm32 with the profile `wasm`, writes its
 //! JavaScript glue, and puts both into `www/lib`. With `--opt`, for a release, binaryen's wasm-opt
 //! (from npm) makes the file smaller, and the size budget is checked.
+//!
+//! `cargo xtask relax FROM TO` exchanges a compiled engine's products and sums by the instructions of
+//! relaxed SIMD, as the first command does for `engine-relaxed.wasm`; for measurements.
 
 mod engine;
 mod leave_out;
+mod relax;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,8 +19,9 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["engine"] => engine::build(root(), false),
         ["engine", "--opt"] => engine::build(root(), true),
+        ["relax", from, to] => engine::relax_file(Path::new(from), Path::new(to)),
         _ => {
-            eprintln!("usage: cargo xtask engine [--opt]");
+            eprintln!("usage: cargo xtask engine [--opt] | relax FROM TO");
             return ExitCode::from(2);
         }
     };

@@ -4,12 +4,17 @@
 const PREFIX = `itp-ood ${self.registration.scope} `;
 const here = (path) => new URL(path, self.registration.scope).href;
 
+// Of the two engines, the one that this browser doesn't run (www/lib/source.ts).
+const RELAXED_SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 0, 253, 133, 2, 26, 11];
+const OTHER_ENGINE = WebAssembly.validate(Uint8Array.from(RELAXED_SIMD)) ? /^engine\.\w+\.wasm$/ : /^engine-relaxed\./;
+
 self.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
       const { version, files } = await (await fetch(here("files.json"), { cache: "no-store" })).json();
       const cache = await caches.open(PREFIX + version);
-      await cache.addAll([here("./"), ...files.map(here)].map((address) => new Request(address, { cache: "no-cache" })));
+      const wanted = files.filter((name) => !OTHER_ENGINE.test(name));
+      await cache.addAll([here("./"), ...wanted.map(here)].map((address) => new Request(address, { cache: "no-cache" })));
       await self.skipWaiting();
     })(),
   );
