@@ -271,7 +271,11 @@ export interface LoadOptions {
   stats?: Source;
   /** Overrides what the stats file says. */
   preprocess?: Preprocess;
-  /** The engine's WebAssembly file, where it is not found beside the package's own files. */
+  /**
+   * The engine's WebAssembly file, where it is not found beside the package's own files, or where it
+   * shall be the same everywhere. Left out: `engine-relaxed.wasm` where relaxed SIMD is there (it
+   * multiplies and adds in one instruction), `engine.wasm` elsewhere.
+   */
   engine?: Source;
   /**
    * `true` (the default): a module worker of the package. `false`: on the calling thread. A function
