@@ -143,7 +143,9 @@ impl ChannelsLast {
         }
         let mut padded = vec![0.0; padded_height * padded_width * self.channels];
         let targets = padded.chunks_exact_mut(padded_width * self.channels).skip(top);
-        let count = padded_width.saturating_sub(left).min(width) * self.channels;
+        // The windows of a wide padding may end before the picture begins.
+        let left = left.min(padded_width);
+        let count = (padded_width - left).min(width) * self.channels;
         for (source, target) in input.chunks_exact(width * self.channels).zip(targets) {
             target[left * self.channels..][..count].copy_from_slice(&source[..count]);
         }

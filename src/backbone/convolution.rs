@@ -371,7 +371,9 @@ pub(super) fn pad<L: Lanes>(
     let Window { pad: [top, left], .. } = *window;
     let mut padded = vec![0.0; channels * height * width];
     let rows = height.saturating_sub(top).min(window.height);
-    let columns = width.saturating_sub(left).min(window.width);
+    // The windows of a wide padding may end before the picture begins.
+    let left = left.min(width);
+    let columns = (width - left).min(window.width);
     for channel in 0..channels {
         let before = before.map(|before| before[channel]);
         let source = &input[channel * window.pixels()..][..window.pixels()];

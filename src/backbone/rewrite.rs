@@ -3,8 +3,11 @@
 //! It runs before tract's own simplification, which turns 1x1 convolutions into matrix products
 //! of mixed layouts. A convolution takes in the chain behind it as long as nobody else reads it:
 //! per-channel products and sums (batch normalisation) go into weights and bias, minima and maxima
-//! with constants become a clamp, and so does a residual connection's sum. Ahead of it, it takes in a batch normalisation with ReLU. What
-//! doesn't fit stays as it is and runs on tract's operators.
+//! with constants become a clamp, and a residual connection's sum is added to. Ahead of it, it takes
+//! in a batch normalisation with ReLU. What doesn't fit stays as it is and runs on tract's operators.
+//!
+//! Depthwise convolutions and their neighbours have channels last. Each such operator stands between
+//! two changes of layout at first, and the next one reads what was there before the change.
 
 use std::sync::Arc;
 

@@ -475,3 +475,32 @@ fn blocks_end_where_somebody_else_reads() {
         assert_eq!(own, 4 + 2 + 3, "{case}");
     }
 }
+
+/// Windows so far apart that none reaches the picture, or that the padding holds more than all.
+#[test]
+fn wide_padding_and_strides_agree() {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    for size in [[60, 1], [60, 3], [1, 60], [2, 70]] {
+        for pad in 0..=6 {
+            let case = Case {
+                size,
+                stride: [9, 9],
+                padding: PaddingSpec::Explicit(tvec![pad, pad], tvec![pad, 8 - pad]),
+                ..plain(16, 1, 16, 1)
+            };
+            check(&case, &mut rng);
+            check(&Case { kernel: [3, 3], ..case.clone() }, &mut rng);
+            check(&Case { channels: 16, group: 16, group_out: 1, ..case.clone() }, &mut rng);
+            // Between others, with channels last.
+            let mut model = TypedModel::default();
+            let shape = [1, 16, size[0], size[1]];
+            let source = model.add_source("input", f32::fact(shape)).unwrap();
+            let filter = Case { size, ..plain(16, 16, 1, 3) };
+            let wire = add(&mut model, source, "a", &filter, &mut rng).unwrap().0;
+            let wire = add(&mut model, wire, "bb", &case, &mut rng).unwrap().0;
+            let wire = add(&mut model, wire, "ccc", &filter, &mut rng).unwrap().0;
+            model.select_output_outlets(&[wire]).unwrap();
+            compare(model, tensor(&mut rng, &shape), &format!("{case:?}"));
+        }
+    }
+}
