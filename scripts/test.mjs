@@ -31,6 +31,8 @@ await main(async () => {
   await ensureRust();
   await ensurePackages();
   await test("cargo test", "cargo", ["test", "--release"]);
+  // By itself: together, both would be built with each other's features.
+  await test("cargo test, xtask", "cargo", ["test", "--release", "--package", "xtask"]);
   try {
     await buildLib();
     await buildSite();

@@ -84,11 +84,13 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes a compiled engine's second file, for relaxed SIMD.
-pub fn relax_file(from: &Path, to: &Path) -> Result<()> {
-    let mut module = walrus::Module::from_file(from)?;
+/// Writes both files of a compiled engine without their names, as they ship.
+pub fn split(compiled: &Path, plain: &Path, relaxed: &Path) -> Result<()> {
+    let mut module =
+        walrus::ModuleConfig::new().generate_name_section(false).parse_file(compiled)?;
+    module.emit_wasm_file(plain)?;
     relax(&mut module)?;
-    module.emit_wasm_file(to)
+    module.emit_wasm_file(relaxed)
 }
 
 fn compile(root: &Path) -> Result<PathBuf> {

@@ -4,8 +4,8 @@
 //! JavaScript glue, and puts both into `www/lib`. With `--opt`, for a release, binaryen's wasm-opt
 //! (from npm) makes the file smaller, and the size budget is checked.
 //!
-//! `cargo xtask relax FROM TO` exchanges a compiled engine's products and sums by the instructions of
-//! relaxed SIMD, as the first command does for `engine-relaxed.wasm`; for measurements.
+//! `cargo xtask split COMPILED PLAIN RELAXED` makes both files from an engine that was compiled for
+//! measurements, as the first command does from the one that ships.
 
 mod engine;
 mod leave_out;
@@ -19,9 +19,11 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["engine"] => engine::build(root(), false),
         ["engine", "--opt"] => engine::build(root(), true),
-        ["relax", from, to] => engine::relax_file(Path::new(from), Path::new(to)),
+        ["split", compiled, plain, relaxed] => {
+            engine::split(compiled.as_ref(), plain.as_ref(), relaxed.as_ref())
+        }
         _ => {
-            eprintln!("usage: cargo xtask engine [--opt] | relax FROM TO");
+            eprintln!("usage: cargo xtask engine [--opt] | split COMPILED PLAIN RELAXED");
             return ExitCode::from(2);
         }
     };
