@@ -47,14 +47,15 @@ impl ChannelsLast {
         let taps = window.taps();
         let mut packed_bias = bias.to_vec();
         packed_bias.resize(out_channels.next_multiple_of(2 * lanes), 0.0);
-        let mut packed = Vec::with_capacity(packed_bias.len() * channels * taps);
-        for block in (0..packed_bias.len()).step_by(2 * lanes) {
-            for tap in 0..taps {
-                for channel in 0..channels {
-                    let place = |out: usize| (out * channels + channel) * taps + tap;
-                    let weights = (block..block + 2 * lanes)
-                        .map(|out| weights.get(place(out)).copied().unwrap_or(0.0));
-                    packed.extend(weights);
+        let depth = channels * taps;
+        let mut packed = vec![0.0; packed_bias.len() * depth];
+        let blocks = packed.chunks_exact_mut(2 * lanes * depth);
+        for (block, weights) in blocks.zip(weights.chunks(2 * lanes * depth)) {
+            for (lane, weights) in weights.chunks_exact(depth).enumerate() {
+                for (channel, weights) in weights.chunks_exact(taps).enumerate() {
+                    for (tap, &weight) in weights.iter().enumerate() {
+                        block[(tap * channels + channel) * 2 * lanes + lane] = weight;
+                    }
                 }
             }
         }
