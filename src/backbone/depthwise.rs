@@ -17,8 +17,8 @@ pub(super) struct Depthwise {
     window: Window,
     /// By register of channels, then tap: the weights of the channels.
     weights: Vec<f32>,
-    /// `[channels, kernel]`.
-    by_channel: Vec<f32>,
+    /// Of the channels past the last whole register, `[channels, kernel]`.
+    rest: Vec<f32>,
     bias: Vec<f32>,
     clamp: Clamp,
     /// A pixel outside of the picture.
@@ -37,18 +37,12 @@ impl Depthwise {
     pub fn new(lanes: usize, window: Window, weights: &[f32], bias: &[f32], clamp: Clamp) -> Self {
         let taps = window.taps();
         let blocks = weights.chunks_exact(lanes * taps);
+        let rest = blocks.remainder().to_vec();
         let packed = blocks.flat_map(|block| {
             (0..taps).flat_map(move |tap| block.chunks_exact(taps).map(move |of| of[tap]))
         });
         let zeros = vec![0.0; bias.len()];
-        Self {
-            window,
-            weights: packed.collect(),
-            by_channel: weights.to_vec(),
-            bias: bias.to_vec(),
-            clamp,
-            zeros,
-        }
+        Self { window, weights: packed.collect(), rest, bias: bias.to_vec(), clamp, zeros }
     }
 
     pub fn channels(&self) -> usize {
@@ -73,9 +67,8 @@ impl Depthwise {
                 ([7, 7], 1, 1) => self.row_by_pairs::<L, 7, 49, 8>(input, row, output),
                 _ => self.row_by_pixels::<L>(input, row, output),
             }
-            let whole = self.channels() / L::COUNT * L::COUNT;
-            if whole < self.channels() {
-                self.rest_of_row(whole, input, row, output);
+            if !self.rest.is_empty() {
+                self.rest_of_row(input, row, output);
             }
         }
     }
@@ -148,12 +141,12 @@ impl Depthwise {
     }
 
     /// The channels past the last whole register.
-    fn rest_of_row(&self, from: usize, input: &Rows, row: usize, output: &mut [f32]) {
+    fn rest_of_row(&self, input: &Rows, row: usize, output: &mut [f32]) {
         let taps = self.window.taps();
+        let first = self.channels() - self.rest.len() / taps;
         for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
             let seen = self.seen(input, row, column);
-            for channel in from..self.channels() {
-                let weights = &self.by_channel[channel * taps..][..taps];
+            for (channel, weights) in (first..).zip(self.rest.chunks_exact(taps)) {
                 let products = seen.iter().map(|&(tap, values)| weights[tap] * values[channel]);
                 let sum = self.bias[channel] + products.sum::<f32>();
                 output[channel] = self.clamp.apply_one(sum);

@@ -14,13 +14,19 @@ pub(super) trait Lanes: Copy + Debug {
     const COUNT: usize;
 
     /// As many values in memory. With it, loops over memory need no check of lengths.
-    type Array: AsRef<[f32]> + AsMut<[f32]>;
+    type Array: Array;
 
     /// A slice by registers, without the values that don't fill one.
-    fn arrays(values: &[f32]) -> &[Self::Array];
+    #[inline(always)]
+    fn arrays(values: &[f32]) -> &[Self::Array] {
+        Self::Array::all(values)
+    }
 
     /// A slice by registers, without the values that don't fill one.
-    fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array];
+    #[inline(always)]
+    fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
+        Self::Array::all_mut(values)
+    }
 
     /// The same value everywhere.
     fn splat(value: f32) -> Self;
@@ -51,6 +57,27 @@ pub(super) trait Lanes: Copy + Debug {
 
     /// The smaller of each pair, and `self` where that is NaN.
     fn at_most(self, high: Self) -> Self;
+}
+
+/// A fixed number of values, `[f32; N]`.
+pub(super) trait Array: AsRef<[f32]> + AsMut<[f32]> + Sized {
+    /// All arrays that a slice holds one behind the other.
+    fn all(values: &[f32]) -> &[Self];
+
+    /// All arrays that a slice holds one behind the other.
+    fn all_mut(values: &mut [f32]) -> &mut [Self];
+}
+
+impl<const N: usize> Array for [f32; N] {
+    #[inline(always)]
+    fn all(values: &[f32]) -> &[Self] {
+        values.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn all_mut(values: &mut [f32]) -> &mut [Self] {
+        values.as_chunks_mut().0
+    }
 }
 
 /// The most values of any register.
@@ -146,16 +173,6 @@ mod four {
         type Array = [f32; 4];
 
         #[inline(always)]
-        fn arrays(values: &[f32]) -> &[Self::Array] {
-            values.as_chunks().0
-        }
-
-        #[inline(always)]
-        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
-            values.as_chunks_mut().0
-        }
-
-        #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(f32x4_splat(value))
         }
@@ -228,16 +245,6 @@ mod four {
         const COUNT: usize = 4;
 
         type Array = [f32; 4];
-
-        #[inline(always)]
-        fn arrays(values: &[f32]) -> &[Self::Array] {
-            values.as_chunks().0
-        }
-
-        #[inline(always)]
-        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
-            values.as_chunks_mut().0
-        }
 
         #[inline(always)]
         fn splat(value: f32) -> Self {
@@ -330,16 +337,6 @@ mod x86 {
         type Array = [f32; 8];
 
         #[inline(always)]
-        fn arrays(values: &[f32]) -> &[Self::Array] {
-            values.as_chunks().0
-        }
-
-        #[inline(always)]
-        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
-            values.as_chunks_mut().0
-        }
-
-        #[inline(always)]
         fn splat(value: f32) -> Self {
             Self(unsafe { _mm256_set1_ps(value) })
         }
@@ -410,16 +407,6 @@ mod x86 {
         const COUNT: usize = 16;
 
         type Array = [f32; 16];
-
-        #[inline(always)]
-        fn arrays(values: &[f32]) -> &[Self::Array] {
-            values.as_chunks().0
-        }
-
-        #[inline(always)]
-        fn arrays_mut(values: &mut [f32]) -> &mut [Self::Array] {
-            values.as_chunks_mut().0
-        }
 
         #[inline(always)]
         fn splat(value: f32) -> Self {

@@ -187,7 +187,10 @@ fn convolution(
             Ok(None)
         };
     }
-    if found.may_be_channels_last(model)
+    let (ahead, before) = take_ahead(model, found.input, found.channels);
+    // Only the others take in what stands ahead, or save multiplications.
+    let may_be_last = found.group == 1 && before.is_none() && !found.suits_winograd();
+    if may_be_last
         && let Some(next) = only_reader(model, found.behind.last).filter(|next| is_depthwise(next))
         && let Some(next) = Found::new(model, next)?
         && next.channels >= widths[0].count()
@@ -197,7 +200,7 @@ fn convolution(
     found.behind.take_sum();
     let Found { window, channels, group, .. } = found;
     let out_channels = found.bias.len();
-    if found.may_be_channels_last(model) && found.has_neighbours_with_channels_last(model) {
+    if may_be_last && found.has_neighbours_with_channels_last(model) {
         let width = width_for(out_channels, widths);
         let op = found.channels_last(width);
         let shape = window.out_shape_last(out_channels);
@@ -205,8 +208,7 @@ fn convolution(
         return replaced_channels_last(model, &found.inputs(), found.behind.last, op).map(Some);
     }
     let finish = found.behind.finish();
-    let (input, before) = take_ahead(model, found.input, channels);
-    let inputs: TVec<OutletId> = [input].into_iter().chain(found.behind.other).collect();
+    let inputs: TVec<OutletId> = [ahead].into_iter().chain(found.behind.other).collect();
     let shape = window.out_shape(out_channels);
     let op = if found.suits_winograd() {
         let width = width_for(Winograd::windows(&window), widths);
@@ -354,13 +356,6 @@ impl<'a> Found<'a> {
     /// What it reads, with what it adds to.
     fn inputs(&self) -> TVec<OutletId> {
         [self.input].into_iter().chain(self.behind.other).collect()
-    }
-
-    /// Whether [`ChannelsLast`] can do it, and nothing that only others can do would be lost.
-    fn may_be_channels_last(&self, model: &TypedModel) -> bool {
-        self.group == 1
-            && !self.suits_winograd()
-            && take_ahead(model, self.input, self.channels).1.is_none()
     }
 
     /// Whether what it reads has channels last, or what reads its result will have them.
