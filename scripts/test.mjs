@@ -30,7 +30,7 @@ const nodeTests = (name, folder) => {
 await main(async () => {
   await ensureRust();
   await ensurePackages();
-  await test("cargo test", "cargo", ["test", "--release"]);
+  await test("cargo test", "cargo", ["test", "--release", "--workspace", "--exclude", "xtask"]);
   // By itself: together, both would be built with each other's features.
   await test("cargo test, xtask", "cargo", ["test", "--release", "--package", "xtask"]);
   try {
