@@ -5,7 +5,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Rows of a stream, chosen by reservoir sampling (Vitter's algorithm R) with a fixed seed.
-pub struct Sample {
+#[derive(Debug, Clone)]
+pub struct Reservoir {
     most: usize,
     features: usize,
     seen: usize,
@@ -13,12 +14,14 @@ pub struct Sample {
     rng: ChaCha8Rng,
 }
 
-impl Sample {
+impl Reservoir {
+    /// At most `most` rows of D features.
     pub fn new(most: usize, features: usize) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(0);
         Self { most, features, seen: 0, values: Vec::new(), rng }
     }
 
+    /// Shows the next row, which stays or goes.
     pub fn push(&mut self, row: ArrayView1<f32>) {
         self.seen += 1;
         if self.seen <= self.most {
@@ -46,12 +49,12 @@ mod tests {
 
     #[test]
     fn keeps_all_of_few_and_an_even_choice_of_many() {
-        let mut sample = Sample::new(1000, 1);
-        (0..1000).for_each(|i| sample.push(array![i as f32].view()));
-        assert!(sample.rows().iter().enumerate().all(|(i, &value)| value == i as f32));
-        (1000..20_000).for_each(|i| sample.push(array![i as f32].view()));
-        assert_eq!(sample.rows().nrows(), 1000);
-        let mean = sample.rows().mean().unwrap();
+        let mut reservoir = Reservoir::new(1000, 1);
+        (0..1000).for_each(|i| reservoir.push(array![i as f32].view()));
+        assert!(reservoir.rows().iter().enumerate().all(|(i, &value)| value == i as f32));
+        (1000..20_000).for_each(|i| reservoir.push(array![i as f32].view()));
+        assert_eq!(reservoir.rows().nrows(), 1000);
+        let mean = reservoir.rows().mean().unwrap();
         // The standard error is 183.
         assert!((mean - 10_000.0).abs() < 700.0, "{mean}");
     }

@@ -6,6 +6,7 @@ const BITS: u32 = 20;
 
 /// Counts values in 2^20 buckets whose width follows the values' magnitude (4 MiB). The order in
 /// which values come changes nothing.
+#[derive(Debug, Clone)]
 pub struct Histogram {
     counts: Vec<u64>,
     total: u64,
@@ -18,9 +19,18 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Counts a value.
     pub fn push(&mut self, value: f32) {
         self.counts[(ordered(value) >> (32 - BITS)) as usize] += 1;
         self.total += 1;
+    }
+
+    /// Adds the values that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            *count += other;
+        }
+        self.total += other.total;
     }
 
     /// The quantile `q` (0 to 1), interpolated within its bucket; 0 without values.
