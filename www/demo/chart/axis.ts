@@ -2,9 +2,9 @@
 // before and after pruning.
 
 import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, tickLabel, ticks } from "../format.js";
-import { nameOf } from "../settings.js";
+import { svg } from "../ui/dom.js";
+import { decimal, tickLabel, ticks } from "../ui/format.js";
+import { nameOf } from "../state/overrides.js";
 import { bins, rangeOf } from "./bins.js";
 import { chart, label, scale } from "./frame.js";
 

@@ -1,6 +1,6 @@
 // The frame of every chart: an SVG as wide as its place, drawn again when that changes.
 
-import { svg } from "../dom.js";
+import { svg } from "../ui/dom.js";
 
 /** What a chart draws with: pixels, so that text keeps its size. */
 export interface Frame {

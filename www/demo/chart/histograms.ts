@@ -1,7 +1,7 @@
 // Two histograms of one score: familiar and foreign pictures.
 
-import { svg } from "../dom.js";
-import { decimal, percent, tickLabel, ticks } from "../format.js";
+import { svg } from "../ui/dom.js";
+import { decimal, percent, tickLabel, ticks } from "../ui/format.js";
 import { bins, rangeOf } from "./bins.js";
 import { chart, label, scale } from "./frame.js";
 

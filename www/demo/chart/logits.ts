@@ -1,8 +1,8 @@
 // The logits of the likeliest classes, before pruning and after.
 
 import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, tickLabel, ticks } from "../format.js";
+import { svg } from "../ui/dom.js";
+import { decimal, tickLabel, ticks } from "../ui/format.js";
 import { chart, label, scale } from "./frame.js";
 
 const MOST = 12;

@@ -1,9 +1,9 @@
 // The ROC curves of all scores, one of them in front.
 
 import type { Metrics } from "itp-ood";
-import { svg } from "../dom.js";
-import { percent } from "../format.js";
-import { nameOf } from "../settings.js";
+import { svg } from "../ui/dom.js";
+import { percent } from "../ui/format.js";
+import { nameOf } from "../state/overrides.js";
 import { chart, label, scale } from "./frame.js";
 
 /** Draws the curves into `place`; the result draws them again. */

@@ -1,8 +1,8 @@
 // From the energy before pruning, through CRP and FTP, to the energy after both.
 
 import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, signed } from "../format.js";
+import { svg } from "../ui/dom.js";
+import { decimal, signed } from "../ui/format.js";
 import { chart, label, scale } from "./frame.js";
 
 interface Step {

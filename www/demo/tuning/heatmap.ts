@@ -1,8 +1,8 @@
 // ITP's grid of p and lambda as a heat map that can be pointed at and walked through by keys.
 
 import { chart, label } from "../chart/frame.js";
-import { h, svg } from "../dom.js";
-import { decimal } from "../format.js";
+import { h, svg } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
 import { lambdaOf } from "./words.js";
 
 /** What the map shows: values row by row. */

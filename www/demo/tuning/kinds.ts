@@ -1,7 +1,7 @@
 // The sixteen kinds of pictures that tuning makes, in plain words, and one of each to look at.
 
 import type { RawImage, TuneKind, TunePreview } from "itp-ood";
-import { h } from "../dom.js";
+import { h } from "../ui/dom.js";
 
 /** What becomes of a familiar picture. */
 export const KINDS: Record<TuneKind, string> = {

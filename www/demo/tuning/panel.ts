@@ -1,17 +1,17 @@
 // Choosing settings without foreign pictures: the last part of Calibrate.
 
 import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
-import type { App } from "../app.js";
-import { loadHere } from "../assets.js";
-import { classOf } from "../classes.js";
-import { h, setOptions, wordsOf } from "../dom.js";
-import { download, type FoundFile, isPicture } from "../files.js";
-import { count } from "../format.js";
-import { intake } from "../intake.js";
-import { fetched, type GalleryPicture } from "../models.js";
-import { fileName, type MadeStats, plainTitle, statsActions } from "../outcome.js";
+import type { App } from "../state/app.js";
+import { loadHere } from "../state/assets.js";
+import { classOf } from "../calibrate/classes.js";
+import { h, setOptions, wordsOf } from "../ui/dom.js";
+import { download, type FoundFile, isPicture } from "../ui/files.js";
+import { count } from "../ui/format.js";
+import { intake } from "../ui/intake.js";
+import { fetched, type GalleryPicture } from "../state/models.js";
+import { fileName, type MadeStats, plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import { kindFigure } from "./kinds.js";
-import { showReport } from "./outcome.js";
+import { showReport } from "./report.js";
 
 /** A held-out picture, and its class where it is known. */
 export interface HeldPicture {

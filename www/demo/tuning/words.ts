@@ -1,8 +1,8 @@
 // What tuning picked, in words.
 
 import type { TuneReport } from "itp-ood";
-import { decimal } from "../format.js";
-import { nameOf } from "../settings.js";
+import { decimal } from "../ui/format.js";
+import { nameOf } from "../state/overrides.js";
 
 export type Family = TuneReport["families"][number];
 export type ItpFamily = Extract<Family, { score: "itp" }>;

@@ -1,8 +1,8 @@
 // One weight in figures: what it says, what it may say, and what became of it.
 
 import { type Explanation, Reason } from "itp-ood";
-import { h } from "../dom.js";
-import { decimal } from "../format.js";
+import { h } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
 
 /** One weight of an explanation. */
 export interface WeightFigures {

@@ -1,8 +1,8 @@
 // The weights of a class that shout loudest: pruned by FTP, sorted by what they say above their mean.
 
 import { type Explanation, Reason } from "itp-ood";
-import { h } from "../dom.js";
-import { decimal } from "../format.js";
+import { h } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
 import { allowed, figuresOf, type WeightFigures } from "./details.js";
 
 const MOST = 12;

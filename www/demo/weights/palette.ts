@@ -1,8 +1,8 @@
 // The four states of a weight: their names, marks and colours.
 
 import { Reason } from "itp-ood";
-import { h } from "../dom.js";
-import { count, percent } from "../format.js";
+import { h } from "../ui/dom.js";
+import { count, percent } from "../ui/format.js";
 import type { Detection } from "itp-ood";
 
 /** Names by {@link Reason}. */

@@ -1,8 +1,8 @@
 // What tuning found: the picks in words, the map of p and lambda, and the files.
 
 import type { TuneKind, TuneReport } from "itp-ood";
-import { h, setOptions } from "../dom.js";
-import { decimal } from "../format.js";
+import { h, setOptions } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
 import { type Grid, heatLegend, heatMap, words } from "./heatmap.js";
 import { KINDS } from "./kinds.js";
 import { type ItpFamily, lambdaOf, pickWords, ruleName } from "./words.js";

@@ -1,6 +1,6 @@
 // Training pictures by class, from folders or by hand.
 
-import { type FoundFile, isPicture } from "./files.js";
+import { type FoundFile, isPicture } from "../ui/files.js";
 
 /** A class and its pictures. */
 export interface TrainingClass {

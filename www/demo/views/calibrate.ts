@@ -1,17 +1,17 @@
 // The section Calibrate: a stats file for a network, from training pictures by class.
 
 import type { Detector } from "itp-ood";
-import type { App } from "./app.js";
-import { loadHere } from "./assets.js";
-import { classesOf, FEW, plan, type TrainingClass } from "./classes.js";
-import { byId, h } from "./dom.js";
-import { chosenFiles, type FoundFile, isPicture } from "./files.js";
-import { count } from "./format.js";
-import { intake, type IntakeWork } from "./intake.js";
-import type { GalleryPicture } from "./models.js";
-import { plainTitle, statsActions } from "./outcome.js";
-import { preprocessForm } from "./preprocess.js";
-import { startTuning } from "./tuning/panel.js";
+import type { App } from "../state/app.js";
+import { loadHere } from "../state/assets.js";
+import { classesOf, FEW, plan, type TrainingClass } from "../calibrate/classes.js";
+import { byId, h } from "../ui/dom.js";
+import { chosenFiles, type FoundFile, isPicture } from "../ui/files.js";
+import { count } from "../ui/format.js";
+import { intake, type IntakeWork } from "../ui/intake.js";
+import type { GalleryPicture } from "../state/models.js";
+import { plainTitle, statsActions } from "../calibrate/stats-actions.js";
+import { preprocessForm } from "../calibrate/preprocess-form.js";
+import { startTuning } from "../tuning/panel.js";
 
 /** Starts the section. */
 export function startCalibrate(app: App, gallery: () => readonly GalleryPicture[]): void {

@@ -1,18 +1,18 @@
 // The section Measure: familiar and foreign pictures, and how well each score tells them apart.
 
 import type { Metrics } from "itp-ood";
-import type { App } from "./app.js";
-import { histogramsChart } from "./chart/histograms.js";
-import { rocChart } from "./chart/roc.js";
-import { byId, h, setOptions, wordsOf } from "./dom.js";
-import { download, type FoundFile, isPicture } from "./files.js";
-import { count, percent } from "./format.js";
-import { intake, type Intake, type IntakeWork } from "./intake.js";
-import { csvOf, jsonOf, type PictureSet, type Scores } from "./measured.js";
-import { fetched, type GalleryPicture, type LoadedModel } from "./models.js";
-import { startOwnModel } from "./own.js";
-import { inOrder, nameOf } from "./settings.js";
-import { whenShown } from "./views.js";
+import type { App } from "../state/app.js";
+import { histogramsChart } from "../chart/histograms.js";
+import { rocChart } from "../chart/roc.js";
+import { byId, h, setOptions, wordsOf } from "../ui/dom.js";
+import { download, type FoundFile, isPicture } from "../ui/files.js";
+import { count, percent } from "../ui/format.js";
+import { intake, type Intake, type IntakeWork } from "../ui/intake.js";
+import { csvOf, jsonOf, type PictureSet, type Scores } from "../measure/export.js";
+import { fetched, type GalleryPicture, type LoadedModel } from "../state/models.js";
+import { startOwnModel } from "../measure/own-model.js";
+import { inOrder, nameOf } from "../state/overrides.js";
+import { whenShown } from "./navigation.js";
 
 type Side = "id" | "ood";
 

@@ -1,10 +1,10 @@
 // What the page is about: one model, one picture, one set of settings, and the verdict on them.
 
 import { type DetectOptions, type Detection, type Input, OodError } from "itp-ood";
-import { wordsOf } from "./dom.js";
+import { wordsOf } from "../ui/dom.js";
 import { latest } from "./latest.js";
 import { type GalleryPicture, type LoadedModel, loadModel, type ModelEntry } from "./models.js";
-import { type Settings, toOptions } from "./settings.js";
+import { type Settings, toOptions } from "./overrides.js";
 
 /** The picture in question. */
 export interface Subject {

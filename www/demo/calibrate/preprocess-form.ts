@@ -1,7 +1,7 @@
 // How pictures become the network's input: a form, for networks without a stats file.
 
 import type { Preprocess } from "itp-ood";
-import { h } from "./dom.js";
+import { h } from "../ui/dom.js";
 
 const PRESETS: Record<string, { title: string; preprocess: Preprocess }> = {
   imagenet: { title: "ImageNet (256, crop 224)", preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } },

@@ -1,6 +1,6 @@
 // Showing pictures: small ones are enlarged in whole steps, large ones brought down.
 
-import type { Subject } from "./app.js";
+import type { Subject } from "../state/app.js";
 
 /** Draws a picture into a square canvas, whole, in the middle. */
 export function showPicture(canvas: HTMLCanvasElement, picture: NonNullable<Subject["picture"]>, side: number): void {

@@ -1,8 +1,8 @@
 // The gallery: one picture a button, in groups by model.
 
-import type { App } from "./app.js";
-import { byId, h } from "./dom.js";
-import { type GalleryPicture, pictureOf } from "./models.js";
+import type { App } from "../state/app.js";
+import { byId, h } from "../ui/dom.js";
+import { type GalleryPicture, pictureOf } from "../state/models.js";
 
 /** So many show at first: two rows on a wide page. */
 const FIRST = 18;

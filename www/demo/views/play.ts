@@ -1,14 +1,14 @@
 // The section Play: the settings as controls, and what follows from them at once.
 
-import type { App } from "./app.js";
-import { axisChart } from "./chart/axis.js";
-import { logitsChart } from "./chart/logits.js";
-import { waterfallChart } from "./chart/waterfall.js";
-import { byId, setOptions } from "./dom.js";
-import { decimal, percent } from "./format.js";
-import { baseScore, inOrder, isReact, meaningOf, nameOf, reactIsOn, type Settings, toQuery, withReact } from "./settings.js";
-import { whenShown } from "./views.js";
-import { fillLegend } from "./weights/palette.js";
+import type { App } from "../state/app.js";
+import { axisChart } from "../chart/axis.js";
+import { logitsChart } from "../chart/logits.js";
+import { waterfallChart } from "../chart/waterfall.js";
+import { byId, setOptions } from "../ui/dom.js";
+import { decimal, percent } from "../ui/format.js";
+import { baseScore, inOrder, isReact, meaningOf, nameOf, reactIsOn, type Settings, toQuery, withReact } from "../state/overrides.js";
+import { whenShown } from "./navigation.js";
+import { fillLegend } from "../weights/palette.js";
 
 /** The slider's right end means infinity. */
 const LAMBDA_OFF = 6;

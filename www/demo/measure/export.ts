@@ -1,7 +1,7 @@
 // What was measured, and how it is written to files.
 
 import type { DetectOptions, Metrics } from "itp-ood";
-import type { LoadedModel } from "./models.js";
+import type { LoadedModel } from "../state/models.js";
 
 /** Pictures that the network has seen. */
 export interface PictureSet {

@@ -1,9 +1,9 @@
 // What can be done with a stats file that was made here.
 
 import type { Source } from "itp-ood";
-import type { App } from "./app.js";
-import { h, wordsOf } from "./dom.js";
-import { download } from "./files.js";
+import type { App } from "../state/app.js";
+import { h, wordsOf } from "../ui/dom.js";
+import { download } from "../ui/files.js";
 
 /** A stats file that was made here, and its network. */
 export interface MadeStats {

@@ -1,12 +1,12 @@
 // The strip above Why and Play: which picture this is about, and the verdict on it.
 
-import type { App } from "./app.js";
-import { byId } from "./dom.js";
-import { decimal } from "./format.js";
-import { showPicture } from "./picture.js";
-import { nameOf } from "./settings.js";
-import { shapeOf, verdictOf } from "./verdict.js";
-import { isShown } from "./views.js";
+import type { App } from "../state/app.js";
+import { byId } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
+import { showPicture } from "../ui/image.js";
+import { nameOf } from "../state/overrides.js";
+import { shapeOf, verdictOf } from "../ui/verdict.js";
+import { isShown } from "./navigation.js";
 
 /** Starts the strip. */
 export function startSubject(app: App): void {

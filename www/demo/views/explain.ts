@@ -1,8 +1,8 @@
 // The worked example of the section Explain, computed here as the text says.
 
-import { asset } from "./assets.js";
-import { byId, h } from "./dom.js";
-import { decimal, signed } from "./format.js";
+import { asset } from "../state/assets.js";
+import { byId, h } from "../ui/dom.js";
+import { decimal, signed } from "../ui/format.js";
 
 const LAMBDA = 1.5;
 /** With p = 50, CRP leaves out the weights whose mean contribution is not above the median. */

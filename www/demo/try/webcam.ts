@@ -1,6 +1,6 @@
 // The webcam: verdicts one after the other, as fast as they come, while the page is seen.
 
-import { wordsOf } from "./dom.js";
+import { wordsOf } from "../ui/dom.js";
 
 /** What the page gives the webcam to work with. */
 export interface WebcamHost {

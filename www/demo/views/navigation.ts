@@ -1,6 +1,6 @@
 // The sections of the page, of which one shows, and the address that names it.
 
-import { byId } from "./dom.js";
+import { byId } from "../ui/dom.js";
 
 export const VIEWS = ["try", "why", "play", "measure", "calibrate", "explain"] as const;
 export type View = (typeof VIEWS)[number];

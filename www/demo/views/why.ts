@@ -1,17 +1,17 @@
 // The section Why: the score, the logits, the energies and every weight behind a verdict.
 
 import type { Detection, Explanation } from "itp-ood";
-import type { App } from "./app.js";
-import { axisChart } from "./chart/axis.js";
-import { logitsChart } from "./chart/logits.js";
-import { waterfallChart } from "./chart/waterfall.js";
-import { byId, setOptions, wordsOf } from "./dom.js";
-import { count, decimal } from "./format.js";
-import { whenShown } from "./views.js";
-import { fate, figuresOf, fillDetails } from "./weights/details.js";
-import { fillList, overconfident } from "./weights/list.js";
-import { WeightMap, type Weight } from "./weights/map.js";
-import { fillLegend, STATES } from "./weights/palette.js";
+import type { App } from "../state/app.js";
+import { axisChart } from "../chart/axis.js";
+import { logitsChart } from "../chart/logits.js";
+import { waterfallChart } from "../chart/waterfall.js";
+import { byId, setOptions, wordsOf } from "../ui/dom.js";
+import { count, decimal } from "../ui/format.js";
+import { whenShown } from "./navigation.js";
+import { fate, figuresOf, fillDetails } from "../weights/details.js";
+import { fillList, overconfident } from "../weights/list.js";
+import { WeightMap, type Weight } from "../weights/map.js";
+import { fillLegend, STATES } from "../weights/palette.js";
 
 /** Where less than this share of the weights is left out, there is hardly anything to see. */
 const LITTLE = 0.02;

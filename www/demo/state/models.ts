@@ -2,7 +2,7 @@
 
 import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
 import { asset, loadHere } from "./assets.js";
-import type { FoundFile } from "./files.js";
+import type { FoundFile } from "../ui/files.js";
 
 /** A model that can be chosen. */
 export interface ModelEntry {

@@ -1,6 +1,6 @@
 // The pad: a digit drawn with mouse, finger or pen; each stroke asks for a verdict.
 
-import type { Subject } from "./app.js";
+import type { Subject } from "../state/app.js";
 import { drawLines, drawPlaced, type Stroke } from "./strokes.js";
 
 /** Width of the line on the pad, in shares of its side. */

@@ -1,16 +1,16 @@
 // The section Try: a picture from anywhere, and the verdict on it.
 
-import type { App, Subject } from "./app.js";
-import { axisChart } from "./chart/axis.js";
-import { byId, h, wordsOf } from "./dom.js";
-import { startDrawPad } from "./drawpad.js";
-import { chosenFiles, type FoundFile, isPicture, onDrop } from "./files.js";
-import { decimal, percent, probability } from "./format.js";
-import { type GalleryPicture, pictureOf, takesDrawings } from "./models.js";
-import { decodeForShow, showPicture } from "./picture.js";
-import { shapeOf, verdictOf } from "./verdict.js";
-import { onLeave, whenShown } from "./views.js";
-import { startWebcam } from "./webcam.js";
+import type { App, Subject } from "../state/app.js";
+import { axisChart } from "../chart/axis.js";
+import { byId, h, wordsOf } from "../ui/dom.js";
+import { startDrawPad } from "../try/drawpad.js";
+import { chosenFiles, type FoundFile, isPicture, onDrop } from "../ui/files.js";
+import { decimal, percent, probability } from "../ui/format.js";
+import { type GalleryPicture, pictureOf, takesDrawings } from "../state/models.js";
+import { decodeForShow, showPicture } from "../ui/image.js";
+import { shapeOf, verdictOf } from "../ui/verdict.js";
+import { onLeave, whenShown } from "./navigation.js";
+import { startWebcam } from "../try/webcam.js";
 
 type Source = "picture" | "camera" | "draw";
 

@@ -1,8 +1,8 @@
 // A model of the visitor's own: ONNX and stats file, for the whole page.
 
-import type { App } from "./app.js";
-import type { FoundFile } from "./files.js";
-import { intake } from "./intake.js";
+import type { App } from "../state/app.js";
+import type { FoundFile } from "../ui/files.js";
+import { intake } from "../ui/intake.js";
 
 /** Starts the place for an own model. */
 export function startOwnModel(app: App, place: HTMLElement): void {
