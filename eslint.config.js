@@ -24,7 +24,10 @@ export default tseslint.config(
       "import-x/parsers": { "@typescript-eslint/parser": [".ts"] },
       "import-x/resolver-next": [createTypeScriptImportResolver({ project: "tsconfig.json" })],
     },
-    rules: { "import-x/no-cycle": ["error", { ignoreExternal: true }] },
+    rules: {
+      "import-x/no-cycle": ["error", { ignoreExternal: true }],
+      "import-x/order": ["error", { groups: [["builtin", "external"], ["parent", "sibling", "index"]], alphabetize: { order: "asc" }, "newlines-between": "never" }],
+    },
   },
   { files: ["www/lib/**/*.ts"], languageOptions: { parserOptions: { project: "tsconfig.lib.json" } } },
   { files: ["www/demo/**/*.ts"], languageOptions: { parserOptions: { project: "tsconfig.json" } },

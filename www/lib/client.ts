@@ -9,7 +9,6 @@ import { runPool } from "./pool.js";
 import type { ImagePayload, SessionInit } from "./protocol.js";
 import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
 import { runTuning } from "./tune.js";
-import { WorkerLink } from "./worker-link.js";
 import type {
   BatchOptions,
   BatchResult,
@@ -31,6 +30,7 @@ import type {
   TuneImage,
   TuneOptions,
 } from "./types.js";
+import { WorkerLink } from "./worker-link.js";
 
 /** What differs between browsers and Node. */
 export interface Platform {

@@ -1,20 +1,20 @@
-// Training pictures by class, from folders or by hand.
+// Training images by class, and which of them are held out.
 
-import { type FoundFile, isPicture } from "../ui/files.js";
+import { type ChosenFile, isImage } from "../ui/files.js";
 
-/** A class and its pictures. */
+/** A class and its images. */
 export interface TrainingClass {
   name: string;
-  files: FoundFile[];
+  files: ChosenFile[];
 }
 
-/** Fewer than this, and the deviations are uncertain. */
-export const FEW = 30;
+/** With fewer images per class, the standard deviations are uncertain. */
+export const MIN_RELIABLE = 30;
 
-/** One class a folder, sorted by name: the order in which training tools number them. */
-export function classesOf(files: readonly FoundFile[]): TrainingClass[] {
-  const byName = new Map<string, FoundFile[]>();
-  for (const file of files.filter(isPicture)) {
+/** One class per folder, sorted by name: the order in which training tools number them. */
+export function classesOf(files: readonly ChosenFile[]): TrainingClass[] {
+  const byName = new Map<string, ChosenFile[]>();
+  for (const file of files.filter(isImage)) {
     const folder = file.path.split("/").at(-2);
     if (folder === undefined) continue;
     byName.set(folder, [...(byName.get(folder) ?? []), file]);
@@ -22,27 +22,27 @@ export function classesOf(files: readonly FoundFile[]): TrainingClass[] {
   return Array.from(byName, ([name, of]) => ({ name, files: of })).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The class whose name is that of the picture's folder; `undefined` without one. */
-export function classOf({ path }: FoundFile, labels: readonly string[]): number | undefined {
+/** The class named like the image's folder, if there is one. */
+export function classOf({ path }: ChosenFile, labels: readonly string[]): number | undefined {
   const index = labels.indexOf(path.split("/").at(-2) ?? "");
   return index < 0 ? undefined : index;
 }
 
-/** A picture, its class where that is known, and whether it is held out instead of trained on. */
-export interface Step {
-  file: FoundFile;
+/** An image, its class if that is known, and whether it is held out. */
+export interface CalibrationStep {
+  file: ChosenFile;
   classIndex: number | undefined;
   heldOut: boolean;
 }
 
 /**
- * The work in order: training pictures class by class, then the held-out ones. With `every`, each
- * `every`th picture of a class is held out instead of trained on.
+ * All steps in order: training images class by class, then held-out images. With `every`, each
+ * `every`th training image of a class is held out instead.
  */
-export function plan(classes: readonly TrainingClass[], holdout: readonly FoundFile[], every: number | undefined): Step[] {
-  const train: Step[] = [];
+export function plan(classes: readonly TrainingClass[], holdout: readonly ChosenFile[], every: number | undefined): CalibrationStep[] {
+  const train: CalibrationStep[] = [];
   const names = classes.map(({ name }) => name);
-  const held: Step[] = holdout.map((file) => ({ file, classIndex: classOf(file, names), heldOut: true }));
+  const held: CalibrationStep[] = holdout.map((file) => ({ file, classIndex: classOf(file, names), heldOut: true }));
   classes.forEach(({ files }, classIndex) =>
     files.forEach((file, i) => {
       const heldOut = every !== undefined && i % every === every - 1;

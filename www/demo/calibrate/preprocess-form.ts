@@ -1,7 +1,7 @@
-// How pictures become the network's input: a form, for networks without a stats file.
+// A form for the preprocessing of a network without a stats file.
 
-import type { Preprocess } from "itp-ood";
 import { h } from "../ui/dom.js";
+import type { Preprocess } from "itp-ood";
 
 const PRESETS: Record<string, { title: string; preprocess: Preprocess }> = {
   imagenet: { title: "ImageNet (256, crop 224)", preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } },
@@ -10,14 +10,14 @@ const PRESETS: Record<string, { title: string; preprocess: Preprocess }> = {
   digits: { title: "Digits (28, grey)", preprocess: { resize: 28, crop: [28, 28], interpolation: "bilinear", channels: "grey", mean: [0], std: [1] } },
 };
 
-/** A form, and what it says. */
+/** A form, and its values. */
 export interface PreprocessForm {
   element: HTMLElement;
-  /** Throws where a field makes no sense. */
+  /** Throws if a field is invalid. */
   read(): Preprocess;
 }
 
-/** Makes the form; a preset fills the fields, which may then be changed. */
+/** Creates the form; a preset fills the fields, which can then be edited. */
 export function preprocessForm(): PreprocessForm {
   const field = (name: string, type = "text"): HTMLInputElement => h("input", { type, name, autocomplete: "off" });
   const preset = h("select", {}, ...Object.entries(PRESETS).map(([value, { title }]) => h("option", { value }, title)));
@@ -44,8 +44,8 @@ export function preprocessForm(): PreprocessForm {
     row("Centre crop", crop),
     row("Interpolation", interpolation),
     row("Channels", channels),
-    row("Mean, one a channel", mean),
-    row("Deviation, one a channel", std),
+    row("Mean per channel", mean),
+    row("Std. deviation per channel", std),
   );
   return {
     element,
@@ -55,19 +55,19 @@ export function preprocessForm(): PreprocessForm {
       interpolation: interpolation.value as "bilinear" | "bicubic",
       channels: channels.value as "rgb" | "grey",
       mean: numbers("Mean", mean.value),
-      std: numbers("Deviation", std.value),
+      std: numbers("Std. deviation", std.value),
     }),
   };
 }
 
 function whole(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: “${text}” is not a whole number above 0.`);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: “${text}” is not a positive integer.`);
   return value;
 }
 
 function numbers(name: string, text: string): number[] {
   const values = text.split(/[\s,;]+/).filter(Boolean).map(Number);
-  if (values.length === 0 || values.some((value) => !Number.isFinite(value))) throw new Error(`${name}: give one number a channel, such as 0.485, 0.456, 0.406.`);
+  if (values.length === 0 || values.some((value) => !Number.isFinite(value))) throw new Error(`${name}: enter one number per channel, such as 0.485, 0.456, 0.406.`);
   return values;
 }

@@ -1,19 +1,20 @@
-// What can be done with a stats file that was made here.
+// Buttons for a new stats file: download it, or use it on the page.
 
-import type { Source } from "itp-ood";
 import type { App } from "../state/app.js";
-import { h, wordsOf } from "../ui/dom.js";
+import { messageOf } from "../state/errors.js";
+import { h } from "../ui/dom.js";
 import { download } from "../ui/files.js";
+import type { Source } from "itp-ood";
 
-/** A stats file that was made here, and its network. */
-export interface MadeStats {
+/** A new stats file, and its network. */
+export interface NewStats {
   title: string;
   model: Source;
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Buttons that download the file, and that put it to use. `mark` tells it from the file it came from. */
-export function statsActions(app: App, { title, model, bytes }: MadeStats, mark = "yours"): [HTMLElement, HTMLElement] {
+/** The buttons. `mark` distinguishes the file from the one it was derived from. */
+export function statsActions(app: App, { title, model, bytes }: NewStats, mark = "yours"): [HTMLElement, HTMLElement] {
   const name = `${fileName(title)}${mark === "yours" ? "" : `.${mark}`}.itp.safetensors`;
   const save = h("button", { type: "button", class: "primary" }, `Download ${name}`);
   save.addEventListener("click", () => download(name, bytes, "application/octet-stream"));
@@ -23,15 +24,15 @@ export function statsActions(app: App, { title, model, bytes }: MadeStats, mark 
       await app.add({ id: "own", title: `${title} (${mark})`, model, stats: new Blob([bytes]) });
       await app.use("own");
       location.hash = "#try";
-    } catch (thrown) {
-      app.tell(wordsOf(thrown));
+    } catch (error) {
+      app.notify(messageOf(error));
     }
   });
   return [save, use];
 }
 
-/** A title as a part of a file's name. */
+/** A title as part of a file name. */
 export const fileName = (title: string): string => title.replaceAll(/[^\p{L}\p{N}._-]+/gu, "-");
 
-/** A title without what {@link statsActions} added to it. */
+/** A title without the mark added by {@link statsActions}. */
 export const plainTitle = (title: string): string => title.replace(/( \((yours|tuned)\))+$/, "");

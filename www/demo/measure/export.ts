@@ -1,10 +1,10 @@
-// What was measured, and how it is written to files.
+// Measured scores and metrics, and their export as CSV and JSON.
 
-import type { DetectOptions, Metrics } from "itp-ood";
 import type { LoadedModel } from "../state/models.js";
+import type { DetectOptions, Metrics } from "itp-ood";
 
-/** Pictures that the network has seen. */
-export interface PictureSet {
+/** A set of images after inference. */
+export interface ImageSet {
   paths: string[];
   /** Predicted classes. */
   labels: string[];
@@ -12,15 +12,15 @@ export interface PictureSet {
   broken: { path: string; message: string }[];
 }
 
-/** Scores of both sets, and the metrics that follow, by the score's name. */
+/** Scores of both sets and the resulting metrics, by the score's name. */
 export interface Scores {
   id: Map<string, Float64Array>;
   ood: Map<string, Float64Array>;
   metrics: Map<string, Metrics>;
 }
 
-/** One line a picture. */
-export function csvOf(sets: { id: PictureSet; ood: PictureSet }, scores: Scores): string {
+/** One line per image. */
+export function csvOf(sets: { id: ImageSet; ood: ImageSet }, scores: Scores): string {
   const names = Array.from(scores.metrics.keys());
   const lines = [["set", "path", "label", ...names]];
   for (const side of ["id", "ood"] as const) {
@@ -31,14 +31,14 @@ export function csvOf(sets: { id: PictureSet; ood: PictureSet }, scores: Scores)
   return lines.map((fields) => `${fields.map(quoted).join(",")}\r\n`).join("");
 }
 
-/** A field may hold commas and quotes; a spreadsheet must not take it for a formula. */
+/** Quotes a field for CSV, and keeps spreadsheets from reading it as a formula. */
 function quoted(field: string): string {
   const safe = /^[=+@\t]|^-(?![\d.])/.test(field) ? `'${field}` : field;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** The layout of `itp eval --json`, in percent. */
-export function jsonOf(model: LoadedModel, options: DetectOptions, sets: { id: PictureSet; ood: PictureSet }, { metrics }: Scores): string {
+export function jsonOf(model: LoadedModel, options: DetectOptions, sets: { id: ImageSet; ood: ImageSet }, { metrics }: Scores): string {
   const { settings, modelSha256 } = model.info;
   const lambda = options.lambda ?? settings.lambda;
   const results = Array.from(metrics, ([detector, { fpr95, auroc, auprIn, auprOut }]) => ({

@@ -1,28 +1,28 @@
-// A model of the visitor's own: ONNX and stats file, for the whole page.
+// The visitor's own model, from an ONNX file and a stats file, for the whole page.
 
 import type { App } from "../state/app.js";
-import type { FoundFile } from "../ui/files.js";
+import type { ChosenFile } from "../ui/files.js";
 import { intake } from "../ui/intake.js";
 
-/** Starts the place for an own model. */
-export function startOwnModel(app: App, place: HTMLElement): void {
+/** Adds the intake to `container`. */
+export function startOwnModel(app: App, container: HTMLElement): void {
   let model: File | undefined;
   let stats: File | undefined;
-  intake(place, {
+  intake(container, {
     title: "Your own network",
-    hint: "Give an ONNX classifier and its stats file (.itp.safetensors), and the whole page works with it. Without a stats file, make one under Calibrate.",
+    hint: "Choose an ONNX classifier and its stats file (.itp.safetensors) to use it on the whole page. If you have no stats file, make one under Calibrate.",
     accept: ".onnx,.safetensors",
     folders: false,
-    take: async (files: FoundFile[]) => {
+    process: async (files: ChosenFile[]) => {
       const ending = (end: string): File | undefined => files.find(({ file }) => file.name.toLowerCase().endsWith(end))?.file;
       model = ending(".onnx") ?? model;
       stats = ending(".safetensors") ?? stats;
-      if (!model && !stats) return "Neither an .onnx file nor a .safetensors file is among these.";
-      if (!model) return `${stats?.name ?? ""} is here. Now the ONNX file, please.`;
-      if (!stats) return `${model.name} is here. Now its stats file, please; or make one under Calibrate.`;
+      if (!model && !stats) return "There is neither an .onnx file nor a .safetensors file among these.";
+      if (!model) return `${stats?.name ?? ""} is here. Now choose the ONNX file.`;
+      if (!stats) return `${model.name} is here. Now choose its stats file, or make one under Calibrate.`;
       const { name } = model;
       const loaded = await app.add({ id: "own", title: name.replace(/\.onnx$/i, ""), model, stats });
-      // What was given stays only if it fits together.
+      // Only after success: if the two don't match, the visitor can replace one of them.
       model = stats = undefined;
       await app.use("own");
       const { info } = loaded;

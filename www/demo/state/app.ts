@@ -1,67 +1,67 @@
-// What the page is about: one model, one picture, one set of settings, and the verdict on them.
+// The state of the page: a model, an image, overridden hyperparameters, and the result.
 
-import { type DetectOptions, type Detection, type Input, OodError } from "itp-ood";
-import { wordsOf } from "../ui/dom.js";
+import { messageOf } from "./errors.js";
 import { latest } from "./latest.js";
-import { type GalleryPicture, type LoadedModel, loadModel, type ModelEntry } from "./models.js";
-import { type Settings, toOptions } from "./overrides.js";
+import { type GalleryImage, type LoadedModel, loadModel, type ModelEntry } from "./models.js";
+import { type Overrides, toOptions } from "./overrides.js";
+import { type DetectOptions, type Detection, type Input, OodError } from "itp-ood";
 
-/** The picture in question. */
+/** The image that the page is about. */
 export interface Subject {
   title: string;
   input: Input;
-  /** For showing it; a webcam shows itself. */
-  picture?: CanvasImageSource & { width: number; height: number };
-  gallery?: GalleryPicture;
+  /** The decoded image, for display; missing for the webcam, which has its own element. */
+  drawable?: CanvasImageSource & { width: number; height: number };
+  gallery?: GalleryImage;
 }
 
-/** What listeners hear of. */
-export type Change = "entries" | "model" | "subject" | "result" | "settings" | "notice";
+/** Events of the state. */
+export type Change = "entries" | "model" | "subject" | "result" | "overrides" | "notice";
 
-/** The state of the page, and the only place that asks the engine for verdicts. */
+/** The state of the page. Only this class asks the detector for results. */
 export class App {
   entries: ModelEntry[];
   model: LoadedModel | undefined;
   subject: Subject | undefined;
   result: Detection | undefined;
-  /** Sorted scores of held-out ID pictures under the settings of `result`. */
+  /** Sorted scores of held-out ID images under the hyperparameters of `result`. */
   idScores: Float32Array | undefined;
-  settings: Settings = {};
+  overrides: Overrides = {};
   notice: string | undefined;
   readonly #listeners = new Map<Change, Set<() => void>>();
   readonly #loaded = new Map<string, Promise<LoadedModel>>();
-  /** The model that is being loaded to be used. */
-  #coming: { id: string; use: Promise<void> } | undefined;
-  /** Counts pictures and models, so that a late answer is known to be late. */
-  #turn = 0;
-  /** Counts choices of a model: pictures that are looked at meanwhile do not undo one. */
-  #choice = 0;
-  readonly #rescore: (turn: number) => void;
+  /** The model that is being loaded for use. */
+  #pendingModel: { id: string; use: Promise<void> } | undefined;
+  /** Incremented for each image and model, so that outdated results can be dropped. */
+  #generation = 0;
+  /** Incremented for each chosen model: images detected meanwhile do not cancel the choice. */
+  #modelChoice = 0;
+  readonly #rescore: (generation: number) => void;
 
   constructor(entries: readonly ModelEntry[]) {
     this.entries = [...entries];
-    this.#rescore = latest((turn) => this.#rescoreNow(turn));
+    this.#rescore = latest((generation) => this.#rescoreNow(generation));
   }
 
-  /** Calls `listener` after each such change. */
+  /** Calls `listener` after each change of this kind. */
   on(change: Change, listener: () => void): void {
     const listeners = this.#listeners.get(change) ?? new Set();
     this.#listeners.set(change, listeners.add(listener));
   }
 
-  /** The settings as the engine takes them. */
+  /** The overrides as options of a call. */
   get options(): DetectOptions {
-    return this.model ? toOptions(this.settings, this.model.info) : {};
+    return this.model ? toOptions(this.overrides, this.model.info) : {};
   }
 
-  /** Tells the visitor something, or that it no longer holds. */
-  tell(notice: string | undefined): void {
+  /** Shows a notice, or removes it. */
+  notify(notice: string | undefined): void {
     if (this.notice === notice) return;
     this.notice = notice;
     this.#emit("notice");
   }
 
-  /** Loads a model in the background; a second call for it waits for the first. */
+  /** Loads a model in the background, once. */
   load(entry: ModelEntry): Promise<LoadedModel> {
     const known = this.#loaded.get(entry.id);
     if (known) return known;
@@ -71,7 +71,7 @@ export class App {
     return loading;
   }
 
-  /** Adds a model of the visitor's own, in place of an earlier one. */
+  /** Adds the visitor's own model, replacing an earlier one. */
   async add(entry: ModelEntry): Promise<LoadedModel> {
     const loading = loadModel(entry);
     const model = await loading;
@@ -84,45 +84,45 @@ export class App {
     return model;
   }
 
-  /** Makes a model the one in use. The settings fall back to its own. */
-  use(id: string, settings: Settings = {}): Promise<void> {
-    if (this.#coming?.id === id) return this.#coming.use;
+  /** Switches to a model, with its own hyperparameters unless `overrides` are given. */
+  use(id: string, overrides: Overrides = {}): Promise<void> {
+    if (this.#pendingModel?.id === id) return this.#pendingModel.use;
     const entry = this.entries.find((candidate) => candidate.id === id);
     if (!entry || this.model?.id === id) return Promise.resolve();
-    const coming = { id, use: this.#use(entry, settings) };
-    this.#coming = coming;
-    return coming.use.finally(() => {
-      if (this.#coming === coming) this.#coming = undefined;
+    const pending = { id, use: this.#use(entry, overrides) };
+    this.#pendingModel = pending;
+    return pending.use.finally(() => {
+      if (this.#pendingModel === pending) this.#pendingModel = undefined;
     });
   }
 
-  async #use(entry: ModelEntry, settings: Settings): Promise<void> {
-    this.#turn++;
-    const choice = ++this.#choice;
+  async #use(entry: ModelEntry, overrides: Overrides): Promise<void> {
+    this.#generation++;
+    const choice = ++this.#modelChoice;
     try {
       const model = await this.load(entry);
-      if (choice !== this.#choice) return;
+      if (choice !== this.#modelChoice) return;
       this.model = model;
-      this.settings = settings;
+      this.overrides = overrides;
       this.result = undefined;
-      this.tell(undefined);
+      this.notify(undefined);
       this.#emit("model");
-      this.#emit("settings");
-    } catch (thrown) {
-      if (choice === this.#choice) this.tell(wordsOf(thrown));
+      this.#emit("overrides");
+    } catch (error) {
+      if (choice === this.#modelChoice) this.notify(messageOf(error));
     }
   }
 
-  /** The model in use, waited for where it is still being loaded. */
+  /** The model in use, once it is loaded. */
   async loaded(): Promise<LoadedModel> {
-    await this.#coming?.use;
+    await this.#pendingModel?.use;
     if (!this.model) throw new Error(this.notice ?? "No model is loaded.");
     return this.model;
   }
 
-  /** Asks for the verdict on a picture. */
-  async look(subject: Subject, quietly = false): Promise<void> {
-    const turn = ++this.#turn;
+  /** Runs the detector on an image; `quietly` for video frames, which don't count as a new subject. */
+  async detect(subject: Subject, quietly = false): Promise<void> {
+    const generation = ++this.#generation;
     this.subject = subject;
     if (!quietly) this.#emit("subject");
     const model = this.model;
@@ -131,48 +131,48 @@ export class App {
       const options = this.options;
       const result = await model.detector.detect(subject.input, options);
       const idScores = await idScoresOf(model, options);
-      if (turn !== this.#turn || model !== this.model) return;
+      if (generation !== this.#generation || model !== this.model) return;
       this.#show(result, idScores);
-    } catch (thrown) {
-      if (turn !== this.#turn) return;
+    } catch (error) {
+      if (generation !== this.#generation) return;
       this.result = undefined;
-      this.tell(wordsOf(thrown));
+      this.notify(messageOf(error));
       this.#emit("result");
     }
   }
 
-  /** Changes settings and looks again at the kept features. */
-  change(settings: Settings): void {
-    this.settings = settings;
-    this.#emit("settings");
-    this.#rescore(this.#turn);
+  /** Changes the overrides and rescores the stored features. */
+  override(overrides: Overrides): void {
+    this.overrides = overrides;
+    this.#emit("overrides");
+    this.#rescore(this.#generation);
   }
 
-  /** Forgets the picture. */
-  forget(): void {
-    this.#turn++;
+  /** Removes the image and its result. */
+  clear(): void {
+    this.#generation++;
     this.subject = undefined;
     this.result = undefined;
     this.#emit("subject");
     this.#emit("result");
   }
 
-  async #rescoreNow(turn: number): Promise<void> {
+  async #rescoreNow(generation: number): Promise<void> {
     const { model, result } = this;
     if (!model || !result) return;
     try {
       const options = this.options;
       const [next, idScores] = await Promise.all([model.detector.rescore(result, options), idScoresOf(model, options)]);
-      if (turn === this.#turn && model === this.model) this.#show(next, idScores);
-    } catch (thrown) {
-      if (!(thrown instanceof OodError && thrown.code === "aborted")) this.tell(wordsOf(thrown));
+      if (generation === this.#generation && model === this.model) this.#show(next, idScores);
+    } catch (error) {
+      if (!(error instanceof OodError && error.code === "aborted")) this.notify(messageOf(error));
     }
   }
 
   #show(result: Detection, idScores: Float32Array | undefined): void {
     this.result = result;
     this.idScores = idScores;
-    this.tell(undefined);
+    this.notify(undefined);
     this.#emit("result");
   }
 

@@ -1,49 +1,49 @@
-// Where the models, pictures and the engine's worker lie: beside the page, or inside it when it is
-// a single file.
+// Where models, images and the engine's worker are: beside the page, or inside it if the page is a
+// single file.
 
 import { type Detector, type LoadOptions, loadDetector, OodError } from "itp-ood";
 
-/** The files inside a single-file page, by path, as data addresses. */
-const inside: Record<string, string> | undefined = (() => {
+/** The files embedded in a single-file page: data URLs by path. */
+const embedded: Record<string, string> | undefined = (() => {
   const text = document.getElementById("files")?.textContent;
   return text ? (JSON.parse(text) as Record<string, string>) : undefined;
 })();
 
-/** Whether the page is one file, opened perhaps from a disk: nothing to fetch beside it. */
-export const isSingleFile = inside !== undefined;
+/** Whether the page is a single file, perhaps opened from a disk, with nothing beside it to fetch. */
+export const isSingleFile = embedded !== undefined;
 
-/** The address of a file below `models/`. */
-export function asset(path: string): string {
-  return inside?.[path] ?? new URL(`models/${path}`, document.baseURI).href;
+/** The URL of a file below `models/`. */
+export function assetUrl(path: string): string {
+  return embedded?.[path] ?? new URL(`models/${path}`, document.baseURI).href;
 }
 
-/** Loads a detector with whatever worker can be had here. */
-export async function loadHere(options: LoadOptions): Promise<Detector> {
+/** Loads a detector, in a worker if one can be started here. */
+export async function loadPageDetector(options: LoadOptions): Promise<Detector> {
   if (!isSingleFile) return loadDetector(options);
-  engine ??= unpackInside();
-  const inPage = { ...options, engine: await engine };
+  engine ??= unpackEngine();
+  const embeddedOptions = { ...options, engine: await engine };
   try {
-    return await loadDetector({ ...inPage, worker: startInside });
-  } catch (thrown) {
-    if (!(thrown instanceof OodError && thrown.code === "engine")) throw thrown;
-    // Some browsers start no workers at all from a disk. Without one the page works, but stands still meanwhile.
-    return loadDetector({ ...inPage, worker: false });
+    return await loadDetector({ ...embeddedOptions, worker: startEmbeddedWorker });
+  } catch (error) {
+    if (!(error instanceof OodError && error.code === "engine")) throw error;
+    // Some browsers start no workers from a disk. Without one the page works, but freezes during inference.
+    return loadDetector({ ...embeddedOptions, worker: false });
   }
 }
 
 let engine: Promise<string> | undefined;
 
-/** Compressed, the engine takes a third of the room. Under its address it is compiled once. */
-async function unpackInside(): Promise<string> {
-  const { body } = await fetch(asset("engine.wasm.gz"));
+/** The engine is embedded compressed, at a third of its size. A blob URL lets it be compiled only once. */
+async function unpackEngine(): Promise<string> {
+  const { body } = await fetch(assetUrl("engine.wasm.gz"));
   const unpacked = new Response(body?.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": "application/wasm" } });
   return URL.createObjectURL(await unpacked.blob());
 }
 
 let script: string | undefined;
 
-/** Browsers load no worker from a disk, not even from the page's own folder: its script is in the page. */
-function startInside(): Worker {
+/** Browsers load no worker script from a disk, so it is embedded in the page. */
+function startEmbeddedWorker(): Worker {
   script ??= URL.createObjectURL(new Blob([document.getElementById("worker")?.textContent ?? ""], { type: "text/javascript" }));
   return new Worker(script, { name: "itp-ood" });
 }

@@ -1,29 +1,29 @@
-// One thing at a time: of what is asked for meanwhile, only the newest is done.
+// Coalesces requests: while one is being processed, only the newest of the others is kept.
 
-/** Runs `work` on what it is given, once a frame at most; while it runs, only the newest waits. */
-export function latest<Wish>(work: (wish: Wish) => Promise<void>): (wish: Wish) => void {
-  let waiting: { wish: Wish } | undefined;
+/** Calls `work` at most once per frame; while it runs, only the latest argument is kept. */
+export function latest<T>(work: (argument: T) => Promise<void>): (argument: T) => void {
+  let waiting: { argument: T } | undefined;
   let running = false;
   const run = async (): Promise<void> => {
     running = true;
     try {
       while (waiting) {
-        const { wish } = waiting;
+        const { argument } = waiting;
         waiting = undefined;
-        await work(wish);
+        await work(argument);
         await nextFrame();
       }
     } finally {
       running = false;
     }
   };
-  return (wish) => {
-    waiting = { wish };
+  return (argument) => {
+    waiting = { argument };
     if (!running) void run();
   };
 }
 
 function nextFrame(): Promise<unknown> {
-  // A hidden page draws no frames, but work goes on there.
+  // Hidden pages get no animation frames.
   return new Promise((resolve) => (document.hidden ? setTimeout(resolve) : requestAnimationFrame(resolve)));
 }

@@ -1,8 +1,8 @@
-// The models of the page and the gallery pictures, and loading them.
+// The page's models and gallery images, and how they are loaded.
 
+import type { ChosenFile } from "../ui/files.js";
+import { assetUrl, loadPageDetector } from "./assets.js";
 import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
-import { asset, loadHere } from "./assets.js";
-import type { FoundFile } from "../ui/files.js";
 
 /** A model that can be chosen. */
 export interface ModelEntry {
@@ -12,60 +12,60 @@ export interface ModelEntry {
   stats: Source;
 }
 
-/** What is known of a model with a stats file. */
+/** Info of a model that has a stats file. */
 export type ModelInfo = DetectorInfo & { settings: NonNullable<DetectorInfo["settings"]> };
 
-/** A model in use. */
+/** A loaded model. */
 export interface LoadedModel extends ModelEntry {
   detector: Detector;
   info: ModelInfo;
 }
 
-/** One picture of `gallery.json`. */
-export interface GalleryPicture {
+/** One entry of `gallery.json`. */
+export interface GalleryImage {
   file: string;
-  /** Id of the model it is for. */
+  /** Id of the model it belongs to. */
   model: string;
   title: string;
-  /** What it shows, if that is one of the model's classes; `null` if it is foreign to the model. */
+  /** Its class, if it is one of the model's; `null` if the image is OOD. */
   truth?: string | null;
   source?: string | null;
   licence?: string | null;
   attribution?: string | null;
 }
 
-/** The models that come with the page. */
+/** The models that ship with the page. */
 export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => ({
   id,
   title: id === "photos" ? "Photos" : "Digits",
-  model: asset(`${id}.onnx`),
-  stats: asset(`${id}.itp.safetensors`),
+  model: assetUrl(`${id}.onnx`),
+  stats: assetUrl(`${id}.itp.safetensors`),
 }));
 
-/** Loads a model; the engine is compiled once for all. */
+/** Loads a model; all models share the compiled engine. */
 export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
   const { model, stats } = entry;
-  const detector = await loadHere({ model, stats, ...(onProgress && { onProgress }) });
+  const detector = await loadPageDetector({ model, stats, ...(onProgress && { onProgress }) });
   const { settings } = detector.info;
   if (!settings) throw new Error(`${entry.title} has no stats file.`);
   return { ...entry, detector, info: { ...detector.info, settings } };
 }
 
-/** The gallery, in the order in which it is shown. */
-export async function loadGallery(): Promise<GalleryPicture[]> {
-  const response = await fetch(asset("gallery/gallery.json"));
+/** The gallery, in display order. */
+export async function loadGallery(): Promise<GalleryImage[]> {
+  const response = await fetch(assetUrl("gallery/gallery.json"));
   if (!response.ok) throw new Error(`The gallery can't be read: ${response.status} ${response.statusText}`);
-  return (await response.json()) as GalleryPicture[];
+  return (await response.json()) as GalleryImage[];
 }
 
-/** The address of a gallery picture. */
-export const pictureOf = (picture: GalleryPicture): string => asset(`gallery/${picture.file}`);
+/** The URL of a gallery image. */
+export const galleryUrl = ({ file }: GalleryImage): string => assetUrl(`gallery/${file}`);
 
-/** Whether the model takes drawings: one grey channel. */
+/** Whether the model takes drawings, which have one grey channel. */
 export const takesDrawings = ({ info }: LoadedModel): boolean => info.inputShape[1] === 1;
 
-/** A gallery picture as if the visitor had given it. */
-export async function fetched(picture: GalleryPicture): Promise<FoundFile> {
-  const blob = await (await fetch(pictureOf(picture))).blob();
-  return { file: new File([blob], picture.file, { type: blob.type }), path: picture.file };
+/** A gallery image as a file, as if the visitor had chosen it. */
+export async function fetchGalleryFile(image: GalleryImage): Promise<ChosenFile> {
+  const blob = await (await fetch(galleryUrl(image))).blob();
+  return { file: new File([blob], image.file, { type: blob.type }), path: image.file };
 }

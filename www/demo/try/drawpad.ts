@@ -1,20 +1,20 @@
-// The pad: a digit drawn with mouse, finger or pen; each stroke asks for a verdict.
+// The drawing pad for mouse, finger and pen; the detector runs after each stroke.
 
 import type { Subject } from "../state/app.js";
-import { drawLines, drawPlaced, type Stroke } from "./strokes.js";
+import { drawCentred, drawLines, type Stroke } from "./strokes.js";
 
-/** Width of the line on the pad, in shares of its side. */
+/** Line width on the pad, relative to its side. */
 const PAD_PEN = 2.2 / 28;
-/** The picture for the engine is drawn large, as in training, and brought down there. */
-const LARGE = 6 * 28;
+/** Side of the image given to the detector. It is drawn large and scaled down there, as in training. */
+const IMAGE_SIDE = 6 * 28;
 
-/** Strokes that can be watched and cleared. */
+/** Controls the pad. */
 export interface DrawPad {
   clear(): void;
   redraw(): void;
 }
 
-/** Starts the pad; `onDrawing` hears of the drawing after each stroke and, undefined, of its end. */
+/** Starts the pad. `onDrawing` gets the drawing after each stroke, and undefined when it is cleared. */
 export function startDrawPad(canvas: HTMLCanvasElement, onDrawing: (subject: Subject | undefined) => void): DrawPad {
   let strokes: Stroke[] = [];
   let current: { pointer: number; stroke: Stroke } | undefined;
@@ -79,10 +79,10 @@ export function startDrawPad(canvas: HTMLCanvasElement, onDrawing: (subject: Sub
 }
 
 function subjectOf(strokes: readonly Stroke[]): Subject {
-  const picture = document.createElement("canvas");
-  picture.width = picture.height = LARGE;
-  drawPlaced(picture, strokes);
-  const context = picture.getContext("2d", { willReadFrequently: true });
-  const input = context?.getImageData(0, 0, LARGE, LARGE) ?? picture;
-  return { title: "Your drawing", input, picture };
+  const image = document.createElement("canvas");
+  image.width = image.height = IMAGE_SIDE;
+  drawCentred(image, strokes);
+  const context = image.getContext("2d", { willReadFrequently: true });
+  const input = context?.getImageData(0, 0, IMAGE_SIDE, IMAGE_SIDE) ?? image;
+  return { title: "Your drawing", input, drawable: image };
 }

@@ -1,25 +1,24 @@
-// How a drawing becomes the picture that the digit model sees: the rule it was trained with
-// (training/README.md). Strokes are scaled and centred by the box around their points, then drawn
-// with a pen of fixed width.
+// Turns a drawing into an input of the digits model, as in its training (training/README.md): strokes
+// are scaled and centred by their bounding box, then drawn with a pen of fixed width.
 
-/** Points of one line, x to the right and y downwards, in shares of the pad's side. */
+/** Points of one line, relative to the pad's side; y points downwards. */
 export type Stroke = [x: number, y: number][];
 
-/** Side of the network's picture; the longer side of the box and the pen's width are in its pixels. */
+/** Side of the network's input, in pixels, and of the bounding box in it; width of the pen. */
 const SIDE = 28;
-const INK = 18;
+const BOX = 18;
 const PEN = 2.2;
-/** A drawing smaller than this share of the pad is not enlarged any further. */
-const SMALLEST = 20 / 280;
+/** Smaller drawings, relative to the pad, are not enlarged any further. */
+const MIN_SIZE = 20 / 280;
 
 /** Draws white strokes on black over the whole canvas. */
-export function drawPlaced(canvas: HTMLCanvasElement | OffscreenCanvas, strokes: readonly Stroke[]): void {
+export function drawCentred(canvas: HTMLCanvasElement | OffscreenCanvas, strokes: readonly Stroke[]): void {
   const size = canvas.width;
   const points = strokes.flat();
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const factor = ((size * INK) / SIDE) / Math.max(right - left, bottom - top, SMALLEST);
+  const factor = ((size * BOX) / SIDE) / Math.max(right - left, bottom - top, MIN_SIZE);
   const place = ([x, y]: [number, number]): [number, number] => [
     (x - (left + right) / 2) * factor + size / 2,
     (y - (top + bottom) / 2) * factor + size / 2,
@@ -31,7 +30,7 @@ export function drawPlaced(canvas: HTMLCanvasElement | OffscreenCanvas, strokes:
   drawLines(context, strokes.map((stroke) => stroke.map(place)), (PEN * size) / SIDE);
 }
 
-/** White lines with round ends; a single point is a dot. */
+/** Draws white lines with round ends; a single point is a dot. */
 export function drawLines(context: CanvasRenderingContext2D, strokes: readonly Stroke[], pen: number): void {
   context.strokeStyle = "#fff";
   context.lineWidth = pen;

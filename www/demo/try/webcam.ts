@@ -1,19 +1,19 @@
-// The webcam: verdicts one after the other, as fast as they come, while the page is seen.
+// The webcam: runs the detector on one frame after the other while the page is visible.
 
-import { wordsOf } from "../ui/dom.js";
+import { messageOf } from "../state/errors.js";
 
-/** What the page gives the webcam to work with. */
+/** What the webcam needs of the page. */
 export interface WebcamHost {
   video: HTMLVideoElement;
-  /** The verdict on what the video shows. */
-  look(video: HTMLVideoElement): Promise<void>;
-  /** Verdicts a second, over the last ones. */
+  /** Runs the detector on the current frame. */
+  detect(video: HTMLVideoElement): Promise<void>;
+  /** Gets the recent number of results per second. */
   onRate(perSecond: number): void;
-  /** The webcam stopped: because it was told to, or with a reason. */
+  /** Called when the webcam stops; `problem` says why, unless it was stopped on purpose. */
   onStop(problem?: string): void;
 }
 
-/** Starts the webcam; the result stops it. */
+/** Starts the webcam; the returned function stops it. */
 export async function startWebcam(host: WebcamHost): Promise<() => void> {
   const { video } = host;
   let stopped = false;
@@ -23,15 +23,15 @@ export async function startWebcam(host: WebcamHost): Promise<() => void> {
     stopped = true;
     for (const track of stream?.getTracks() ?? []) track.stop();
     video.srcObject = null;
-    document.removeEventListener("visibilitychange", hidden);
+    document.removeEventListener("visibilitychange", onVisibilityChange);
     host.onStop(problem);
   };
-  const hidden = (): void => {
+  const onVisibilityChange = (): void => {
     if (document.hidden) stop();
   };
-  document.addEventListener("visibilitychange", hidden);
+  document.addEventListener("visibilitychange", onVisibilityChange);
   try {
-    if (!navigator.mediaDevices) throw new Error("This browser gives no webcam to pages that don't come by https.");
+    if (!navigator.mediaDevices) throw new Error("This browser allows the webcam only on pages served over https.");
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     if (stopped) {
       for (const track of stream.getTracks()) track.stop();
@@ -40,16 +40,16 @@ export async function startWebcam(host: WebcamHost): Promise<() => void> {
     video.srcObject = stream;
     await video.play();
     void run();
-  } catch (thrown) {
-    const refused = thrown instanceof DOMException && (thrown.name === "NotAllowedError" || thrown.name === "NotFoundError");
-    stop(refused ? "There is no webcam, or this page may not use it." : wordsOf(thrown));
+  } catch (error) {
+    const refused = error instanceof DOMException && (error.name === "NotAllowedError" || error.name === "NotFoundError");
+    stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
   }
   return stop;
 
   async function run(): Promise<void> {
     const times: number[] = [];
     while (!stopped) {
-      await host.look(video);
+      await host.detect(video);
       const now = performance.now();
       times.push(now);
       while (times.length > 2 && now - (times[0] as number) > 2000) times.shift();

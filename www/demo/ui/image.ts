@@ -1,27 +1,27 @@
-// Showing pictures: small ones are enlarged in whole steps, large ones brought down.
+// Draws images into square canvases.
 
 import type { Subject } from "../state/app.js";
 
-/** Draws a picture into a square canvas, whole, in the middle. */
-export function showPicture(canvas: HTMLCanvasElement, picture: NonNullable<Subject["picture"]>, side: number): void {
+/** Draws an image into a square canvas, uncropped and centred. Small images keep hard pixel edges. */
+export function drawImage(canvas: HTMLCanvasElement, image: NonNullable<Subject["drawable"]>, side: number): void {
   const context = canvas.getContext("2d");
   if (!context) return;
   canvas.width = side;
   canvas.height = side;
-  const fit = side / Math.max(picture.width, picture.height);
-  const small = Math.max(picture.width, picture.height) <= 64;
+  const fit = side / Math.max(image.width, image.height);
+  const small = Math.max(image.width, image.height) <= 64;
   context.imageSmoothingEnabled = !small;
   context.imageSmoothingQuality = "high";
-  const width = picture.width * fit;
-  const height = picture.height * fit;
-  context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
+  const width = image.width * fit;
+  const height = image.height * fit;
+  context.drawImage(image, (side - width) / 2, (side - height) / 2, width, height);
 }
 
-/** Decodes a file for showing. The engine decodes it by its own rules. */
-export async function decodeForShow(file: Blob): Promise<ImageBitmap> {
+/** Decodes a file for display only; the package decodes it again without colour management. */
+export async function decodeForDisplay(file: Blob): Promise<ImageBitmap> {
   try {
     return await createImageBitmap(file);
   } catch (cause) {
-    throw new Error("This file can't be shown as a picture. Is it an image in a format that this browser knows?", { cause });
+    throw new Error("This file can't be shown as an image. Is it in an image format that this browser supports?", { cause });
   }
 }

@@ -1,45 +1,46 @@
-// A place that takes many files: dropped, or chosen as files or as a folder; with progress and cancel.
+// A card that takes files, dropped or chosen, and processes them with progress and a Cancel button.
 
+import { messageOf } from "../state/errors.js";
 import { h } from "./dom.js";
-import { chosenFiles, type FoundFile, onDrop } from "./files.js";
+import { filesOf, type ChosenFile, onDrop } from "./files.js";
 import { count } from "./format.js";
 
-/** Work on files that were taken. */
-export interface IntakeWork {
+/** What processing files can use. */
+export interface IntakeContext {
   signal: AbortSignal;
-  /** Moves the progress bar. */
+  /** Updates the progress bar. */
   progress(done: number, total: number): void;
 }
 
-/** What an intake is for. */
+/** Texts and behaviour of an intake. */
 export interface IntakeOptions {
   title: string;
   hint: string;
-  /** Does the work; what it returns is shown as the outcome. */
-  take(files: FoundFile[], work: IntakeWork): Promise<string>;
-  /** Files that may be chosen; pictures, if left out. */
+  /** Processes the files; the returned text is shown as the status. */
+  process(files: ChosenFile[], context: IntakeContext): Promise<string>;
+  /** Files that can be chosen; images by default. */
   accept?: string;
-  /** Whether folders may be chosen. */
+  /** Whether folders can be chosen; they can by default. */
   folders?: boolean;
 }
 
-/** An intake in use. */
+/** Controls an intake. */
 export interface Intake {
-  /** Shows an outcome. */
-  say(text: string): void;
-  /** Works on files that come from elsewhere. */
-  give(files: FoundFile[]): Promise<void>;
+  /** Sets the status text. */
+  setStatus(text: string): void;
+  /** Processes files that come from elsewhere. */
+  add(files: ChosenFile[]): Promise<void>;
   cancel(): void;
 }
 
-/** Fills `place` with an intake. */
-export function intake(place: HTMLElement, { title, hint, take, accept = "image/*", folders = true }: IntakeOptions): Intake {
+/** Fills `container` with an intake. */
+export function intake(container: HTMLElement, { title, hint, process, accept = "image/*", folders = true }: IntakeOptions): Intake {
   const status = h("p", { class: "status", role: "status" });
   const bar = h("progress", { max: 1, value: 0, "aria-label": `${title}: progress`, hidden: true });
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
   let running: AbortController | undefined;
 
-  const give = async (files: FoundFile[]): Promise<void> => {
+  const add = async (files: ChosenFile[]): Promise<void> => {
     if (running || files.length === 0) return;
     running = new AbortController();
     const { signal } = running;
@@ -47,15 +48,15 @@ export function intake(place: HTMLElement, { title, hint, take, accept = "image/
     bar.value = 0;
     status.textContent = `${count(files.length)} files …`;
     try {
-      status.textContent = await take(files, {
+      status.textContent = await process(files, {
         signal,
         progress: (done, total) => {
           bar.value = total ? done / total : 0;
           status.textContent = `${count(done)} of ${count(total)}`;
         },
       });
-    } catch (thrown) {
-      status.textContent = signal.aborted ? "Cancelled." : thrown instanceof Error ? thrown.message : String(thrown);
+    } catch (error) {
+      status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
     } finally {
       running = undefined;
       bar.hidden = cancel.hidden = true;
@@ -66,19 +67,19 @@ export function intake(place: HTMLElement, { title, hint, take, accept = "image/
     const button = h("button", { type: "button" }, text);
     button.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
-      void give(chosenFiles(input));
+      void add(filesOf(input));
       input.value = "";
     });
     return [button, input];
   };
   cancel.addEventListener("click", () => running?.abort());
-  place.append(
+  container.append(
     h("h2", {}, title),
     h("p", { class: "quiet small" }, hint),
     h("div", { class: "actions" }, ...(folders ? chooser("Choose a folder", true) : []), ...chooser("Choose files", false), cancel),
     bar,
     status,
   );
-  onDrop(place, (files) => void give(files));
-  return { say: (text) => (status.textContent = text), give, cancel: () => running?.abort() };
+  onDrop(container, (files) => void add(files));
+  return { setStatus: (text) => (status.textContent = text), add, cancel: () => running?.abort() };
 }

@@ -1,30 +1,30 @@
-// The verdict, in words and in a shape.
+// The verdict as text and as an icon.
 
-import type { Detection } from "itp-ood";
 import { svg } from "./dom.js";
 import { percent } from "./format.js";
+import type { Detection } from "itp-ood";
 
-/** How a verdict reads. */
+/** The texts of a verdict. */
 export interface Verdict {
   kind: "in" | "out" | "none";
   words: string;
   advice: string;
 }
 
-/** The words for a result. */
+/** The verdict on a result. */
 export function verdictOf(result: Detection): Verdict {
   const best = result.topK[0];
-  const answer = best ? `“${best.label}” (${percent(best.probability)})` : "";
+  const prediction = best ? `“${best.label}” (${percent(best.probability)})` : "";
   if (result.inDistribution === undefined) {
-    return { kind: "none", words: "No verdict", advice: `These settings have no threshold. The model's answer is ${answer}.` };
+    return { kind: "none", words: "No verdict", advice: `These hyperparameters have no threshold. The model predicts ${prediction}.` };
   }
   return result.inDistribution
-    ? { kind: "in", words: "In-distribution", advice: `Much like the training pictures. The model's answer: ${answer}.` }
-    : { kind: "out", words: "Out-of-distribution", advice: `Unlike the training pictures. Don't trust the model's answer ${answer}.` };
+    ? { kind: "in", words: "In-distribution", advice: `Similar to the training images. The model predicts ${prediction}.` }
+    : { kind: "out", words: "Out-of-distribution", advice: `Unlike the training images. Don't trust the model's prediction ${prediction}.` };
 }
 
 /** A check in a circle, an exclamation mark in a triangle, or a question mark. */
-export function shapeOf(kind: Verdict["kind"]): SVGSVGElement {
+export function iconOf(kind: Verdict["kind"]): SVGSVGElement {
   const root = svg("svg", { viewBox: "0 0 48 48", class: `shape-${kind}` });
   if (kind === "in") root.append(svg("circle", { cx: 24, cy: 24, r: 21 }), svg("path", { d: "m14.5 24.5 6.5 6.5 13-14" }));
   else if (kind === "out") root.append(svg("path", { class: "body", d: "M24 5 45 42H3Z" }), svg("path", { d: "M24 18v12M24 35.6v.4" }));

@@ -1,36 +1,37 @@
-// The section Measure: familiar and foreign pictures, and how well each score tells them apart.
+// The section Measure: how well each score separates the visitor's ID and OOD images.
 
-import type { Metrics } from "itp-ood";
-import type { App } from "../state/app.js";
-import { histogramsChart } from "../chart/histograms.js";
+import { idOodHistograms } from "../chart/id-ood-histograms.js";
 import { rocChart } from "../chart/roc.js";
-import { byId, h, setOptions, wordsOf } from "../ui/dom.js";
-import { download, type FoundFile, isPicture } from "../ui/files.js";
-import { count, percent } from "../ui/format.js";
-import { intake, type Intake, type IntakeWork } from "../ui/intake.js";
-import { csvOf, jsonOf, type PictureSet, type Scores } from "../measure/export.js";
-import { fetched, type GalleryPicture, type LoadedModel } from "../state/models.js";
+import { csvOf, jsonOf, type ImageSet, type Scores } from "../measure/export.js";
 import { startOwnModel } from "../measure/own-model.js";
-import { inOrder, nameOf } from "../state/overrides.js";
+import type { App } from "../state/app.js";
+import { messageOf } from "../state/errors.js";
+import { fetchGalleryFile, type GalleryImage, type LoadedModel } from "../state/models.js";
+import { inOrder, nameOf } from "../state/scores.js";
+import { byId, h, setOptions } from "../ui/dom.js";
+import { download, type ChosenFile, isImage } from "../ui/files.js";
+import { count, percent } from "../ui/format.js";
+import { intake, type Intake, type IntakeContext } from "../ui/intake.js";
 import { whenShown } from "./navigation.js";
+import type { Metrics } from "itp-ood";
 
 type Side = "id" | "ood";
 
 /** Starts the section. */
-export function startMeasure(app: App, gallery: () => readonly GalleryPicture[]): void {
-  const sets: Record<Side, PictureSet> = { id: empty(), ood: empty() };
+export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): void {
+  const sets: Record<Side, ImageSet> = { id: empty(), ood: empty() };
   let scores: Scores | undefined;
   const select = byId<HTMLSelectElement>("measure-score");
   startOwnModel(app, byId("own"));
 
   const chosen = (): Metrics | undefined => scores?.metrics.get(select.value);
   const charts = [
-    histogramsChart(byId("measure-histogram"), () => {
+    idOodHistograms(byId("measure-histogram"), () => {
       const id = scores?.id.get(select.value);
       const ood = scores?.ood.get(select.value);
       return id && ood && { id, ood, threshold: chosen()?.threshold95 ?? 0 };
     }),
-    rocChart(byId("measure-roc"), () => scores && { all: scores.metrics, chosen: select.value }),
+    rocChart(byId("measure-roc"), () => scores && { all: scores.metrics, selected: select.value }),
   ];
   const draw = whenShown("measure", () => charts.forEach((redraw) => redraw()));
 
@@ -40,8 +41,8 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
     if (model && sets.id.features.length && sets.ood.features.length) {
       try {
         scores = await score(app, sets);
-      } catch (thrown) {
-        app.tell(wordsOf(thrown));
+      } catch (error) {
+        app.notify(messageOf(error));
       }
     }
     byId("measure-results").hidden = !scores;
@@ -49,32 +50,32 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
     const names = Array.from(scores.metrics.keys());
     setOptions(select, names.map((value) => ({ value, text: nameOf(value) })), select.value || model.info.settings.score);
     showTable(scores);
-    byId("measure-size").textContent = `Of ${count(sets.id.features.length)} familiar and ${count(sets.ood.features.length)} foreign pictures.`;
+    byId("measure-size").textContent = `From ${count(sets.id.features.length)} ID and ${count(sets.ood.features.length)} OOD images.`;
     draw();
   };
 
-  const take = (side: Side) => async (files: FoundFile[], work: IntakeWork): Promise<string> => {
-    const set = await look(app, files.filter(isPicture), work);
+  const process = (side: Side) => async (files: ChosenFile[], context: IntakeContext): Promise<string> => {
+    const set = await extract(app, files.filter(isImage), context);
     sets[side] = set;
     await measure();
     return summary(set, files.length);
   };
-  const places: Record<Side, Intake> = {
-    id: intake(byId("measure-id"), { title: "Familiar pictures", hint: "In-distribution: of the kinds of things that the model was trained on, but not its training pictures.", take: take("id") }),
-    ood: intake(byId("measure-ood"), { title: "Foreign pictures", hint: "Out-of-distribution: anything else.", take: take("ood") }),
+  const intakes: Record<Side, Intake> = {
+    id: intake(byId("measure-id"), { title: "In-distribution (ID) images", hint: "Images of the classes that the model was trained on, but not its training images.", process: process("id") }),
+    ood: intake(byId("measure-ood"), { title: "Out-of-distribution (OOD) images", hint: "Images of anything else.", process: process("ood") }),
   };
   byId("measure-gallery").addEventListener("click", () => {
     const of = gallery().filter(({ model, truth }) => model === app.model?.id && truth !== undefined);
     if (of.length === 0) {
-      app.tell("The gallery has no pictures for this model.");
+      app.notify("The gallery has no images for this model.");
       return;
     }
     void (async () => {
-      const files = async (inside: boolean): Promise<FoundFile[]> =>
-        Promise.all(of.filter(({ truth }) => (truth !== null) === inside).map(fetched));
-      await places.id.give(await files(true));
-      await places.ood.give(await files(false));
-    })().catch((thrown: unknown) => app.tell(wordsOf(thrown)));
+      const files = async (inDistribution: boolean): Promise<ChosenFile[]> =>
+        Promise.all(of.filter(({ truth }) => (truth !== null) === inDistribution).map(fetchGalleryFile));
+      await intakes.id.add(await files(true));
+      await intakes.ood.add(await files(false));
+    })().catch((error: unknown) => app.notify(messageOf(error)));
   });
 
   select.addEventListener("change", draw);
@@ -82,17 +83,17 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
   app.on("model", () => {
     const isFirst = used === undefined;
     used = app.model;
-    // Pictures may have been given while the first model was still coming.
+    // Images may have been chosen while the first model was still loading.
     if (isFirst) return;
     for (const side of ["id", "ood"] as const) {
-      places[side].cancel();
-      if (sets[side].features.length) places[side].say("Another model is in use: give the pictures again.");
+      intakes[side].cancel();
+      if (sets[side].features.length) intakes[side].setStatus("The model has changed: choose the images again.");
       sets[side] = empty();
     }
     void measure();
   });
   let waiting: ReturnType<typeof setTimeout> | undefined;
-  app.on("settings", () => {
+  app.on("overrides", () => {
     clearTimeout(waiting);
     if (scores) waiting = setTimeout(() => void measure(), 200);
   });
@@ -102,15 +103,15 @@ export function startMeasure(app: App, gallery: () => readonly GalleryPicture[])
   });
 }
 
-const empty = (): PictureSet => ({ paths: [], labels: [], features: [], broken: [] });
+const empty = (): ImageSet => ({ paths: [], labels: [], features: [], broken: [] });
 
-/** Runs the network on all pictures; broken ones are kept apart with what is wrong with them. */
-async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWork): Promise<PictureSet> {
+/** Runs the network on all images; unreadable ones are listed with their errors. */
+async function extract(app: App, files: ChosenFile[], { signal, progress }: IntakeContext): Promise<ImageSet> {
   const { detector } = await app.loaded();
-  if (files.length === 0) throw new Error("There are no pictures among these files.");
+  if (files.length === 0) throw new Error("There are no images among these files.");
   const set = empty();
-  const pictures = files.map(({ file }) => file);
-  for await (const { index, detection, error } of detector.detectAll(pictures, { signal, onProgress: ({ done }) => progress(done, files.length) })) {
+  const images = files.map(({ file }) => file);
+  for await (const { index, detection, error } of detector.detectAll(images, { signal, onProgress: ({ done }) => progress(done, files.length) })) {
     const path = files[index]?.path ?? "";
     if (error) {
       set.broken.push({ path, message: error.message });
@@ -124,7 +125,7 @@ async function look(app: App, files: FoundFile[], { signal, progress }: IntakeWo
   return set;
 }
 
-async function score(app: App, sets: Record<Side, PictureSet>): Promise<Scores> {
+async function score(app: App, sets: Record<Side, ImageSet>): Promise<Scores> {
   const { detector, info } = app.model as NonNullable<App["model"]>;
   const result: Scores = { id: new Map(), ood: new Map(), metrics: new Map() };
   for (const name of inOrder(info.scores)) {
@@ -138,11 +139,11 @@ async function score(app: App, sets: Record<Side, PictureSet>): Promise<Scores> 
   return result;
 }
 
-function summary({ features, broken }: PictureSet, files: number): string {
-  const parts = [`${count(features.length)} pictures`];
+function summary({ features, broken }: ImageSet, files: number): string {
+  const parts = [`${count(features.length)} images`];
   if (broken.length) parts.push(`${broken.length} can't be read, such as ${broken[0]?.path ?? ""}: ${broken[0]?.message ?? ""}`);
   const others = files - features.length - broken.length;
-  if (others > 0) parts.push(`${others} files are no pictures`);
+  if (others > 0) parts.push(others === 1 ? "1 file is not an image" : `${others} files are not images`);
   return `${parts.join("; ")}.`;
 }
 

@@ -1,11 +1,11 @@
-// The sections of the page, of which one shows, and the address that names it.
+// The sections of the page. One is visible at a time, as given by the URL's hash.
 
 import { byId } from "../ui/dom.js";
 
 export const VIEWS = ["try", "why", "play", "measure", "calibrate", "explain"] as const;
 export type View = (typeof VIEWS)[number];
 
-/** What an address says after its `#`. */
+/** The parts of a hash: `#view?overrides`. */
 export interface Address {
   view: View;
   query: URLSearchParams;
@@ -14,13 +14,13 @@ export interface Address {
 let current: View = "try";
 const onShow = new Map<View, (() => void)[]>();
 
-/** Reads `#view?settings`. */
+/** Parses a hash. */
 export function readAddress(hash = location.hash): Address {
   const [name = "", query = ""] = hash.replace(/^#/, "").split("?");
   return { view: VIEWS.find((view) => view === name) ?? "try", query: new URLSearchParams(query) };
 }
 
-/** Draws a view's part when it shows: now if it does, otherwise once it is opened. */
+/** Wraps `draw` so that it runs when the view is visible: at once, or as soon as it is opened. */
 export function whenShown(view: View, draw: () => void): () => void {
   let stale = false;
   const run = (): void => {
@@ -35,19 +35,19 @@ export function whenShown(view: View, draw: () => void): () => void {
   };
 }
 
-/** Calls `listener` whenever the view is left. */
+/** Calls `listener` whenever the view is closed. */
 export function onLeave(view: View, listener: () => void): void {
-  leaving.push((from) => from === view && listener());
+  leaveListeners.push((from) => from === view && listener());
 }
 
-const leaving: ((from: View) => void)[] = [];
+const leaveListeners: ((from: View) => void)[] = [];
 
-/** Starts following the address; `onAddress` hears of settings in it. */
-export function startViews(onAddress: (address: Address) => void): void {
+/** Starts following the hash; `onAddress` is called after each change. */
+export function startNavigation(onAddress: (address: Address) => void): void {
   const follow = (first: boolean): void => {
     const address = readAddress();
     const from = current;
-    if (address.view !== from) for (const listener of leaving) listener(from);
+    if (address.view !== from) for (const listener of leaveListeners) listener(from);
     current = address.view;
     for (const view of VIEWS) byId(`view-${view}`).hidden = view !== current;
     for (const link of document.querySelectorAll<HTMLAnchorElement>("nav a")) {
@@ -58,7 +58,7 @@ export function startViews(onAddress: (address: Address) => void): void {
     document.title = `${document.querySelector("nav a[aria-current]")?.textContent ?? ""} · itp-ood`;
     if (!first && address.view !== from) {
       scrollTo({ top: 0 });
-      // Readers of the screen hear where they are now.
+      // Screen readers announce the new section.
       heading.focus({ preventScroll: true });
     }
     for (const show of onShow.get(current) ?? []) show();
@@ -68,5 +68,5 @@ export function startViews(onAddress: (address: Address) => void): void {
   follow(true);
 }
 
-/** Whether a view shows. */
+/** Whether a view is visible. */
 export const isShown = (view: View): boolean => current === view;

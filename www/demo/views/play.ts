@@ -1,17 +1,18 @@
-// The section Play: the settings as controls, and what follows from them at once.
+// The section Play: hyperparameters as controls, with immediate results.
 
-import type { App } from "../state/app.js";
 import { axisChart } from "../chart/axis.js";
 import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
+import type { App } from "../state/app.js";
+import { baseScore, isReact, type Overrides, reactIsOn, toQuery, withReact } from "../state/overrides.js";
+import { descriptionOf, inOrder, nameOf } from "../state/scores.js";
 import { byId, setOptions } from "../ui/dom.js";
 import { decimal, percent } from "../ui/format.js";
-import { baseScore, inOrder, isReact, meaningOf, nameOf, reactIsOn, type Settings, toQuery, withReact } from "../state/overrides.js";
-import { whenShown } from "./navigation.js";
 import { fillLegend } from "../weights/palette.js";
+import { whenShown } from "./navigation.js";
 
-/** The slider's right end means infinity. */
-const LAMBDA_OFF = 6;
+/** The right end of the slider stands for infinity. */
+const LAMBDA_INFINITY = 6;
 
 /** Starts the section. */
 export function startPlay(app: App): void {
@@ -34,17 +35,17 @@ export function startPlay(app: App): void {
     }),
   );
 
-  const showSettings = (): void => {
+  const showOverrides = (): void => {
     const { info } = app.model ?? {};
     if (!info) return;
-    const { settings } = app;
-    const lambdaNow = settings.lambda ?? info.settings.lambda;
-    const base = baseScore(settings, info);
+    const { overrides } = app;
+    const lambdaNow = overrides.lambda ?? info.settings.lambda;
+    const base = baseScore(overrides, info);
     const reactable = info.scores.includes(withReact(base));
-    const on = reactable && reactIsOn(settings, info);
-    const clipNow = settings.clip ?? info.settings.react;
-    p.value = String(settings.p ?? info.settings.p);
-    lambda.value = String(Math.min(lambdaNow, LAMBDA_OFF));
+    const on = reactable && reactIsOn(overrides, info);
+    const clipNow = overrides.clip ?? info.settings.react;
+    p.value = String(overrides.p ?? info.settings.p);
+    lambda.value = String(Math.min(lambdaNow, LAMBDA_INFINITY));
     byId("p-value-out").textContent = percent(Number(p.value) / 100);
     byId("lambda-out").textContent = lambdaNow === Infinity ? "off" : decimal(lambdaNow, 1);
     lambda.setAttribute("aria-valuetext", byId("lambda-out").textContent ?? "");
@@ -53,53 +54,53 @@ export function startPlay(app: App): void {
       inOrder(info.scores).filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name)).map((name) => ({ value: name, text: nameOf(name) })),
       base,
     );
-    byId("score-help").textContent = meaningOf(base);
+    byId("score-help").textContent = descriptionOf(base);
     react.checked = on;
     react.disabled = !reactable;
     clip.disabled = !on;
     if (clipNow !== undefined) clip.value = String(clipNow);
     byId("clip-out").textContent = on ? decimal(clipNow ?? Number(clip.value)) : "";
     byId("react-help").textContent = reactable
-      ? "Features above this value are cut down to it before the score is computed."
+      ? "Features are clipped to at most this value before the score is computed."
       : `Not available for the score ${nameOf(base)} with this stats file.`;
-    byId("changed").hidden = Object.keys(settings).length === 0;
+    byId("changed").hidden = Object.keys(overrides).length === 0;
   };
-  app.on("settings", showSettings);
+  app.on("overrides", showOverrides);
 
-  const merge = (change: Settings): void => app.change({ ...app.settings, ...change });
+  const merge = (changed: Overrides): void => app.override({ ...app.overrides, ...changed });
   p.addEventListener("input", () => merge({ p: Number(p.value) }));
-  lambda.addEventListener("input", () => merge({ lambda: Number(lambda.value) >= LAMBDA_OFF ? Infinity : Number(lambda.value) }));
+  lambda.addEventListener("input", () => merge({ lambda: Number(lambda.value) >= LAMBDA_INFINITY ? Infinity : Number(lambda.value) }));
   score.addEventListener("change", () => merge({ score: score.value }));
   clip.addEventListener("input", () => merge({ clip: Number(clip.value) }));
   react.addEventListener("change", () => {
     const { info } = app.model ?? {};
     if (!info) return;
-    const rest = { ...app.settings };
+    const rest = { ...app.overrides };
     delete rest.clip;
-    const base = baseScore(app.settings, info);
-    app.change(react.checked ? { ...rest, score: base, clip: info.settings.react ?? Number(clip.value) } : { ...rest, score: base });
+    const base = baseScore(app.overrides, info);
+    app.override(react.checked ? { ...rest, score: base, clip: info.settings.react ?? Number(clip.value) } : { ...rest, score: base });
   });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("reset").addEventListener("click", () => app.change({}));
+  byId("reset").addEventListener("click", () => app.override({}));
 
-  // The link.
+  // The link to this state.
   const done = byId("link-done");
   byId("link").addEventListener("click", () => {
-    const address = linkOf(app);
-    history.replaceState(null, "", address);
-    void navigator.clipboard?.writeText(address).then(
+    const link = linkOf(app);
+    history.replaceState(null, "", link);
+    void navigator.clipboard?.writeText(link).then(
       () => (done.textContent = "Copied."),
-      () => (done.textContent = "The address above is the link."),
+      () => (done.textContent = "The link is in the address bar."),
     );
-    if (!navigator.clipboard) done.textContent = "The address above is the link.";
+    if (!navigator.clipboard) done.textContent = "The link is in the address bar.";
   });
-  app.on("settings", () => (done.textContent = ""));
+  app.on("overrides", () => (done.textContent = ""));
 }
 
-/** The page's address with the model, the gallery picture and the settings. */
+/** A link to the model, the gallery image and the overrides. */
 export function linkOf(app: App): string {
-  const query = toQuery(app.settings);
+  const query = toQuery(app.overrides);
   if (app.model) query.set("model", app.model.id);
-  if (app.subject?.gallery) query.set("picture", app.subject.gallery.file);
+  if (app.subject?.gallery) query.set("image", app.subject.gallery.file);
   return `${location.href.replace(/#.*$/, "")}#play?${query}`;
 }

@@ -1,33 +1,34 @@
-// The section Try: a picture from anywhere, and the verdict on it.
+// The section Try: an image from any source, and the verdict on it.
 
-import type { App, Subject } from "../state/app.js";
 import { axisChart } from "../chart/axis.js";
-import { byId, h, wordsOf } from "../ui/dom.js";
+import type { App, Subject } from "../state/app.js";
+import { messageOf } from "../state/errors.js";
+import { type GalleryImage, galleryUrl, takesDrawings } from "../state/models.js";
 import { startDrawPad } from "../try/drawpad.js";
-import { chosenFiles, type FoundFile, isPicture, onDrop } from "../ui/files.js";
-import { decimal, percent, probability } from "../ui/format.js";
-import { type GalleryPicture, pictureOf, takesDrawings } from "../state/models.js";
-import { decodeForShow, showPicture } from "../ui/image.js";
-import { shapeOf, verdictOf } from "../ui/verdict.js";
-import { onLeave, whenShown } from "./navigation.js";
 import { startWebcam } from "../try/webcam.js";
+import { byId, h } from "../ui/dom.js";
+import { type ChosenFile, filesOf, isImage, onDrop } from "../ui/files.js";
+import { decimal, percent, probability } from "../ui/format.js";
+import { decodeForDisplay, drawImage } from "../ui/image.js";
+import { iconOf, verdictOf } from "../ui/verdict.js";
+import { onLeave, whenShown } from "./navigation.js";
 
-type Source = "picture" | "camera" | "draw";
+type Source = "image" | "camera" | "draw";
 
-/** Starts the section; the result opens gallery pictures. */
-export function startTry(app: App): { openGallery(picture: GalleryPicture): Promise<void> } {
-  const picture = byId<HTMLCanvasElement>("picture");
+/** Starts the section; `openGallery` opens a gallery image. */
+export function startTry(app: App): { openGallery(image: GalleryImage): Promise<void> } {
+  const canvas = byId<HTMLCanvasElement>("image");
   const video = byId<HTMLVideoElement>("video");
   const fps = byId("fps");
-  let source: Source = "picture";
+  let source: Source = "image";
   let stopCamera: (() => void) | undefined;
-  /** Counts what was opened, so that what comes late does not take the place of something newer. */
-  let opened = 0;
+  /** Incremented for each image, so that one that loads late does not replace a newer one. */
+  let generation = 0;
 
   const show = (next: Source): void => {
     if (source === "camera" && next !== "camera") stopCamera?.();
     source = next;
-    picture.hidden = next !== "picture";
+    canvas.hidden = next !== "image";
     video.hidden = next !== "camera";
     byId("pad-box").hidden = next !== "draw";
     byId("clear").hidden = next !== "draw";
@@ -40,51 +41,51 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   const showSubject = (): void => {
     const { subject } = app;
     byId("caption").textContent = source === "draw" ? "Draw one of the digits 0 to 9, or anything else." : source === "camera" ? "Your webcam" : captionOf(subject);
-    if (source !== "picture") return;
-    if (subject?.picture) showPicture(picture, subject.picture, 448);
-    picture.setAttribute("aria-label", subject ? `The picture: ${subject.title}` : "No picture yet");
+    if (source !== "image") return;
+    if (subject?.drawable) drawImage(canvas, subject.drawable, 448);
+    canvas.setAttribute("aria-label", subject ? `The image: ${subject.title}` : "No image yet");
   };
   app.on("subject", showSubject);
 
-  const open = async (file: FoundFile): Promise<void> => {
-    const turn = ++opened;
+  const open = async (file: ChosenFile): Promise<void> => {
+    const current = ++generation;
     try {
-      const shown = await decodeForShow(file.file);
-      if (turn !== opened) return;
-      show("picture");
-      await app.look({ title: file.file.name || "Pasted picture", input: file.file, picture: shown });
-    } catch (thrown) {
-      app.tell(wordsOf(thrown));
+      const drawable = await decodeForDisplay(file.file);
+      if (current !== generation) return;
+      show("image");
+      await app.detect({ title: file.file.name || "Pasted image", input: file.file, drawable });
+    } catch (error) {
+      app.notify(messageOf(error));
     }
   };
-  const openFirst = (files: FoundFile[]): void => {
-    const first = files.find(isPicture);
+  const openFirst = (files: ChosenFile[]): void => {
+    const first = files.find(isImage);
     if (first) void open(first);
-    else if (files.length) app.tell("There is no picture among these files.");
+    else if (files.length) app.notify("There is no image among these files.");
   };
 
-  const openGallery = async (chosen: GalleryPicture): Promise<void> => {
-    const turn = ++opened;
+  const openGallery = async (chosen: GalleryImage): Promise<void> => {
+    const current = ++generation;
     try {
-      // The picture comes while the model does.
+      // Image and model load in parallel.
       const [file] = await Promise.all([
-        fetch(pictureOf(chosen)).then((response) => response.blob()),
+        fetch(galleryUrl(chosen)).then((response) => response.blob()),
         app.model?.id === chosen.model ? undefined : app.use(chosen.model),
       ]);
-      const shown = await decodeForShow(file);
-      if (turn !== opened) return;
-      show("picture");
-      await app.look({ title: chosen.title, input: file, picture: shown, gallery: chosen });
-    } catch (thrown) {
-      app.tell(wordsOf(thrown));
+      const drawable = await decodeForDisplay(file);
+      if (current !== generation) return;
+      show("image");
+      await app.detect({ title: chosen.title, input: file, drawable, gallery: chosen });
+    } catch (error) {
+      app.notify(messageOf(error));
     }
   };
 
-  // Choosing, dropping, pasting.
+  // Choosing, dropping and pasting files.
   const input = byId<HTMLInputElement>("file");
   byId("choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
-    openFirst(chosenFiles(input));
+    openFirst(filesOf(input));
     input.value = "";
   });
   onDrop(byId("view-try"), openFirst);
@@ -98,17 +99,17 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   // The webcam.
   byId("camera").addEventListener("click", () => {
     if (source === "camera") return stopCamera?.();
-    opened++;
+    generation++;
     show("camera");
     fps.textContent = "starting …";
     void startWebcam({
       video,
-      look: (frame) => app.look({ title: "Your webcam", input: frame }, true),
-      onRate: (rate) => (fps.textContent = `${decimal(rate, rate < 9.95 ? 1 : 0)} frames a second`),
+      detect: (frame) => app.detect({ title: "Your webcam", input: frame }, true),
+      onRate: (rate) => (fps.textContent = `${decimal(rate, rate < 9.95 ? 1 : 0)} frames per second`),
       onStop: (problem) => {
         stopCamera = undefined;
-        if (source === "camera") show("picture");
-        if (problem) app.tell(problem);
+        if (source === "camera") show("image");
+        if (problem) app.notify(problem);
       },
     }).then((stop) => {
       if (source === "camera") stopCamera = stop;
@@ -117,22 +118,22 @@ export function startTry(app: App): { openGallery(picture: GalleryPicture): Prom
   });
   onLeave("try", () => stopCamera?.());
 
-  // The pad.
+  // The drawing pad.
   const pad = startDrawPad(byId<HTMLCanvasElement>("pad"), (subject) => {
-    if (subject) void app.look(subject);
-    else if (app.subject?.title === "Your drawing") app.forget();
+    if (subject) void app.detect(subject);
+    else if (app.subject?.title === "Your drawing") app.clear();
   });
   byId("clear").addEventListener("click", () => pad.clear());
   byId("draw").addEventListener("click", () => {
-    opened++;
+    generation++;
     if (source === "draw") {
-      show("picture");
+      show("image");
       return;
     }
     show("draw");
     pad.redraw();
     byId("pad").scrollIntoView({ block: "nearest" });
-    if (!app.model || !takesDrawings(app.model)) void app.use("digits").then(() => app.forget());
+    if (!app.model || !takesDrawings(app.model)) void app.use("digits").then(() => app.clear());
   });
 
   startVerdict(app);
@@ -152,7 +153,7 @@ function startVerdict(app: App): void {
   const axis = whenShown("try", drawAxis);
   const set = (id: string, text: string): void => {
     const element = byId(id);
-    // Only changes are read out.
+    // Screen readers announce only changes.
     if (element.textContent !== text) element.textContent = text;
   };
   app.on("subject", () => card.setAttribute("aria-busy", String(app.subject !== undefined)));
@@ -162,8 +163,8 @@ function startVerdict(app: App): void {
     if (!result) {
       card.dataset["kind"] = "";
       byId("verdict-shape").replaceChildren();
-      set("verdict-words", app.notice ? "No verdict" : "No picture yet");
-      set("verdict-advice", app.notice ?? "Draw something, or choose a picture.");
+      set("verdict-words", app.notice ? "No verdict" : "No image yet");
+      set("verdict-advice", app.notice ?? "Draw something, or choose an image.");
       for (const id of ["score", "threshold", "p-value"]) set(id, "–");
       byId("top").replaceChildren();
       axis();
@@ -171,11 +172,11 @@ function startVerdict(app: App): void {
     }
     const { kind, words, advice } = verdictOf(result);
     const truth = subject?.gallery?.truth;
-    const wrong = truth !== undefined && result.inDistribution !== undefined && (truth !== null) !== result.inDistribution;
-    if (card.dataset["kind"] !== kind) byId("verdict-shape").replaceChildren(shapeOf(kind));
+    const isMistake = truth !== undefined && result.inDistribution !== undefined && (truth !== null) !== result.inDistribution;
+    if (card.dataset["kind"] !== kind) byId("verdict-shape").replaceChildren(iconOf(kind));
     card.dataset["kind"] = kind;
     set("verdict-words", words);
-    set("verdict-advice", wrong ? `${advice} This verdict is a mistake.` : advice);
+    set("verdict-advice", isMistake ? `${advice} This verdict is wrong.` : advice);
     set("score", decimal(result.score));
     set("threshold", result.threshold === undefined ? "none" : decimal(result.threshold));
     set("p-value", result.pValue === undefined ? "none" : probability(result.pValue));

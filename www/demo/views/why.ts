@@ -1,23 +1,24 @@
-// The section Why: the score, the logits, the energies and every weight behind a verdict.
+// The section Why: the scores, logits, energies and weights behind a verdict.
 
-import type { Detection, Explanation } from "itp-ood";
-import type { App } from "../state/app.js";
 import { axisChart } from "../chart/axis.js";
 import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
-import { byId, setOptions, wordsOf } from "../ui/dom.js";
+import type { App } from "../state/app.js";
+import { messageOf } from "../state/errors.js";
+import { byId, setOptions } from "../ui/dom.js";
 import { count, decimal } from "../ui/format.js";
-import { whenShown } from "./navigation.js";
-import { fate, figuresOf, fillDetails } from "../weights/details.js";
-import { fillList, overconfident } from "../weights/list.js";
+import { describeReason, detailsOf, fillDetails } from "../weights/details.js";
+import { fillList, overconfidentWeights } from "../weights/list.js";
 import { WeightMap, type Weight } from "../weights/map.js";
 import { fillLegend, STATES } from "../weights/palette.js";
+import { whenShown } from "./navigation.js";
+import type { Detection, Explanation } from "itp-ood";
 
-/** Where less than this share of the weights is left out, there is hardly anything to see. */
-const LITTLE = 0.02;
+/** If less than this fraction of the weights is pruned, there is hardly anything to see. */
+const LITTLE_PRUNED = 0.02;
 
-/** Of so few classes all are explained ahead, so that pointing answers at once. */
-const FEW_CLASSES = 20;
+/** Up to this many classes are explained in advance, so that pointing responds at once. */
+const MAX_PRELOADED_CLASSES = 20;
 
 /** Starts the section. */
 export function startWhy(app: App): void {
@@ -26,7 +27,7 @@ export function startWhy(app: App): void {
     logitsChart(byId("why-logits"), () => app.result && { result: app.result, labels: labelsOf(app) }),
     waterfallChart(byId("why-waterfall"), () => app.result),
   ];
-  const explain = explainer(app);
+  const explain = explanationCache(app);
   const map = new WeightMap(byId("map"), (weight) => void showWeight(weight));
   const listClass = byId<HTMLSelectElement>("list-class");
   let states: { of: Detection; values: Uint8Array } | undefined;
@@ -34,8 +35,8 @@ export function startWhy(app: App): void {
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
       await work();
-    } catch (thrown) {
-      app.tell(wordsOf(thrown));
+    } catch (error) {
+      app.notify(messageOf(error));
     }
   };
 
@@ -46,10 +47,10 @@ export function startWhy(app: App): void {
       const explanation = await explain(result, weight.classIndex);
       const now = map.weight;
       if (result !== app.result || now?.classIndex !== weight.classIndex || now.feature !== weight.feature) return;
-      const figures = figuresOf(explanation, weight.feature);
+      const details = detailsOf(explanation, weight.feature);
       byId("weight-title").textContent = `${explanation.label}, feature ${weight.feature}`;
-      fillDetails(byId("weight"), figures);
-      byId("weight-words").textContent = `${explanation.label}, feature ${weight.feature}, ${STATES[figures.reason]?.name ?? ""}. ${fate(figures, explanation.omega)}`;
+      fillDetails(byId("weight"), details);
+      byId("weight-words").textContent = `${explanation.label}, feature ${weight.feature}, ${STATES[details.reason]?.name ?? ""}. ${describeReason(details, explanation.omega)}`;
     });
 
   const showList = (): Promise<void> =>
@@ -58,13 +59,13 @@ export function startWhy(app: App): void {
       if (!result || listClass.value === "") return;
       const explanation = await explain(result, Number(listClass.value));
       if (result !== app.result) return;
-      const all = fillList(byId("list"), explanation, (feature) => {
+      const total = fillList(byId("list"), explanation, (feature) => {
         map.touched = true;
         map.goTo({ classIndex: explanation.classIndex, feature });
         byId("map").focus();
         byId("map-card").scrollIntoView({ block: "nearest" });
       });
-      byId("list-note").textContent = `${count(all)} of the ${count(explanation.weight.length)} weights of “${explanation.label}” are overconfident here; sorted by how much more than usual they say.`;
+      byId("list-note").textContent = `${count(total)} of the ${count(explanation.weight.length)} weights of “${explanation.label}” are overconfident for this image, sorted by contribution above the mean.`;
       byId("held-note").textContent = heldNote(explanation);
     });
 
@@ -86,9 +87,9 @@ export function startWhy(app: App): void {
         columnOrder: columnOrder(byId<HTMLSelectElement>("map-columns").value, result, states.values),
       });
       fillLegend(byId("map-legend"), result);
-      if (labels.length <= FEW_CLASSES) await Promise.all(labels.map((_, k) => explain(result, k)));
-      const loudest = map.touched ? undefined : overconfident(await explain(result, result.classIndex)).weights[0];
-      if (loudest && result === app.result) map.goTo({ classIndex: result.classIndex, feature: loudest.feature });
+      if (labels.length <= MAX_PRELOADED_CLASSES) await Promise.all(labels.map((_, k) => explain(result, k)));
+      const first = map.touched ? undefined : overconfidentWeights(await explain(result, result.classIndex)).weights[0];
+      if (first && result === app.result) map.goTo({ classIndex: result.classIndex, feature: first.feature });
       else await showWeight(map.weight);
     });
 
@@ -106,7 +107,7 @@ export function startWhy(app: App): void {
       listed = key;
       listClass.value = String(result.classIndex);
       byId("why-features").textContent = count(result.features.length);
-      byId("why-little").hidden = result.counts.kept < (1 - LITTLE) * result.counts.total;
+      byId("why-little").hidden = result.counts.kept < (1 - LITTLE_PRUNED) * result.counts.total;
     }
     draw();
   });
@@ -117,16 +118,16 @@ export function startWhy(app: App): void {
   byId("zoom-all").addEventListener("click", () => map.showAll());
 }
 
-/** What the scores HELD and T make of the same picture: sums that add up. */
+/** The scores HELD and HELD+T of the same image, as sums that add up. */
 function heldNote({ label, held }: Explanation): string {
-  const logit = `HELD holds back ${decimal(held.heldBackSum, 3)} of the logit of “${label}”: ${decimal(held.logit + held.heldBackSum, 3)} becomes ${decimal(held.logit, 3)}. With all classes it scores ${decimal(held.held, 3)}, and T, the sum of all features' parts, is ${decimal(held.t, 3)}`;
+  const logit = `HELD clamps ${decimal(held.heldBackSum, 3)} off the logit of “${label}”: ${decimal(held.logit + held.heldBackSum, 3)} becomes ${decimal(held.logit, 3)}. The score HELD, over all classes, is ${decimal(held.held, 3)}, and the atypicality T of the features is ${decimal(held.t, 3)}`;
   return held.a === undefined || held.heldT === undefined ? `${logit}.` : `${logit}: HELD+T = ${decimal(held.held, 3)} − ${decimal(held.a, 3)} × ${decimal(held.t, 3)} = ${decimal(held.heldT, 3)}.`;
 }
 
 const labelsOf = (app: App): readonly string[] => app.model?.info.labels ?? [];
 
-/** Explains classes of a result, each once. */
-function explainer(app: App): (result: Detection, classIndex: number) => Promise<Explanation> {
+/** Explains each class of a result at most once. */
+function explanationCache(app: App): (result: Detection, classIndex: number) => Promise<Explanation> {
   const known = new WeakMap<Detection, Map<number, Promise<Explanation>>>();
   return (result, classIndex) => {
     const of = known.get(result) ?? new Map<number, Promise<Explanation>>();
