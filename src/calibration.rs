@@ -3,26 +3,23 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 
 use crate::detection::FeatureDetector;
 use crate::detectors::detector::{Context, Holdout};
 use crate::detectors::fit::Fit;
-use crate::detectors::registry;
+use crate::detectors::{overrides, registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::Head;
 use crate::image::Preprocess;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
 use crate::settings::{Options, Settings};
-use crate::stats::{ID_FEATURES, Moments, Stats};
+use crate::stats::{ID_FEATURES, Moments, Stats, thin};
 
 /// Fewer training images of a class than this earn a warning; the paper's Figure 4 sees nearly
 /// the full effect from 30 on.
 pub const FEW_IMAGES: u64 = 30;
-
-/// Most held-out images whose features are kept in the stats file.
-pub const MAX_ID_FEATURES: usize = 512;
 
 /// Collects features of training images, class by class, and of held-out ones.
 pub struct Calibrator {
@@ -160,7 +157,7 @@ impl Calibrator {
         for &(name, value) in &self.hyperparameters {
             stats = stats.with_hyperparameter(name, value)?;
         }
-        stats.settings = registry::in_full(&stats.settings, &stats)?;
+        stats.settings = overrides::in_full(&stats.settings, &stats)?;
         score_holdout(&self.head, stats, self.holdout())
     }
 }
@@ -188,7 +185,7 @@ pub(crate) fn score_holdout(
     }
     let mut stats = detector.into_stats();
     stats.id_scores = id_scores;
-    stats.tensors.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
+    stats.tensors.insert(ID_FEATURES.to_owned(), thin(holdout).into_dyn());
     Ok(stats)
 }
 
@@ -242,10 +239,4 @@ fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {
         _ => {}
     }
     warnings
-}
-
-/// At most [`MAX_ID_FEATURES`] rows, evenly spread, so that every class is met.
-fn sample(rows: ArrayView2<f32>) -> Array2<f32> {
-    let n = rows.nrows().min(MAX_ID_FEATURES);
-    Array2::from_shape_fn((n, rows.ncols()), |(i, j)| rows[(i * rows.nrows() / n, j)])
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::detectors::detector::{Context, Score, once};
 use crate::detectors::energy::TEMPERATURE;
 use crate::detectors::held_t::{HeldExplanation, Parts};
-use crate::detectors::{itp, registry};
+use crate::detectors::{itp, overrides, registry};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits;
@@ -133,7 +133,7 @@ impl FeatureDetector {
     pub fn new(head: impl Into<Arc<Head>>, stats: Stats) -> Result<Self> {
         let head = head.into();
         stats.check_shape(head.num_classes(), head.num_features())?;
-        registry::check_stored(&stats)?;
+        overrides::check_stored(&stats)?;
         Ok(Self { head, stats, prepared: Mutex::new(None) })
     }
 
@@ -164,9 +164,13 @@ impl FeatureDetector {
             .collect()
     }
 
-    /// The settings of a call, in full.
-    fn resolve(&self, options: &Options) -> Result<Settings> {
-        registry::in_full(&options.resolve(&self.stats.settings)?, &self.stats)
+    /// The settings of a call: its overrides over the stored ones over the defaults, with every
+    /// hyperparameter that has a short name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
+    pub fn settings(&self, options: &Options) -> Result<Settings> {
+        overrides::in_full(&options.resolve(&self.stats.settings)?, &self.stats)
     }
 
     fn prepare(&self, settings: Settings) -> Result<Arc<Prepared>> {
@@ -194,15 +198,11 @@ impl FeatureDetector {
 
     /// Sorted in-distribution scores under these settings: the stored ones where nothing differs
     /// from the stats file's own settings, those of its sample of features otherwise.
-    fn find_id_scores(
-        &self,
-        settings: &Settings,
-        score: &dyn Score,
-    ) -> Result<Option<Vec<f32>>> {
+    fn find_id_scores(&self, settings: &Settings, score: &dyn Score) -> Result<Option<Vec<f32>>> {
         let stored = Settings {
             score: settings.score.clone(),
             tpr: settings.tpr,
-            ..registry::in_full(&self.stats.settings, &self.stats)?
+            ..overrides::in_full(&self.stats.settings, &self.stats)?
         };
         if let Some(scores) = self.stats.id_scores.get(&settings.score)
             && *settings == stored
@@ -229,7 +229,7 @@ impl FeatureDetector {
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
     /// what [`registry::build`] reports.
     pub fn id_scores(&self, options: &Options) -> Result<Option<Vec<f32>>> {
-        let prepared = self.prepare(self.resolve(options)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         Ok(prepared.id_scores.clone())
     }
 
@@ -241,7 +241,7 @@ impl FeatureDetector {
     /// what [`registry::build`] reports.
     pub fn detect(&self, features: ArrayView1<f32>, options: &Options) -> Result<Detection> {
         self.head.check(features)?;
-        let prepared = self.prepare(self.resolve(options)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         let settings = &prepared.settings;
         let Pruned { plain, crp, ftp, itp, counts } = prepared.pruning.apply(&self.head, features);
         let energy = |of: &Array1<f64>| logits::logsumexp(of.view(), prepared.temperature);
@@ -303,7 +303,7 @@ impl FeatureDetector {
     /// # Errors
     /// As [`FeatureDetector::detect`]; the message names the row.
     pub fn scores(&self, features: ArrayView2<f32>, options: &Options) -> Result<Vec<f64>> {
-        let prepared = self.prepare(self.resolve(options)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         let rows = features.outer_iter().enumerate();
         rows.map(|(row, features)| {
             self.head.check(features).map_err(|error| error.context(format!("row {row}")))?;
@@ -323,7 +323,7 @@ impl FeatureDetector {
         class_index: usize,
         options: &Options,
     ) -> Result<Explanation> {
-        let prepared = self.prepare(self.resolve(options)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         let Self { head, stats, .. } = self;
         let weights = prepared.pruning.explain(head, stats, features, class_index)?;
         let held = once(&prepared.held, || {
@@ -345,7 +345,7 @@ impl FeatureDetector {
     /// As [`FeatureDetector::detect`].
     pub fn weight_map(&self, features: ArrayView1<f32>, options: &Options) -> Result<Reasons> {
         self.head.check(features)?;
-        let prepared = self.prepare(self.resolve(options)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         Ok(prepared.pruning.map(&self.head, features))
     }
 }

@@ -29,6 +29,7 @@ pub mod mls;
 pub mod msp;
 pub mod odin;
 pub mod opnp;
+pub mod overrides;
 pub mod react;
 pub mod registry;
 pub mod scale;

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 use crate::error::{Error, Result};
+use crate::numeric::logits::argmax;
 use crate::numeric::sums::{row_of, sum_rows};
 
 /// Weights `W` `[K, D]` and bias `b` `[K]` of a classifier's last linear layer
@@ -81,6 +82,14 @@ impl Head {
         let features = features.as_slice().expect("standard layout");
         let row = |class| [row_of(&self.weights, class), features];
         sum_rows(&self.bias, row, |[w, h]| w * h)
+    }
+
+    /// The class with the largest unpruned logit; the first of equals.
+    ///
+    /// # Panics
+    /// As [`Head::logits`].
+    pub fn predict(&self, features: ArrayView1<f32>) -> usize {
+        argmax(self.logits(features).view())
     }
 
     /// Checks that there is such a class.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::calibration::warnings_of;
 use crate::detection::FeatureDetector;
 use crate::detectors::hyperparameters::{Hyperparameter, PerScale, Scale};
-use crate::detectors::registry;
+use crate::detectors::{overrides, registry};
 use crate::error::Result;
 use crate::image::Preprocess;
 use crate::model::Model;
@@ -144,12 +144,10 @@ impl Info {
         let stats = detector.map(FeatureDetector::stats);
         let (head, backbone) = (model.head(), model.backbone());
         let ids = stats.and_then(|stats| stats.id_scores().get(&stats.settings().score));
-        let threshold = ids
-            .zip(stats)
-            .map(|(ids, stats)| threshold(ids, stats.settings().tpr))
-            .transpose()?;
+        let threshold =
+            ids.zip(stats).map(|(ids, stats)| threshold(ids, stats.settings().tpr)).transpose()?;
         let settings =
-            stats.map(|stats| registry::in_full(stats.settings(), stats)).transpose()?;
+            stats.map(|stats| overrides::in_full(stats.settings(), stats)).transpose()?;
         Ok(Self {
             classes: head.num_classes(),
             features: head.num_features(),

@@ -208,8 +208,7 @@ impl Pruning {
             _ => {
                 let mu = crp::mean_contributions(head, &stats.feature_mean);
                 let omega = percentile(&mu, p);
-                let keep =
-                    |&w: &f32, &mu: &f64| if crp::is_redundant(mu, omega) { 0.0 } else { w };
+                let keep = |&w: &f32, &mu: &f64| if crp::is_redundant(mu, omega) { 0.0 } else { w };
                 (omega, Arc::new(Zip::from(head.weights()).and(&mu).map_collect(keep)))
             }
         };

@@ -90,12 +90,17 @@ impl Serialize for Settings {
                 Key::Score => map.serialize_entry(key, &self.score)?,
                 Key::Tpr => map.serialize_entry(key, &self.tpr)?,
                 Key::Hyperparameter(name) => {
-                    map.serialize_entry(key, &self.get(name).map(|value| Number { value, is_text }))?;
+                    map.serialize_entry(
+                        key,
+                        &self.get(name).map(|value| Number { value, is_text }),
+                    )?;
                 }
             }
         }
         let has_key = |name: &str| {
-            FILE_KEYS.iter().any(|(_, key)| matches!(key, Key::Hyperparameter(known) if *known == name))
+            FILE_KEYS
+                .iter()
+                .any(|(_, key)| matches!(key, Key::Hyperparameter(known) if *known == name))
         };
         let others: BTreeMap<&str, Number> = self
             .hyperparameters()
@@ -214,8 +219,13 @@ pub struct Options {
     pub tpr: Option<f64>,
     /// How many classes [`Detection::top_k`](crate::Detection) lists; 5 by default.
     pub top_k: Option<usize>,
-    pub(crate) values: BTreeMap<&'static str, f64>,
+    /// Other values of hyperparameters; [`Options::with`] sets one.
+    pub hyperparameters: Overrides,
 }
+
+/// Values of hyperparameters by their full names, checked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overrides(pub(crate) BTreeMap<&'static str, f64>);
 
 impl Options {
     /// The same with another score.

@@ -5,6 +5,7 @@
 //! of the model that they were made for. Layout of the file: docs/stats-format.md.
 
 mod file;
+mod merge;
 mod moments;
 mod pooled;
 
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::settings::Settings;
 
+pub use merge::MAX_ID_FEATURES;
+pub(crate) use merge::thin;
 pub use moments::Moments;
 pub use pooled::Pooled;
 

@@ -45,18 +45,18 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::score_holdout;
+use crate::detectors::detector::resolve;
+use crate::detectors::energy::TEMPERATURE;
+use crate::detectors::held_t::weight_by_spread;
+use crate::detectors::{held, held_t, itp, react};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::image::Pixels;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
-use crate::detectors::detector::resolve;
-use crate::detectors::energy::TEMPERATURE;
-use crate::detectors::{held, held_t, itp, react};
-use crate::detectors::held_t::weight_by_spread;
 use crate::numeric::logits;
 use crate::stats::Stats;
-use candidates::{HELD_LAMBDA, Candidates, W_STEPS};
+use candidates::{Candidates, HELD_LAMBDA, W_STEPS};
 use pseudo::{Kind, below, shuffle};
 use report::{Candidate, Family, Report};
 use rule::NEAR_ALLOWANCE;

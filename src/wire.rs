@@ -54,3 +54,11 @@ impl Serialize for Bytes {
         serializer.serialize_bytes(&self.0)
     }
 }
+
+/// Serialises bytes as such where the format can; for `#[serde(serialize_with = ...)]`.
+pub(crate) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() {
+        return serializer.collect_seq(bytes);
+    }
+    serializer.serialize_bytes(bytes)
+}

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1, arr1};
 
-use super::detector::{
-    About, Context, Fitted, Holdout, PostHocDetector, Score, TensorSpec,
-};
+use super::detector::{About, Context, Fitted, Holdout, PostHocDetector, Score, TensorSpec};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits::{argmax, logsumexp};
@@ -52,8 +50,7 @@ impl PostHocDetector for CadRef {
         let rows = holdout.features.outer_iter();
         let energies = rows.map(|row| logsumexp(holdout.context.head.logits(row).view(), 1.0));
         let mean = energies.sum::<f64>() / holdout.features.nrows() as f64;
-        let tensors =
-            Tensors::from([(MEAN_ENERGY.to_owned(), arr1(&[mean as f32]).into_dyn())]);
+        let tensors = Tensors::from([(MEAN_ENERGY.to_owned(), arr1(&[mean as f32]).into_dyn())]);
         Ok(Fitted { tensors, ..Fitted::default() })
     }
 }

@@ -109,8 +109,7 @@ impl PrunedHead for ItpHead {
         let mu = crp::mean_contributions(&self.head, context.stats.feature_mean());
         let omega = self.pruning.omega();
         let prunes_crp = self.variant != Variant::Ftp;
-        let keep =
-            mu.mapv(|mu| f32::from(u8::from(!prunes_crp || !crp::is_redundant(mu, omega))));
+        let keep = mu.mapv(|mu| f32::from(u8::from(!prunes_crp || !crp::is_redundant(mu, omega))));
         let (head, pruning, variant) = (self.head.clone(), self.pruning.clone(), self.variant);
         Box::new(move |features| {
             let features = features.as_standard_layout();

@@ -44,11 +44,8 @@ pub const UNIT_LOW: Hyperparameter = percentage(
     10.0,
 );
 /// Most sensitive features.
-pub const UNIT_HIGH: Hyperparameter = percentage(
-    "opnp.unit_high",
-    "percentage of most sensitive features that OPNP leaves out",
-    1.0,
-);
+pub const UNIT_HIGH: Hyperparameter =
+    percentage("opnp.unit_high", "percentage of most sensitive features that OPNP leaves out", 1.0);
 
 const SENSITIVITY: &str = "opnp.sensitivity";
 
@@ -79,7 +76,8 @@ impl PostHocDetector for Opnp {
     fn pruned_head(&self, context: &Context) -> Result<Option<Box<dyn PrunedHead>>> {
         let (classes, features) = context.head.weights().dim();
         let tensor = context.stats.tensor(SENSITIVITY, &[Some(classes), Some(features)])?;
-        let weights = Array2::from_shape_fn((classes, features), |(i, j)| f64::from(tensor[[i, j]]));
+        let weights =
+            Array2::from_shape_fn((classes, features), |(i, j)| f64::from(tensor[[i, j]]));
         let units = weights.mean_axis(Axis(0)).expect("two classes or more").insert_axis(Axis(0));
         let between = |values: &Array2<f64>, low, high| -> Result<Array2<bool>> {
             let low = percentile(values, context.value(low)?);

@@ -4,9 +4,7 @@ use super::compose::compose;
 use super::detector::{Context, PostHocDetector, Score};
 use super::hyperparameters::Hyperparameter;
 use super::*;
-use crate::error::{Error, ErrorKind, Result};
-use crate::settings::{Options, Settings};
-use crate::stats::Stats;
+use crate::error::{Error, Result};
 
 /// Every detector, in the order in which tables list them.
 pub static DETECTORS: &[&dyn PostHocDetector] = &[
@@ -57,7 +55,7 @@ pub fn find(name: &str) -> Option<&'static dyn PostHocDetector> {
 /// The detectors that a name is composed of, the rated one first.
 ///
 /// # Errors
-/// [`ErrorKind::Options`] for an unknown name, with the nearest known one.
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, with the nearest known one.
 pub fn parts(name: &str) -> Result<Vec<&'static dyn PostHocDetector>> {
     name.split('+')
         .map(|part| {
@@ -76,7 +74,7 @@ pub fn parts(name: &str) -> Result<Vec<&'static dyn PostHocDetector>> {
 /// Builds the score that the settings name.
 ///
 /// # Errors
-/// [`ErrorKind::Options`] for an unknown or impossible name, [`ErrorKind::Stats`] if the stats file
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown or impossible name, [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the stats file
 /// lacks what the score needs.
 pub fn build(context: &Context) -> Result<Box<dyn Score>> {
     let name = &context.settings.score;
@@ -93,7 +91,7 @@ pub fn hyperparameters() -> impl Iterator<Item = &'static Hyperparameter> {
 /// The hyperparameter with this full or short name.
 ///
 /// # Errors
-/// [`ErrorKind::Options`] for an unknown name, with the nearest known one.
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, with the nearest known one.
 pub fn hyperparameter(name: &str) -> Result<&'static Hyperparameter> {
     let found = hyperparameters().find(|known| known.name == name || known.short == Some(name));
     found.ok_or_else(|| {
@@ -108,86 +106,13 @@ pub fn hyperparameter(name: &str) -> Result<&'static Hyperparameter> {
 
 /// `, did you mean "X"?` for the most similar name, if one is similar at all.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let similarity = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
+    let similarity =
+        |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
     known
         .map(|known| (similarity(known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(similarity, _)| *similarity > 0.7)
         .map_or(String::new(), |(_, known)| format!("; did you mean \"{known}\"?"))
-}
-
-impl Options {
-    /// The same with another value of a hyperparameter, by its full or its short name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Options`] for an unknown name (with the nearest known one), or a value outside
-    /// its range.
-    pub fn with(mut self, name: &str, value: f64) -> Result<Self> {
-        let found = hyperparameter(name)?;
-        self.values.insert(found.name, found.check(value, ErrorKind::Options)?);
-        Ok(self)
-    }
-
-    /// These overrides over stored settings, checked.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Options`] if a value is outside its range.
-    pub fn resolve(&self, stored: &Settings) -> Result<Settings> {
-        let mut settings = stored.clone();
-        if let Some(score) = &self.score {
-            settings.score.clone_from(score);
-        }
-        settings.tpr = self.tpr.unwrap_or(settings.tpr);
-        settings.check_tpr()?;
-        for (name, &value) in &self.values {
-            settings.set(name, value);
-        }
-        if let Some(threshold) = self.threshold.filter(|value| !value.is_finite()) {
-            return Err(Error::options(format!("threshold is {threshold}; it must be finite")));
-        }
-        Ok(settings)
-    }
-}
-
-impl Stats {
-    /// The same with another value of a hyperparameter, by its full or short name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Options`] for an unknown name or a value outside its range.
-    pub fn with_hyperparameter(mut self, name: &str, value: f64) -> Result<Self> {
-        let found = hyperparameter(name)?;
-        let value = found.check(value, ErrorKind::Options)?;
-        if found.short.is_some() {
-            self.settings.set(found.name, value);
-            return Ok(self);
-        }
-        // Readers of version 1 look for those without a short name among the tensors.
-        Ok(self.with_tensor(found.name, ndarray::arr1(&[value as f32]).into_dyn()))
-    }
-}
-
-/// Checks the names and values of a stats file's settings.
-///
-/// # Errors
-/// [`ErrorKind::Stats`] naming the hyperparameter.
-pub(crate) fn check_stored(stats: &Stats) -> Result<()> {
-    let as_stats = |error: Error| Error::stats(format!("the stats file's settings: {error}"));
-    for (name, value) in stats.settings().hyperparameters() {
-        hyperparameter(name).map_err(as_stats)?.check(value, ErrorKind::Stats)?;
-    }
-    stats.settings().check_tpr().map_err(as_stats)
-}
-
-/// The settings with every hyperparameter that has a short name at its resolved value: what results
-/// and new stats files state in full.
-pub(crate) fn in_full(settings: &Settings, stats: &Stats) -> Result<Settings> {
-    let mut full = settings.clone();
-    for known in hyperparameters().filter(|known| known.short.is_some()) {
-        if let Some(value) = detector::resolve(known, settings, stats)? {
-            full.set(known.name, value);
-        }
-    }
-    Ok(full)
 }
 
 #[cfg(test)]

@@ -20,10 +20,7 @@ const BLOCK: usize = LANES * 16;
 /// The order of the additions is fixed, so native code and WebAssembly agree bit for bit. Terms are
 /// written in SIMD types, because plain ones were compiled to SIMD in one place and not in another.
 #[inline(always)]
-pub fn sum_terms<const N: usize>(
-    slices: [&[f32]; N],
-    term: impl Fn([f32x8; N]) -> f32x8,
-) -> f64 {
+pub fn sum_terms<const N: usize>(slices: [&[f32]; N], term: impl Fn([f32x8; N]) -> f32x8) -> f64 {
     let len = slices[0].len();
     assert!(slices.iter().all(|slice| slice.len() == len));
     let mut total = 0.0;

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::pseudo::Kind;
-use super::setting::Setting;
 use super::candidates;
+use super::pseudo::Kind;
 use super::rule::Rule;
+use super::setting::Setting;
 
 /// A setting with its AUROCs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -150,7 +150,8 @@ impl Report {
     /// ITP's means as a map of p and lambda.
     fn itp_table(&self, text: &mut String) {
         let Some(itp) = self.family("itp") else { return };
-        let head: Vec<String> = candidates::LAMBDA.iter().map(|lambda| format!("{lambda}")).collect();
+        let head: Vec<String> =
+            candidates::LAMBDA.iter().map(|lambda| format!("{lambda}")).collect();
         let _ = writeln!(text, "\n## ITP: mean over kinds by p and lambda\n");
         let _ = writeln!(text, "| p | {} |", head.join(" | "));
         let _ = writeln!(text, "|{}", "---|".repeat(head.len() + 1));
