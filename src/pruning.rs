@@ -245,6 +245,12 @@ impl Pruning {
         }
     }
 
+    /// Which weights CRP keeps, `[K, D]`; `head` and `stats` are those that this was made for.
+    pub fn crp_mask(&self, head: &Head, stats: &Stats) -> Array2<bool> {
+        let mu = crp::mean_contributions(head, stats.feature_mean());
+        mu.mapv(|mu| !crp::is_redundant(mu, self.omega))
+    }
+
     /// FTP's limits `[K, D]`: `sign(W) h` above its limit is overconfident.
     pub fn limits(&self) -> &Array2<f32> {
         &self.limits

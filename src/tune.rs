@@ -33,7 +33,7 @@ pub mod candidates;
 pub mod pseudo;
 pub mod report;
 mod rule;
-pub mod setting;
+mod setting;
 mod spectrum;
 
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::score_holdout;
+use crate::detection::score_holdout;
 use crate::detectors::detector::resolve;
 use crate::detectors::energy::TEMPERATURE;
 use crate::detectors::held_t::weight_by_spread;
@@ -60,9 +60,8 @@ use candidates::{Candidates, HELD_LAMBDA, W_STEPS};
 use pseudo::{Kind, below, shuffle};
 use report::{Candidate, Family, Report};
 use rule::NEAR_ALLOWANCE;
-use setting::Setting;
-
 pub use rule::Rule;
+pub use setting::Setting;
 
 /// Fewer held-out images than this earn a warning.
 pub const FEW_IMAGES: usize = 500;
