@@ -159,6 +159,12 @@ impl Stats {
         self
     }
 
+    /// The same, bound to the model file with this SHA-256 (hexadecimal); empty for any model.
+    pub fn with_model_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.model_sha256 = sha256.into();
+        self
+    }
+
     /// The same with another tensor, or with another value of one.
     pub fn with_tensor(mut self, name: impl Into<String>, tensor: ArrayD<f32>) -> Self {
         self.tensors.insert(name.into(), tensor);
