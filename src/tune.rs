@@ -48,7 +48,6 @@ use crate::detection::score_holdout;
 use crate::detectors::detector::resolve;
 use crate::detectors::energy::TEMPERATURE;
 use crate::detectors::held_t::weight_by_spread;
-use crate::detectors::{held, held_t, itp, react};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::image::Pixels;
@@ -355,17 +354,12 @@ impl Tuner {
         let mut stats = self.stats;
         let settings = &mut stats.settings;
         for family in &report.families {
-            match family.pick(report.rule).setting {
-                Setting::Energy {} | Setting::Held { .. } => {}
-                Setting::Itp { p, lambda } => {
-                    settings.set(itp::P.name, p);
-                    settings.set(itp::LAMBDA.name, lambda);
-                }
-                Setting::React { clip, .. } => settings.set(react::CLIP.name, clip),
-                Setting::HeldT { lambda, a, .. } => {
-                    settings.set(held::LAMBDA.name, lambda);
-                    settings.set(held_t::A.name, a);
-                }
+            // HELD alone is not what HELD+T's lambda is chosen for.
+            if family.score == "held" {
+                continue;
+            }
+            for (name, value) in family.pick(report.rule).setting.hyperparameters() {
+                settings.set(name, value);
             }
         }
         let stats = score_holdout(&self.head, stats, holdout.view())?;

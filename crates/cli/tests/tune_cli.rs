@@ -161,7 +161,7 @@ fn bad_holdouts_are_named() {
     assert!(errors.contains("ant/000.png"), "{errors}");
 
     // Another model's stats file.
-    let mut stats = data.stats("plain.itp.safetensors");
+    let stats = data.stats("plain.itp.safetensors");
     let stats = stats.with_model_sha256("00".repeat(32));
     std::fs::write(data.path("plain.itp.safetensors"), stats.to_bytes().unwrap()).unwrap();
     let errors = data.failed(&data.path("holdout"), &[], 5);
