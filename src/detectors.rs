@@ -14,6 +14,7 @@ pub mod dice;
 pub mod energy;
 pub mod fit;
 pub mod gather;
+pub mod generalized_entropy;
 pub mod gradnorm;
 pub mod held;
 pub mod held_t;

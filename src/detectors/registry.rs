@@ -12,6 +12,7 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &odin::Odin,
     &mls::Mls,
     &energy::Energy,
+    &generalized_entropy::Gen,
     &gradnorm::GradNorm,
     &gradnorm::GradNormLeaf,
     &klm::KlMatching,
