@@ -12,6 +12,7 @@ pub mod compose;
 pub mod detector;
 pub mod dice;
 pub mod energy;
+pub mod fdbd;
 pub mod fit;
 pub mod gather;
 pub mod generalized_entropy;

@@ -19,6 +19,7 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &knn::Knn,
     &mahalanobis::Mahalanobis,
     &vim::Vim,
+    &fdbd::Fdbd,
     &react::React,
     &bats::Bats,
     &laps::Laps,
