@@ -210,3 +210,26 @@ fn fitting_the_same_images_gives_the_same_bytes() {
     let bytes = || fitted(&golden).into_stats().to_bytes().unwrap();
     assert_eq!(bytes(), bytes());
 }
+
+/// newer.json (make_newer.py: NumPy).
+#[test]
+fn newer_detectors_agree_with_their_formulas() {
+    let golden = Golden::load();
+    let detector = golden.detector();
+    let features = golden.f32_matrix("test_features");
+    let expected: serde_json::Value =
+        serde_json::from_str(include_str!("golden/newer.json")).unwrap();
+    let of_two = Options::default().score("gen").with("gen.gamma", 0.5).unwrap();
+    for (name, options) in [
+        ("gen", Options::default().score("gen")),
+        ("gen gamma 0.5, m 2", of_two.with("gen.m", 2.0).unwrap()),
+        ("fdbd", Options::default().score("fdbd")),
+    ] {
+        let found = detector.scores(features.view(), &options).unwrap();
+        let expected = expected[name].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (image, (found, expected)) in found.iter().zip(expected).enumerate() {
+            close(*found, expected.as_f64().unwrap(), 1e-5, &format!("{name} of image {image}"));
+        }
+    }
+}

@@ -87,8 +87,10 @@ fn markdown() -> String {
     );
     let code = |text: &str| format!("`{text}`");
     for about in DETECTORS.iter().map(|detector| detector.about()) {
-        let combined = about.combinations.iter().map(|with| code(&format!("{}+{with}", about.name)));
-        let tensors = about.tensors.iter().map(|t| format!("`{}` {}: {}", t.name, t.shape, t.meaning));
+        let combined =
+            about.combinations.iter().map(|with| code(&format!("{}+{with}", about.name)));
+        let tensors =
+            about.tensors.iter().map(|t| format!("`{}` {}: {}", t.name, t.shape, t.meaning));
         let _ = writeln!(
             page,
             "| `{}` | {}; {} | {} | {} | {} |",

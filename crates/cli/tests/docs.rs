@@ -5,10 +5,8 @@ use std::process::Command;
 
 #[test]
 fn the_list_of_detectors_is_current() {
-    let made = Command::new(env!("CARGO_BIN_EXE_itp"))
-        .args(["detectors", "--markdown"])
-        .output()
-        .unwrap();
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_itp")).args(["detectors", "--markdown"]).output().unwrap();
     let made = String::from_utf8(made.stdout).unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/detectors.md");
     if std::env::var_os("ITP_BLESS").is_some() {
