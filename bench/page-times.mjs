@@ -103,7 +103,9 @@ async function play(browser, url, [classes, features, heldOut]) {
   ]);
   await page.waitForFunction(() => document.querySelector("#model").value === "own", undefined, { timeout: 120_000 });
   await page.setInputFiles("#file", { name: "picture.png", mimeType: "image/png", buffer: toPng(picture(3, 64, 64)) });
-  await page.waitForFunction(() => document.querySelector("#caption").textContent === "picture.png" && document.querySelector("#verdict").ariaBusy === "false");
+  await page.waitForFunction(
+    () => document.querySelector("#caption").textContent === "picture.png" && document.querySelector("#verdict").ariaBusy === "false",
+  );
   await page.evaluate(() => (location.hash = "#play"));
   await page.locator("#play-waterfall .step-value").first().waitFor();
   const found = {};
@@ -111,10 +113,10 @@ async function play(browser, url, [classes, features, heldOut]) {
     const { frames, updatesPerFrame, times } = await page.evaluate(dragging, id);
     const [frame, update] = [spread(frames), spread(times)];
     found[`${classes} x ${features}, ${heldOut} held out, ${id}`] = {
-      "frame": frame.median,
+      frame: frame.median,
       "frame p95": frame.p95,
       "updates a frame": Number(updatesPerFrame.toFixed(2)),
-      "update": update.median,
+      update: update.median,
       "update p95": update.p95,
     };
   }
@@ -126,10 +128,18 @@ await main(async () => {
   const server = await startServer({ directory: at("target/site") });
   const browser = await launchChromium();
   try {
-    console.log(`load of the machine: ${loadavg().map((load) => load.toFixed(1)).join(", ")}`);
+    console.log(
+      `load of the machine: ${loadavg()
+        .map((load) => load.toFixed(1))
+        .join(", ")}`,
+    );
     console.log("first verdict, ms:", await opening(browser, server.url));
     for (const size of SIZES) console.table(await play(browser, server.url, size));
-    console.log(`load of the machine: ${loadavg().map((load) => load.toFixed(1)).join(", ")}`);
+    console.log(
+      `load of the machine: ${loadavg()
+        .map((load) => load.toFixed(1))
+        .join(", ")}`,
+    );
   } finally {
     await browser.close();
     await server.close();

@@ -17,7 +17,8 @@ export async function buildLib({ opt = false } = {}) {
     // A file that has been renamed or removed must not stay in the package.
     rmSync(at("dist"), { recursive: true, force: true });
     await runTool("typescript", ["-p", "tsconfig.lib.json"]);
-    for (const name of ["engine.js", "engine.d.ts", "engine.wasm", "engine-relaxed.wasm"]) copyFileSync(at("www/lib", name), at("dist", name));
+    for (const name of ["engine.js", "engine.d.ts", "engine.wasm", "engine-relaxed.wasm"])
+      copyFileSync(at("www/lib", name), at("dist", name));
   });
   if (opt) await stage("sizes", () => run("node", ["scripts/size.mjs"]));
 }

@@ -43,7 +43,18 @@ await main(async () => {
   await check("cargo fmt", () => run("cargo", ["fmt", "--all", "--check"]));
   await check("clippy", () => run("cargo", ["clippy", "--release", "--all-targets", "--workspace", "--", "-D", "warnings"]));
   await check("clippy for wasm32", () =>
-    run("cargo", ["clippy", "--profile", "wasm", "--lib", "--no-default-features", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
+    run("cargo", [
+      "clippy",
+      "--profile",
+      "wasm",
+      "--lib",
+      "--no-default-features",
+      "--target",
+      "wasm32-unknown-unknown",
+      "--",
+      "-D",
+      "warnings",
+    ]),
   );
   await check("cargo doc", () => run("cargo", ["doc", "--release", "--no-deps", "--lib"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
   await check("types of the page and the tests", () => runTool("typescript", ["-p", "tsconfig.json"]));

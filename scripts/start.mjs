@@ -26,7 +26,8 @@ await main(async () => {
 /** Opens a browser where there is a display; the printed address is enough elsewhere. */
 function open(url) {
   const { platform, env } = process;
-  const opener = { darwin: ["open"], win32: ["cmd", "/c", "start", ""] }[platform] ?? (env.DISPLAY || env.WAYLAND_DISPLAY ? ["xdg-open"] : undefined);
+  const opener =
+    { darwin: ["open"], win32: ["cmd", "/c", "start", ""] }[platform] ?? (env.DISPLAY || env.WAYLAND_DISPLAY ? ["xdg-open"] : undefined);
   if (!opener) return;
   spawn(opener[0], [...opener.slice(1), url], { stdio: "ignore", detached: true })
     .on("error", () => undefined)

@@ -26,7 +26,10 @@ export function run(command, args = [], { capture = false, allowFailure = false,
       stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
     });
     let output = "";
-    for (const [stream, shown] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    for (const [stream, shown] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
       stream?.on("data", (chunk) => {
         output += chunk;
         shown.write(chunk);

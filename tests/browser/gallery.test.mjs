@@ -16,7 +16,9 @@ const itp = at("target/release/itp");
 /** The page's verdicts on a model's pictures. */
 async function verdictsOf(page, model, pictures) {
   // A model's pictures stand together, in the order of the list.
-  const thumbs = page.locator(`#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`);
+  const thumbs = page.locator(
+    `#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`,
+  );
   assert.equal(await thumbs.count(), pictures.length);
   const found = [];
   for (const [i, { title, truth }] of pictures.entries()) {
@@ -40,9 +42,16 @@ function scoresOf(model, pictures) {
   if (!listed.includes(undefined)) return listed;
   if (!existsSync(itp)) return undefined;
   const files = pictures.map(({ file }) => at("www/models/gallery", file));
-  const { status, stdout, stderr } = spawnSync(itp, ["score", at(`www/models/${model}.onnx`), at(`www/models/${model}.itp.safetensors`), ...files, "--json"], { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { status, stdout, stderr } = spawnSync(
+    itp,
+    ["score", at(`www/models/${model}.onnx`), at(`www/models/${model}.itp.safetensors`), ...files, "--json"],
+    { encoding: "utf8", maxBuffer: 1 << 26 },
+  );
   assert.equal(status, 0, stderr);
-  return stdout.trim().split("\n").map((line) => JSON.parse(line).score);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line).score);
 }
 
 for (const model of new Set(gallery.map((picture) => picture.model))) {
@@ -63,7 +72,10 @@ for (const model of new Set(gallery.map((picture) => picture.model))) {
         return asExpected ? [] : [{ file, expected: { ...expected, score: wanted }, found: found[i] }];
       });
       assert.deepEqual(wrong, []);
-      if (scores) t.diagnostic(`${pictures.length} pictures; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`);
+      if (scores)
+        t.diagnostic(
+          `${pictures.length} pictures; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`,
+        );
       await t.test("the scores", { skip: scores ? false : "gallery.json has none, and the native command is not built" }, () => undefined);
     });
   });

@@ -31,7 +31,10 @@ test("one HTML file works from a disk with the network off", { skip }, async () 
   await page.locator("#p").fill("40");
   await page.locator("#changed").waitFor();
   await screenshot(page, "single-file");
-  assert.deepEqual([...new Set(requests)].filter((kind) => kind !== "file" && kind !== "data" && kind !== "blob"), []);
+  assert.deepEqual(
+    [...new Set(requests)].filter((kind) => kind !== "file" && kind !== "data" && kind !== "blob"),
+    [],
+  );
   assert.equal(requests.filter((kind) => kind === "file").length, 1, "nothing beside the file is read");
   assert.deepEqual(errors, []);
   await context.close();

@@ -36,7 +36,10 @@ async function prepare() {
   const installed = join(place, "installed");
   mkdirSync(installed);
   writeFileSync(join(installed, "package.json"), "{}");
-  const tarball = join(place, readdirSync(place).find((name) => name.endsWith(".tgz")));
+  const tarball = join(
+    place,
+    readdirSync(place).find((name) => name.endsWith(".tgz")),
+  );
   await run("npm", ["install", tarball, "--offline", "--no-package-lock", ...quiet], { cwd: installed, capture: true });
   return { files, modules: join(installed, "node_modules"), result, tarball };
 }
@@ -83,12 +86,17 @@ export async function verdictAt(url, { inPage, expectedErrors } = {}) {
     const page = await browser.newPage();
     const errors = watchErrors(page);
     await page.goto(url);
-    await page.waitForFunction(() => globalThis.verdict, undefined, { timeout: 60_000 }).catch((error) => {
-      throw new Error(`no verdict: ${error.message}\n${errors.join("\n")}`);
-    });
+    await page
+      .waitForFunction(() => globalThis.verdict, undefined, { timeout: 60_000 })
+      .catch((error) => {
+        throw new Error(`no verdict: ${error.message}\n${errors.join("\n")}`);
+      });
     const verdict = await page.evaluate(() => globalThis.verdict);
     await inPage?.(page);
-    assert.deepEqual(errors.filter((error) => !expectedErrors?.test(error)), []);
+    assert.deepEqual(
+      errors.filter((error) => !expectedErrors?.test(error)),
+      [],
+    );
     return verdict;
   } finally {
     await browser.close();

@@ -17,9 +17,7 @@ const itp = at("target/release/itp");
 const [model, stats] = ["www/models/photos.onnx", "www/models/photos.itp.safetensors"];
 
 /** A hundred pictures of many sizes: enlarged, reduced, cropped, grey, with alpha. */
-const pictures = Array.from({ length: 100 }, (_, i) =>
-  picture(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]),
-);
+const pictures = Array.from({ length: 100 }, (_, i) => picture(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]));
 const folder = mkdtempSync(join(tmpdir(), "itp-same-"));
 const files = pictures.map((image, i) => {
   const file = join(folder, `${String(i).padStart(3, "0")}.png`);
@@ -35,7 +33,10 @@ before(() => {
     maxBuffer: 1 << 26,
   });
   assert.equal(status, 0, stderr);
-  native = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  native = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   assert.equal(native.length, pictures.length);
 });
 
