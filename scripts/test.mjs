@@ -1,52 +1,43 @@
 // `npm test`: every test there is, natively, in Node, in a browser and in other people's bundlers.
+//
+//   --release     with the engine that ships instead of the one that compiles faster
 
-import { existsSync, readdirSync } from "node:fs";
 import { buildLib, buildSite } from "./build.mjs";
-import { at, CommandFailed, ensurePackages, ensureRust, main, run, stage, Tally } from "./lib/tools.mjs";
+import { nodeTests } from "./lib/node-tests.mjs";
+import { Tally } from "./lib/tally.mjs";
+import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
+const release = process.argv.includes("--release");
 const tally = new Tally();
 
-/** Runs a stage whose output says how many tests passed; a failure lets the others run. */
-const test = (name, command, args) =>
+/** Runs Rust's tests; a failure lets the others run. */
+const cargoTests = (name, which) =>
   stage(name, async () => {
-    const { output, code } = await run(command, args, { capture: true, allowFailure: true });
-    tally.addOutput(output, code);
+    const args = ["test", "--release", ...which, "--", "--show-output"];
+    const { output, code } = await run("cargo", args, { capture: true, allowFailure: true });
+    tally.addCargo(output, code);
   });
-
-/** The test files of a folder below tests/. */
-const testsIn = (folder) =>
-  existsSync(at("tests", folder))
-    ? readdirSync(at("tests", folder))
-        .filter((name) => name.endsWith(".test.mjs"))
-        .map((name) => `tests/${folder}/${name}`)
-    : [];
-
-const nodeTests = (name, folder) => {
-  const files = testsIn(folder);
-  if (files.length === 0) return undefined;
-  return test(name, process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files]);
-};
 
 await main(async () => {
   await ensureRust();
   await ensurePackages();
-  await test("cargo test", "cargo", ["test", "--release"]);
+  await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
   // By itself: together, both would be built with each other's features.
-  await test("cargo test, xtask", "cargo", ["test", "--release", "--package", "xtask"]);
+  await cargoTests("cargo test, xtask", ["--package", "xtask"]);
   try {
-    await buildLib();
+    await buildLib({ release });
     await buildSite();
     await browser();
-    await nodeTests("package, in Node", "js");
-    await nodeTests("page, in Chromium", "browser");
-    await nodeTests("consumers", "consumers");
+    await stage("package, in Node", () => nodeTests("js", tally));
+    await stage("page, in Chromium", () => nodeTests("browser", tally));
+    await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);
-    tally.add(0, 1);
+    tally.failed++;
   }
-  console.log(`\nTests: ${tally}`);
   tally.save("tests");
+  tally.print();
   if (tally.failed > 0) process.exitCode = 1;
 });
 
