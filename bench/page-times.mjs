@@ -9,7 +9,7 @@
 
 import { loadavg } from "node:os";
 import { loadDetector } from "itp-ood";
-import { launchChromium } from "../scripts/lib/chromium.mjs";
+import { launchBrowser } from "../scripts/lib/browser.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { headModel } from "../tests/js/onnx.mjs";
@@ -126,7 +126,7 @@ async function play(browser, url, [classes, features, heldOut]) {
 
 await main(async () => {
   const server = await startServer({ directory: at("target/site") });
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
     console.log(
       `load of the machine: ${loadavg()

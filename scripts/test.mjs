@@ -1,13 +1,15 @@
 // `npm test`: every test there is, natively, in Node, in a browser and in other people's bundlers.
 //
-//   --release     with the engine that ships instead of the one that compiles faster
+//   --release                        with the engine that ships instead of the one that compiles faster
+//   rust, js, browser, consumers     only these parts
 
+import { parseArgs } from "node:util";
 import { buildLib, buildSite } from "./build.mjs";
 import { nodeTests } from "./lib/node-tests.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
-const release = process.argv.includes("--release");
+const PARTS = ["rust", "js", "browser", "consumers"];
 const tally = new Tally();
 
 /** Runs Rust's tests; a failure lets the others run. */
@@ -19,18 +21,27 @@ const cargoTests = (name, which) =>
   });
 
 await main(async () => {
+  const { values, positionals: parts } = parseArgs({ allowPositionals: true, options: { release: { type: "boolean" } } });
+  const unknown = parts.find((part) => !PARTS.includes(part));
+  if (unknown) throw new CommandFailed(`there is no part ${unknown} of the tests, only ${PARTS.join(", ")}`);
+  const wanted = (...some) => parts.length === 0 || some.some((part) => parts.includes(part));
+
   await ensureRust();
   await ensurePackages();
-  await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
-  // By itself: together, both would be built with each other's features.
-  await cargoTests("cargo test, xtask", ["--package", "xtask"]);
+  if (wanted("rust")) {
+    await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
+    // By itself: together, both would be built with each other's features.
+    await cargoTests("cargo test, xtask", ["--package", "xtask"]);
+  }
   try {
-    await buildLib({ release });
-    await buildSite();
-    await browser();
-    await stage("package, in Node", () => nodeTests("js", tally));
-    await stage("page, in Chromium", () => nodeTests("browser", tally));
-    await stage("consumers", () => nodeTests("consumers", tally));
+    if (wanted("js", "browser", "consumers")) await buildLib({ release: values.release });
+    if (wanted("browser", "consumers")) {
+      await buildSite();
+      await ensureBrowser();
+    }
+    if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally));
+    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
+    if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);
@@ -41,13 +52,8 @@ await main(async () => {
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** The browser tests skip themselves, and are counted as skipped, where there is no Chromium. */
-async function browser() {
-  const { findChromium, installChromium } = await import("./lib/chromium.mjs");
-  if (findChromium()) return;
-  await stage("Chromium", async () => {
-    if (!installChromium() || !findChromium()) {
-      console.log("No Chromium was found and none could be installed: the browser tests are skipped. Install it, or set CHROMIUM_PATH.");
-    }
-  });
+/** The browser tests skip themselves, and are counted as skipped, where there is no browser. */
+async function ensureBrowser() {
+  const { findBrowser, installBrowser } = await import("./lib/browser.mjs");
+  if (!findBrowser()) await stage("browser", installBrowser);
 }

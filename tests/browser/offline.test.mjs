@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { bundle } from "../../scripts/lib/bundle.mjs";
-import { watchErrors } from "../../scripts/lib/chromium.mjs";
+import { watchErrors } from "../../scripts/lib/browser.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { open, screenshot, setUp, skip, verdict } from "./support.mjs";
 

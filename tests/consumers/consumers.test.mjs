@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { noBrowser } from "../../scripts/lib/chromium.mjs";
+import { noBrowser } from "../../scripts/lib/browser.mjs";
 import { run, runTool } from "../../scripts/lib/tools.mjs";
 import { app, assertBothEngines, assertVerdict, consumer, html, image, verdictAt, verdictOf } from "./support.mjs";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadDetector } from "itp-ood";
-import { launchChromium, watchErrors } from "../../scripts/lib/chromium.mjs";
+import { launchBrowser, watchErrors } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at, run } from "../../scripts/lib/tools.mjs";
 import { makeStats, model, picture, toPng } from "../js/support.mjs";
@@ -81,7 +81,7 @@ export function assertBothEngines(directory) {
 
 /** Opens an address in Chromium and returns the app's verdict; errors on the console fail, but for expected ones. */
 export async function verdictAt(url, { inPage, expectedErrors } = {}) {
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     const errors = watchErrors(page);

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector } from "itp-ood";
-import { launchChromium, noBrowser } from "../../scripts/lib/chromium.mjs";
+import { launchBrowser, noBrowser } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { picture, toPng } from "./support.mjs";
@@ -67,7 +67,7 @@ test("Node gives the native scores", { skip: !existsSync(itp) && "the native com
 
 test("Chromium gives the native scores, from files that it decodes itself", { skip: noBrowser }, async () => {
   const server = await startServer({ directory: at(".") });
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     await page.goto(`${server.url}package.json`);
