@@ -74,7 +74,7 @@ class FileList {
   }
 }
 
-/** Puts scripts, style, models and pictures into the HTML file, and drops every other file. */
+/** Puts scripts, style, models and images into the HTML file, and drops every other file. */
 class OneFile {
   constructor(template, models, engine) {
     this.template = template;

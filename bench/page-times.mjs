@@ -1,6 +1,6 @@
 // How fast the built page is for a visitor: `node bench/page-times.mjs`, after `npm run build`.
 //
-// Opening: from asking for the address to the verdict on the default picture, with nothing cached.
+// Opening: from asking for the address to the verdict on the default image, with nothing cached.
 // Play: a slider is moved in every frame. "frame" is the time between frames, "update" the time from
 // moving a slider that was at rest until score, logits and energies are drawn anew. The times are
 // medians and 95th percentiles in milliseconds; other programs on the machine lengthen them.
@@ -13,13 +13,13 @@ import { launchBrowser } from "../scripts/lib/browser.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { headModel } from "../tests/js/onnx.mjs";
-import { picture, toPng } from "../tests/js/support.mjs";
+import { makeImage, toPng } from "../tests/js/support.mjs";
 import { headStats } from "./lib/head.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
 const rounds = Number(options.rounds ?? 9);
 
-/** Last layers: classes, features, held-out pictures. Above 2^26 multiplications for all of these, new settings have no threshold. */
+/** Heads: classes, features, held-out images. Above 2^26 multiplications for all of these, new settings have no threshold. */
 const SIZES = [
   [10, 216, 512],
   [1000, 1280, 52],
@@ -102,9 +102,9 @@ async function play(browser, url, [classes, features, heldOut]) {
     { name: "made-up.itp.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(stats) },
   ]);
   await page.waitForFunction(() => document.querySelector("#model").value === "own", undefined, { timeout: 120_000 });
-  await page.setInputFiles("#file", { name: "picture.png", mimeType: "image/png", buffer: toPng(picture(3, 64, 64)) });
+  await page.setInputFiles("#file", { name: "image.png", mimeType: "image/png", buffer: toPng(makeImage(3, 64, 64)) });
   await page.waitForFunction(
-    () => document.querySelector("#caption").textContent === "picture.png" && document.querySelector("#verdict").ariaBusy === "false",
+    () => document.querySelector("#caption").textContent === "image.png" && document.querySelector("#verdict").ariaBusy === "false",
   );
   await page.evaluate(() => (location.hash = "#play"));
   await page.locator("#play-waterfall .step-value").first().waitFor();

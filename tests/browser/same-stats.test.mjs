@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { at } from "../../scripts/lib/tools.mjs";
 import { pixelModel } from "../js/onnx.mjs";
-import { picture, toPng } from "../js/support.mjs";
+import { makeImage, toPng } from "../js/support.mjs";
 import { onPage, setUp, skip } from "./support.mjs";
 
 const up = setUp();
@@ -24,7 +24,7 @@ function folderOf(classes, count, seed) {
     for (let i = 0; i < count; i++) {
       const n = seed + k * count + i;
       // Ten and more files: sorted as text, 10 comes before 2.
-      writeFileSync(join(folder, name, `${i}.png`), toPng(picture(n, 12 + ((n * 13) % 90), 12 + ((n * 29) % 70), [3, 3, 4, 1][n % 4])));
+      writeFileSync(join(folder, name, `${i}.png`), toPng(makeImage(n, 12 + ((n * 13) % 90), 12 + ((n * 29) % 70), [3, 3, 4, 1][n % 4])));
     }
   });
   return folder;

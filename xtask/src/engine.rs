@@ -11,8 +11,8 @@ use walrus::ir::Instr;
 use walrus::{ExportItem, FunctionId, FunctionKind};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::leave_out::leave_out;
 use crate::relax::relax;
+use crate::strip_unused::strip_unused;
 
 /// What the target's default features and our simd128 let the compiler use.
 const WASM_FEATURES: &[&str] = &[
@@ -60,7 +60,7 @@ pub fn build(root: &Path, release: bool) -> Result<()> {
 
     let wasm = staging.join("engine_bg.wasm");
     let mut module = walrus::ModuleConfig::new().generate_name_section(false).parse_file(&wasm)?;
-    leave_out(&mut module)?;
+    strip_unused(&mut module)?;
     module.emit_wasm_file(&wasm)?;
     let relaxed = staging.join("engine-relaxed.wasm");
     let sums = relax(&mut module)?;

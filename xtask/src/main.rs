@@ -8,8 +8,8 @@
 //! measurements, as the first command does from the one that ships.
 
 mod engine;
-mod leave_out;
 mod relax;
+mod strip_unused;
 
 use std::path::Path;
 use std::process::ExitCode;

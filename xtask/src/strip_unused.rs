@@ -9,7 +9,7 @@ use walrus::ir::{BinaryOp, Visitor, dfs_in_order};
 use walrus::{FunctionBuilder, FunctionId, FunctionKind, LocalFunction, Module};
 
 /// Empties what never runs, then drops what only that called; names are needed.
-pub fn leave_out(module: &mut Module) -> Result<()> {
+pub fn strip_unused(module: &mut Module) -> Result<()> {
     let mut emptied = [0; PARTS.len()];
     let ids: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for id in ids {
