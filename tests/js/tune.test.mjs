@@ -250,7 +250,7 @@ test("wrong input is refused with a code, and the detector goes on", async () =>
   assert.ok((await detector.detect(makeImage(1))).label);
 });
 
-test("a image that can't be read is left out and named", async () => {
+test("an image that can't be read is left out and named", async () => {
   const images = holdout(12, 3);
   images.splice(5, 0, { image: { data: new Uint8Array(5), width: 2, height: 2 }, classIndex: 0 });
   const { broken, report } = await detector.tune(images, { perKind: 2 });
