@@ -1,4 +1,4 @@
-// Item 5, Calibrate: a stats file made in the browser, that the page, the package and the command line take.
+// Calibrate: a stats file made in the browser, that the page, the package and the command line take.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -1,4 +1,4 @@
-// Item 1, Try: the page says of every gallery picture what the command line said of it when the
+// Try: the page says of every gallery picture what the command line said of it when the
 // gallery was made.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-// Item 4, Measure: files in, honest figures out; and a model of one's own.
+// Measure: files in, honest figures out; and a model of one's own.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Item 3, Play: settings act at once, on kept features.
+// Play: settings act at once, on kept features.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

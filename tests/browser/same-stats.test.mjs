@@ -1,4 +1,4 @@
-// Item 5, Calibrate: from the same pictures and settings, the page and the command line make the
+// Calibrate: from the same pictures and settings, the page and the command line make the
 // same stats file.
 
 import assert from "node:assert/strict";

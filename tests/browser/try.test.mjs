@@ -1,4 +1,4 @@
-// Item 1, Try: pictures from everywhere, and the verdict in words.
+// Try: pictures from everywhere, and the verdict in words.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

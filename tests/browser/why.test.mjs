@@ -1,4 +1,4 @@
-// Item 2, Why: the figures agree with each other, and every weight can be reached.
+// Why: the figures agree with each other, and every weight can be reached.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { loadDetector, OodError, Reason } from "itp-ood";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
+import { fails } from "./fails.mjs";
 import { makeStats, model, modelPath, makeImage, preprocess, toPng } from "./support.mjs";
 
 let stats;
@@ -19,17 +20,6 @@ before(async () => {
 });
 
 after(() => detector?.dispose());
-
-/** An assertion on the code and on words that the message must hold. */
-const fails =
-  (code, ...words) =>
-  (error) => {
-    assert.ok(error instanceof OodError, `not an OodError: ${error.stack}`);
-    assert.equal(error.name, "OodError");
-    assert.equal(error.code, code, error.message);
-    for (const word of words) assert.match(error.message, word);
-    return true;
-  };
 
 test("info describes network and stats file", () => {
   const { info } = detector;

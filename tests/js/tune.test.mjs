@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector, OodError } from "itp-ood";
 import { at } from "../../scripts/lib/tools.mjs";
+import { fails } from "./fails.mjs";
 import { makeStats, model, makeImage, preprocess, seeded, toPng } from "./support.mjs";
 
 const itp = at("target/release/itp");
@@ -22,15 +23,6 @@ before(async () => {
 });
 
 after(() => detector?.dispose());
-
-const fails =
-  (code, ...words) =>
-  (error) => {
-    assert.ok(error instanceof OodError, `not an OodError: ${error.stack}`);
-    assert.equal(error.code, code, error.message);
-    for (const word of words) assert.match(error.message, word);
-    return true;
-  };
 
 /** Held-out images of the first `classes` classes, in turns. */
 const holdout = (count, classes) => Array.from({ length: count }, (_, i) => ({ image: makeImage(2000 + i), classIndex: i % classes }));
