@@ -45,20 +45,16 @@ await main(async () => {
   await check("prettier", () => runTool("prettier", ["--check", "."]));
   await check("clippy", () => run("cargo", ["clippy", "--release", "--all-targets", "--workspace", "--", "-D", "warnings"]));
   await check("clippy for wasm32", () =>
-    run("cargo", [
-      "clippy",
-      "--profile",
-      "wasm",
-      "--lib",
-      "--no-default-features",
-      "--target",
-      "wasm32-unknown-unknown",
-      "--",
-      "-D",
-      "warnings",
-    ]),
+    run(
+      "cargo",
+      "clippy --profile wasm --lib --package itp-ood-wasm --package itp-ood-bench --target wasm32-unknown-unknown -- -D warnings".split(
+        " ",
+      ),
+    ),
   );
-  await check("cargo doc", () => run("cargo", ["doc", "--release", "--no-deps", "--lib"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
+  await check("cargo doc", () =>
+    run("cargo", ["doc", "--release", "--no-deps", "--lib", "--workspace", "--exclude", "xtask"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
+  );
   await check("types of the page and the tests", () => runTool("typescript", ["-p", "tsconfig.json"]));
   await check("eslint", () => runTool("eslint", [".", "--max-warnings", "0"]));
   await check("typedoc", () => runTool("typedoc", []));

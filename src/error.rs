@@ -102,6 +102,20 @@ impl Error {
     }
 }
 
+#[cfg(feature = "onnx")]
+impl From<itp_ood_backbone::Error> for Error {
+    fn from(error: itp_ood_backbone::Error) -> Self {
+        use itp_ood_backbone::ErrorKind as Kind;
+        let kind = match error.kind() {
+            Kind::Mismatch => ErrorKind::Mismatch,
+            Kind::Features => ErrorKind::Features,
+            _ => ErrorKind::Model,
+        };
+        let message = error.message().to_owned();
+        Self { kind, message, source: error.into_source() }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

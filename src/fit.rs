@@ -16,7 +16,6 @@
 //! The sample is all images up to [`SAMPLE`], and a random choice with a fixed seed from more:
 //! the same images in the same order give the same file. All other detectors need nothing.
 
-#[cfg(feature = "cli")]
 mod algebra;
 mod histogram;
 mod sample;
@@ -50,7 +49,6 @@ pub struct Fit {
     opnp: Option<Mean>,
     klm: Option<Templates>,
     sample: Option<Sample>,
-    #[cfg(feature = "cli")]
     second: Option<algebra::SecondMoments>,
     max_logit: f64,
     images: u64,
@@ -74,13 +72,12 @@ impl Fit {
     /// nothing are fine.
     ///
     /// # Errors
-    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, or for
-    /// `mahalanobis` and `vim` in a build without linear algebra (the browser).
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, otherwise nothing.
     pub fn new(head: &Arc<Head>, detectors: &[impl AsRef<str>]) -> Result<Self> {
         let mut wanted = Vec::new();
         for name in detectors.iter().map(AsRef::as_ref) {
             if name == "all" {
-                wanted.extend(DETECTORS.iter().filter(|name| can_fit(name)).copied());
+                wanted.extend(DETECTORS.iter().copied());
                 continue;
             }
             if !score::names().any(|known| known == name) {
@@ -91,11 +88,6 @@ impl Fit {
             }
             for part in name.split('+') {
                 let Some(part) = DETECTORS.iter().find(|known| **known == part) else { continue };
-                if !can_fit(part) {
-                    return Err(Error::options(format!(
-                        "{part} can only be calibrated by the command line `itp calibrate`"
-                    )));
-                }
                 wanted.push(*part);
             }
         }
@@ -109,7 +101,6 @@ impl Fit {
                 counts: vec![0; classes],
             }),
             sample: any(&["vra", "knn", "vim"]).then(|| Sample::new(SAMPLE, features)),
-            #[cfg(feature = "cli")]
             second: any(&["mahalanobis", "vim"]).then(|| algebra::SecondMoments::new(features)),
             max_logit: 0.0,
             images: 0,
@@ -139,7 +130,6 @@ impl Fit {
         if let Some(sample) = &mut self.sample {
             sample.push(features);
         }
-        #[cfg(feature = "cli")]
         if let Some(second) = &mut self.second {
             second.push(features);
         }
@@ -217,7 +207,6 @@ impl Fit {
         Ok(blocks)
     }
 
-    #[cfg(feature = "cli")]
     fn covariance_blocks(&self, moments: &Moments, blocks: &mut Blocks) -> Result<()> {
         let Some(second) = &self.second else { return Ok(()) };
         if self.wanted.contains(&"mahalanobis") {
@@ -235,16 +224,6 @@ impl Fit {
         }
         Ok(())
     }
-
-    #[cfg(not(feature = "cli"))]
-    fn covariance_blocks(&self, _moments: &Moments, _blocks: &mut Blocks) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// The linear algebra for a covariance is part of the command line only.
-fn can_fit(name: &str) -> bool {
-    cfg!(feature = "cli") || !["mahalanobis", "vim"].contains(&name)
 }
 
 impl Templates {

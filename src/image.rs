@@ -160,7 +160,11 @@ fn pixel_count(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
+/// Checks that an image of this size can be used.
+///
+/// # Errors
+/// [`ErrorKind::Image`](crate::ErrorKind::Image) for a side of 0 or more than [`MAX_PIXELS`].
+pub fn check_size(width: u32, height: u32) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::image(format!(
             "the image is {width} x {height} pixels; an image needs at least one pixel"

@@ -20,40 +20,37 @@
 //! | [`detection`], [`detector`] | all of it together, from features and from an image |
 //! | [`tune`] | settings chosen from in-distribution images alone |
 
-pub mod backbone;
-#[cfg(all(feature = "bench", target_arch = "wasm32"))]
-pub mod bench;
 pub mod calibration;
-#[cfg(feature = "cli")]
-pub mod dataset;
 pub mod detection;
+#[cfg(feature = "onnx")]
 pub mod detector;
 pub mod error;
 pub mod fit;
 pub mod head;
 pub mod image;
 pub mod metrics;
+#[cfg(feature = "onnx")]
 pub mod model;
 pub mod moments;
 pub mod pruning;
-pub mod report;
 pub mod score;
 pub mod settings;
 pub mod stats;
 pub mod sweep;
 pub mod threshold;
 pub mod tune;
-#[cfg(target_arch = "wasm32")]
-mod wasm;
 
-pub use backbone::{Backbone, BackboneReport, Operators};
 pub use calibration::Calibrator;
 pub use detection::{Detection, Explanation, FeatureDetector};
+#[cfg(feature = "onnx")]
 pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
 pub use fit::Fit;
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
+#[cfg(feature = "onnx")]
+pub use itp_ood_backbone::{Backbone, BackboneReport, Operators};
+#[cfg(feature = "onnx")]
 pub use model::Model;
 pub use moments::Moments;
 pub use pruning::{Pruned, Pruning, Reason, Variant};

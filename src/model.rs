@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use itp_ood_backbone::Backbone;
 use ndarray::Array1;
 
-use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::image::{ImageView, Preprocess};
+use crate::image::{ImageView, Pixels, Preprocess};
 use crate::stats::{Stats, sha256};
 
 /// An ONNX classifier, cut before its last linear layer, with the preprocessing of its images.
@@ -44,7 +44,8 @@ impl Model {
     fn with_hash(onnx: &[u8], sha256: String, preprocess: Preprocess) -> Result<Self> {
         preprocess.validate()?;
         let crop = preprocess.crop.map(|(height, width)| (height as usize, width as usize));
-        let (backbone, head) = Backbone::from_onnx(onnx, crop)?;
+        let (backbone, linear) = Backbone::from_onnx(onnx, crop)?;
+        let head = Head::new(linear.weights, linear.bias)?;
         let [_, channels, height, width] = backbone.input_shape();
         let made = (preprocess.channels.count(), crop.unwrap_or((height, width)));
         if made != (channels, (height, width)) {
@@ -84,6 +85,14 @@ impl Model {
     /// [`ErrorKind::Image`](crate::ErrorKind::Image) if the image can't be used,
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) if the model gives NaN or infinity.
     pub fn features(&self, image: &ImageView) -> Result<Array1<f32>> {
-        self.backbone.features(self.preprocess.apply(image)?.view())
+        Ok(self.backbone.features(self.preprocess.apply(image)?.view())?)
+    }
+
+    /// The features `[D]` of an image that [`Preprocess::resized`] made.
+    ///
+    /// # Errors
+    /// As [`Model::features`].
+    pub fn features_of_resized(&self, image: &Pixels) -> Result<Array1<f32>> {
+        Ok(self.backbone.features(self.preprocess.normalised(image)?.view())?)
     }
 }

@@ -124,12 +124,12 @@ impl Grid {
     /// As [`Grid::energies`].
     pub fn all(&self, features: ArrayView2<f32>) -> Result<Vec<Vec<f64>>> {
         let each = |row: usize| self.energies(features.row(row));
-        #[cfg(feature = "cli")]
+        #[cfg(feature = "rayon")]
         let energies: Vec<Vec<f64>> = {
             use rayon::prelude::*;
             (0..features.nrows()).into_par_iter().map(each).collect::<Result<_>>()?
         };
-        #[cfg(not(feature = "cli"))]
+        #[cfg(not(feature = "rayon"))]
         let energies: Vec<Vec<f64>> = (0..features.nrows()).map(each).collect::<Result<_>>()?;
         let points = self.p.len() * self.lambda.len();
         let point = |at| energies.iter().map(|image| image[at]).collect();
@@ -164,12 +164,12 @@ pub fn grid(grid: &Grid, id: ArrayView2<f32>, ood: &[ArrayView2<f32>]) -> Result
         Ok(Point { p, lambda, separation: Separation::mean(&found)? })
     };
     let points: Vec<_> = grid.points().enumerate().collect();
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "rayon")]
     {
         use rayon::prelude::*;
         points.into_par_iter().map(measure).collect()
     }
-    #[cfg(not(feature = "cli"))]
+    #[cfg(not(feature = "rayon"))]
     points.into_iter().map(measure).collect()
 }
 

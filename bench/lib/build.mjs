@@ -1,4 +1,4 @@
-// Builds the engine with the feature `bench`.
+// Builds crates/bench: the engine with its parts exported apart.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,25 +9,12 @@ const target = process.env.CARGO_TARGET_DIR ?? at("target");
 /** Where the engine lies with its parts exported apart; `BENCH_ENGINE` names one that was built before. */
 async function build() {
   if (process.env.BENCH_ENGINE) return process.env.BENCH_ENGINE;
-  await run("cargo", [
-    "rustc",
-    "--package",
-    "itp-ood",
-    "--lib",
-    "--crate-type",
-    "cdylib",
-    "--no-default-features",
-    "--features",
-    "bench",
-    "--profile",
-    "wasm",
-    "--target",
-    "wasm32-unknown-unknown",
-  ]);
-  return join(target, "wasm32-unknown-unknown/wasm/itp_ood.wasm");
+  const build = "rustc --package itp-ood-bench --lib --crate-type cdylib --profile wasm --target wasm32-unknown-unknown";
+  await run("cargo", build.split(" "));
+  return join(target, "wasm32-unknown-unknown/wasm/itp_ood_bench.wasm");
 }
 
-/** The engine with its parts exported apart (src/bench.rs), in the profile that ships. */
+/** The engine with its parts exported apart, in the profile that ships. */
 export async function buildBenchEngine() {
   return readFileSync(await build());
 }

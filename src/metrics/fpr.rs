@@ -6,7 +6,6 @@ use crate::error::Result;
 /// Which operating point FPR95 is read at. With few images or many equal scores they differ by
 /// several points; [`Fpr95::OodPositive`] is another quantity altogether.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fpr95 {
     /// The distinct score whose ID recall is closest to 0.95; of equals the lowest score, so the

@@ -98,13 +98,13 @@ fn compile(root: &Path, profile: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(root)
-        .args(["rustc", "--package", "itp-ood", "--lib", "--crate-type", "cdylib"])
-        .arg("--no-default-features")
+        .args(["rustc", "--package", "itp-ood-wasm", "--lib", "--crate-type", "cdylib"])
         .args(["--target", "wasm32-unknown-unknown", "--profile", profile])
         .status()
         .context("cargo could not be started")?;
     ensure!(status.success(), "the engine does not compile");
-    Ok(target_directory(root).join("wasm32-unknown-unknown").join(profile).join("itp_ood.wasm"))
+    let folder = target_directory(root).join("wasm32-unknown-unknown").join(profile);
+    Ok(folder.join("itp_ood_wasm.wasm"))
 }
 
 /// Adds a way to start the engine: asynchronous, since browsers refuse a large module to
@@ -158,7 +158,7 @@ fn recipe(compiled: &Path, release: bool) -> Result<String> {
     ))
 }
 
-/// Without the explicit call in `src/wasm.rs`, the linker wraps every export in a call of all static
+/// Without the explicit call in `crates/wasm`, the linker wraps every export in a call of all static
 /// constructors (`*_command_export`), malloc included: many exports that begin by calling one and the
 /// same function. Descriptions, which only wasm-bindgen calls, may do so of their own accord.
 fn check_constructors(compiled: &Path) -> Result<()> {
@@ -183,7 +183,7 @@ fn check_constructors(compiled: &Path) -> Result<()> {
     let wrapped = first_calls.values().copied().max().unwrap_or(0);
     if exports > 4 && wrapped * 2 > exports {
         bail!(
-            "{wrapped} of {exports} exports call the static constructors each time: src/wasm.rs must call \
+            "{wrapped} of {exports} exports call the static constructors each time: crates/wasm must call \
              __wasm_call_ctors once, from its start function"
         );
     }

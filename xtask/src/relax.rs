@@ -13,7 +13,7 @@ use walrus::ir::{
 use walrus::{FunctionId, FunctionKind, LocalFunction, LocalId, Module, ValType};
 
 /// Where the operators are. Nothing else of that module multiplies in SIMD.
-const OPERATORS: &str = "itp_ood::backbone::";
+const OPERATORS: &str = "itp_ood_backbone::";
 /// Fewer would mean that the compiler puts multiplications and additions in another order.
 const EXPECTED: usize = 100;
 
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn sums_of_products_become_one_instruction() {
-        let (mut module, function) = module("<itp_ood::backbone::operators::OnWidth<K>>::run");
+        let (mut module, function) = module("<itp_ood_backbone::operators::OnWidth<K>>::run");
         // Too few for an engine.
         assert!(relax(&mut module).is_err());
         assert_eq!(count(&module, function, |found| matches!(found, Instr::TernOp(_))), 2);

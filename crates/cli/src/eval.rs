@@ -1,0 +1,481 @@
+//! `itp eval`: accuracy, and how well detectors tell in-distribution images from others.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::report::{Measured, sweep_table};
+use itp_ood::metrics::{self, Interval, Intervals, Separation, bootstrap, evaluate_by};
+use itp_ood::score::logits::argmax;
+use itp_ood::sweep::{Grid, Point, Samples};
+use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Stats};
+use ndarray::{Array2, ArrayView2};
+use serde::Serialize;
+
+use crate::labels;
+use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
+use crate::output;
+use crate::pipeline::Pipeline;
+
+/// Measure accuracy, and detectors against out-of-distribution images
+///
+/// FPR95, AUROC and AUPR are in percent; docs/method.md defines them. Without a stats file only the
+/// accuracy is measured; --preset and --labels are needed then.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The classifier, an ONNX file
+    model: PathBuf,
+    /// Its stats file
+    stats: Option<PathBuf>,
+    /// In-distribution test images; with classes, the accuracy is measured
+    #[arg(long, value_name = "IMAGES")]
+    id: PathBuf,
+    /// Out-of-distribution images; may be given several times
+    #[arg(long, value_name = "IMAGES")]
+    ood: Vec<PathBuf>,
+    /// Detectors to measure, separated by commas, or all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "energy,crp,ftp,itp")]
+    detectors: Vec<String>,
+    /// Which of the published definitions FPR95 follows (docs/method.md); the sweeps keep to the
+    /// default
+    #[arg(long, value_enum, value_name = "DEFINITION", default_value_t)]
+    fpr95: Fpr95,
+    /// Also give 95 % intervals of FPR95 and AUROC, from N resamples of the images with
+    /// replacement (1000 are usual)
+    #[arg(long, value_name = "N", conflicts_with = "fpr95")]
+    bootstrap: Option<usize>,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "bootstrap")]
+    seed: u64,
+    /// Write one JSON object to this file, or with - to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Without a stats file: class names in the model's order, one a line
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Also print tables in the layout of the paper's, with the paper's figures beside ours
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    tables: Option<Format>,
+    /// Also measure ITP at 20 x 20 pairs of p and lambda (the paper's Table 4)
+    #[arg(long, requires = "ood")]
+    sweep: bool,
+    /// Also measure ITP with statistics from 2, 5, 10, ... of these training images of each class
+    /// (the paper's Figure 4)
+    #[arg(long, value_name = "IMAGES", requires = "ood")]
+    samples: Option<PathBuf>,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    features: FeatureArgs,
+}
+
+/// [`metrics::Fpr95`], as an argument.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Fpr95 {
+    /// The distinct score whose ID recall is closest to 0.95 (ITP, GradNorm, BATS)
+    #[default]
+    Closest,
+    /// The highest score with an ID recall of at least 0.95 (ViM)
+    FirstAtLeast,
+    /// Share of OOD strictly above the ID score of rank round(0.05 n) (DICE, LINe, VRA, ReAct)
+    QuantileStrict,
+    /// Share of ID images flagged where at least 95 % of OOD images are (OpenOOD v1.5)
+    OodPositive,
+}
+
+impl From<Fpr95> for metrics::Fpr95 {
+    fn from(definition: Fpr95) -> Self {
+        match definition {
+            Fpr95::Closest => Self::Closest,
+            Fpr95::FirstAtLeast => Self::FirstAtLeast,
+            Fpr95::QuantileStrict => Self::QuantileStrict,
+            Fpr95::OodPositive => Self::OodPositive,
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    model: String,
+    stats: Option<String>,
+    p: Option<f64>,
+    lambda: Option<f64>,
+    fpr95_definition: metrics::Fpr95,
+    id: IdReport,
+    results: Vec<Row>,
+    /// Shares, not percent; means over the out-of-distribution sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sweep: Vec<Point>,
+    /// Shares, not percent; means over the out-of-distribution sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    samples: Vec<Samples>,
+}
+
+#[derive(Serialize)]
+struct IdReport {
+    name: String,
+    images: usize,
+    broken: usize,
+    /// In percent; absent where the images have no classes.
+    accuracy: Option<f64>,
+}
+
+/// One detector against one set, or the average over all sets; figures in percent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    detector: String,
+    ood: String,
+    images: usize,
+    fpr95: f64,
+    auroc: f64,
+    aupr_in: f64,
+    aupr_out: f64,
+    /// 95 % intervals, with `--bootstrap`; an average has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intervals: Option<Intervals>,
+    /// Time of scoring, without the backbone.
+    seconds: f64,
+}
+
+/// The features of a set of images.
+struct Set {
+    name: String,
+    features: Array2<f32>,
+    broken: usize,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let stats = match &args.stats {
+        Some(path) => Some(
+            Stats::from_bytes(&output::read(path)?)
+                .map_err(|error| error.context(path.display()))?,
+        ),
+        None if args.ood.is_empty() => None,
+        None => {
+            return Err(Error::options(
+                "--ood needs a stats file after the model; make one with `itp calibrate`",
+            ));
+        }
+    };
+    let model = load(args, stats.as_ref())?;
+    let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
+    let model_labels = match (&stats, &args.labels) {
+        (_, Some(path)) => labels::read(path)?,
+        (Some(stats), None) => stats.labels.clone(),
+        (None, None) => (0..model.head().num_classes()).map(|class| class.to_string()).collect(),
+    };
+    let (id, accuracy) = read_id(&pipeline, &args.id, model.head(), &model_labels)?;
+
+    let mut report = Report {
+        model: args.model.display().to_string(),
+        stats: args.stats.as_ref().map(|path| path.display().to_string()),
+        p: None,
+        lambda: None,
+        fpr95_definition: args.fpr95.into(),
+        id: IdReport {
+            name: id.name.clone(),
+            images: id.features.nrows(),
+            broken: id.broken,
+            accuracy: accuracy.map(percent),
+        },
+        results: Vec::new(),
+        sweep: Vec::new(),
+        samples: Vec::new(),
+    };
+    if let Some(stats) = stats {
+        let detector = FeatureDetector::new(model.head().clone(), stats)?;
+        let settings = args.settings.options().resolve(&detector.stats().settings)?;
+        (report.p, report.lambda) = (Some(settings.p), Some(settings.lambda));
+        let ood =
+            args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
+        report.results = measure(args, &detector, &id, &ood)?;
+        let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
+        if args.sweep {
+            report.sweep = sweep(&detector, id.features.view(), &sets)?;
+        }
+        if let Some(path) = &args.samples {
+            let (train, classes) = read_train(&pipeline, path, &model_labels)?;
+            let per_class = per_class(&classes, model.head().num_classes());
+            let options = Options {
+                p: Some(settings.p),
+                lambda: Some(settings.lambda),
+                temperature: Some(settings.temperature),
+                ..Options::default()
+            };
+            let train = (train.view(), classes.as_slice());
+            let id = id.features.view();
+            report.samples =
+                itp_ood::sweep::samples(model.head(), train, &per_class, &options, id, &sets)?;
+        }
+    }
+    match &args.json {
+        Some(path) if path == Path::new("-") => output::line(output::json(&report)?),
+        Some(path) => {
+            output::write(path, format!("{}\n", output::json(&report)?).as_bytes())?;
+            tables(args, &report, model.head())
+        }
+        None => tables(args, &report, model.head()),
+    }
+}
+
+/// 20 percentages by 20 limits.
+fn sweep(
+    detector: &FeatureDetector,
+    id: ArrayView2<f32>,
+    ood: &[ArrayView2<f32>],
+) -> Result<Vec<Point>> {
+    let p: Vec<f64> = (0..20).map(|step| f64::from(step) * 5.0).collect();
+    let lambda: Vec<f64> = (1..=20).map(|step| f64::from(step) * 0.2).collect();
+    let grid = Grid::new(detector.head(), detector.stats(), &p, &lambda)?;
+    itp_ood::sweep::grid(&grid, id, ood)
+}
+
+/// Training images' features and classes.
+fn read_train(
+    pipeline: &Pipeline,
+    path: &Path,
+    model_labels: &[String],
+) -> Result<(Array2<f32>, Vec<usize>)> {
+    let set = pipeline.open(path)?;
+    let rows = labels::rows(set.classes(), model_labels)?;
+    let (mut values, mut classes) = (Vec::new(), Vec::new());
+    let tally = pipeline.run(&set, |entry, features| {
+        if let Some(class) = entry.class {
+            classes.push(rows[class]);
+            values.extend(features);
+        }
+        Ok(())
+    })?;
+    if classes.len() != tally.used {
+        return Err(Error::data(format!("some images in {} have no class", path.display())));
+    }
+    Ok((matrix(values, tally.used)?, classes))
+}
+
+/// 2, 5, 10, ... up to the smallest class, and that itself.
+fn per_class(classes: &[usize], num_classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; num_classes];
+    classes.iter().for_each(|&class| counts[class] += 1);
+    let least = counts.into_iter().min().unwrap_or(0);
+    let steps = [2, 5, 10, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000];
+    steps.into_iter().filter(|&n| n < least).chain([least]).collect()
+}
+
+fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
+    table(report)?;
+    let mut tables = Vec::new();
+    if args.tables.is_some() {
+        let each = report.results.iter().filter(|row| row.ood != "average");
+        let measured: Vec<Measured> = each.map(Row::measured).collect();
+        tables = crate::report::tables(&measured, head.num_classes())?;
+    }
+    if args.sweep {
+        tables.push(sweep_table(&report.sweep));
+    }
+    for table in tables {
+        let text = match args.tables {
+            Some(Format::Markdown) => table.markdown(),
+            _ => table.text(),
+        };
+        output::line(format_args!("\n{text}"))?;
+    }
+    for found in &report.samples {
+        output::line(format_args!(
+            "ITP with {:>5} training images of each class: FPR95 {:.2}, AUROC {:.2}",
+            found.per_class,
+            percent(found.separation.fpr95),
+            percent(found.separation.auroc)
+        ))?;
+    }
+    Ok(())
+}
+
+fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
+    let bytes = output::read(&args.model)?;
+    let wished: Option<Preprocess> = args.preprocess.wished()?;
+    let model = match (stats, wished) {
+        (Some(stats), None) => Model::load_for(&bytes, stats),
+        (Some(_), Some(_)) => {
+            return Err(Error::options(
+                "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, \
+                 --mean and --std",
+            ));
+        }
+        (None, _) => Model::load(&bytes, args.preprocess.needed()?),
+    };
+    model.map_err(|error| error.context(args.model.display()))
+}
+
+/// Features and, if the images have classes, the share that the model gets right.
+fn read_id(
+    pipeline: &Pipeline,
+    path: &Path,
+    head: &Head,
+    model_labels: &[String],
+) -> Result<(Set, Option<f64>)> {
+    let set = pipeline.open(path)?;
+    // A single folder around all images names no class.
+    let has_classes = set.classes().len() > 1
+        || set.classes().first().is_some_and(|class| model_labels.contains(class));
+    let rows = if has_classes { labels::rows(set.classes(), model_labels)? } else { Vec::new() };
+    let mut values = Vec::new();
+    let mut right = 0;
+    let tally = pipeline.run(&set, |entry, features| {
+        head.check(features)?;
+        values.extend(features);
+        let truth = entry.class.and_then(|class| rows.get(class));
+        right += usize::from(truth == Some(&argmax(head.logits(features).view())));
+        Ok(())
+    })?;
+    let features = matrix(values, tally.used)?;
+    let accuracy = has_classes.then(|| right as f64 / tally.used as f64);
+    Ok((Set { name: set.name().to_owned(), features, broken: tally.broken }, accuracy))
+}
+
+fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
+    let set = pipeline.open(path)?;
+    let mut values = Vec::new();
+    let tally = pipeline.run(&set, |_, features| {
+        values.extend(features);
+        Ok(())
+    })?;
+    let features = matrix(values, tally.used)?;
+    Ok(Set { name: set.name().to_owned(), features, broken: tally.broken })
+}
+
+fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
+    Array2::from_shape_vec((rows, values.len() / rows.max(1)), values)
+        .map_err(|e| Error::features("the features have an odd length").with_source(e))
+}
+
+fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Result<Vec<Row>> {
+    let names: Vec<String> = if args.detectors == ["all"] {
+        detector.scores_available().into_iter().map(str::to_owned).collect()
+    } else {
+        args.detectors.clone()
+    };
+    let mut rows = Vec::new();
+    for name in &names {
+        let options = Options { score: Some(name.clone()), ..args.settings.options() };
+        let start = Instant::now();
+        let id_scores = detector.scores(id.features.view(), &options)?;
+        let id_seconds = start.elapsed().as_secs_f64();
+        let first = rows.len();
+        for set in ood {
+            crate::progress::check()?;
+            let start = Instant::now();
+            let scores = detector.scores(set.features.view(), &options)?;
+            let seconds = id_seconds + start.elapsed().as_secs_f64();
+            let found = evaluate_by(args.fpr95.into(), &id_scores, &scores)?;
+            let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
+            if let Some(resamples) = args.bootstrap {
+                let intervals = bootstrap(&id_scores, &scores, resamples, args.seed)?;
+                row.intervals = Some(in_percent(&intervals));
+            }
+            rows.push(row);
+        }
+        if ood.len() > 1 {
+            rows.push(Row::average(name, &rows[first..]));
+        }
+    }
+    Ok(rows)
+}
+
+impl Row {
+    fn new(detector: &str, ood: &str, images: usize, found: Separation, seconds: f64) -> Self {
+        Self {
+            detector: detector.to_owned(),
+            ood: ood.to_owned(),
+            images,
+            fpr95: percent(found.fpr95),
+            auroc: percent(found.auroc),
+            aupr_in: percent(found.aupr_in),
+            aupr_out: percent(found.aupr_out),
+            intervals: None,
+            seconds,
+        }
+    }
+
+    fn measured(&self) -> Measured {
+        let separation = Separation {
+            fpr95: self.fpr95 / 100.0,
+            auroc: self.auroc / 100.0,
+            aupr_in: self.aupr_in / 100.0,
+            aupr_out: self.aupr_out / 100.0,
+        };
+        Measured { detector: self.detector.clone(), ood: self.ood.clone(), separation }
+    }
+
+    /// The plain mean over sets, as publications give it.
+    fn average(detector: &str, rows: &[Row]) -> Self {
+        let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
+        Self {
+            detector: detector.to_owned(),
+            ood: "average".to_owned(),
+            images: rows.iter().map(|row| row.images).sum(),
+            fpr95: mean(|row| row.fpr95),
+            auroc: mean(|row| row.auroc),
+            aupr_in: mean(|row| row.aupr_in),
+            aupr_out: mean(|row| row.aupr_out),
+            intervals: None,
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+        }
+    }
+}
+
+fn percent(share: f64) -> f64 {
+    share * 100.0
+}
+
+fn in_percent(intervals: &Intervals) -> Intervals {
+    let each = |of: Interval| Interval { low: percent(of.low), high: percent(of.high) };
+    Intervals {
+        auroc: each(intervals.auroc),
+        aupr_in: each(intervals.aupr_in),
+        aupr_out: each(intervals.aupr_out),
+        fpr95: each(intervals.fpr95),
+    }
+}
+
+fn table(report: &Report) -> Result<()> {
+    let accuracy = report
+        .id
+        .accuracy
+        .map_or("not known (no classes)".to_owned(), |accuracy| format!("{accuracy:.2} %"));
+    output::line(format_args!(
+        "{}: {} images, {} left out, accuracy {accuracy}",
+        report.id.name, report.id.images, report.id.broken
+    ))?;
+    if report.results.is_empty() {
+        return Ok(());
+    }
+    let with_intervals = report.results.iter().any(|row| row.intervals.is_some());
+    let header = if with_intervals { "   FPR95, AUROC: 95 % of resamples" } else { "" };
+    output::line(format_args!(
+        "{:<17} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}{header}",
+        "detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"
+    ))?;
+    for row in &report.results {
+        let intervals = row.intervals.map_or(String::new(), |intervals| {
+            let text = |of: Interval| format!("{:.2} to {:.2}", of.low, of.high);
+            format!("   {}, {}", text(intervals.fpr95), text(intervals.auroc))
+        });
+        output::line(format_args!(
+            "{:<17} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}{intervals}",
+            row.detector, row.ood, row.images, row.fpr95, row.auroc, row.aupr_in, row.aupr_out
+        ))?;
+    }
+    Ok(())
+}

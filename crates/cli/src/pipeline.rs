@@ -1,0 +1,176 @@
+//! Images in, features out: decoded and run in parallel, handed on in order, a bounded number of
+//! them in memory.
+
+use std::path::PathBuf;
+
+use itp_ood::{Error, ErrorKind, Model, Result};
+use itp_ood_cli::dataset::{Dataset, Entry, decode};
+use ndarray::{Array1, ArrayView1};
+use rayon::prelude::*;
+
+use crate::features::Cache;
+use crate::options::{FeatureArgs, WorkArgs};
+use crate::progress;
+
+/// Images that each thread takes before results are handed on. More would only take memory.
+const IMAGES_PER_THREAD: usize = 32;
+/// Broken images that are named one by one; the rest are counted.
+const NAMED: usize = 50;
+
+/// Runs a model over sets of images.
+pub struct Pipeline<'a> {
+    model: &'a Model,
+    pool: rayon::ThreadPool,
+    strict: bool,
+    quiet: bool,
+    cache: Option<PathBuf>,
+    limit: Option<usize>,
+}
+
+/// How many images there were.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    pub used: usize,
+    pub broken: usize,
+}
+
+impl<'a> Pipeline<'a> {
+    pub fn new(model: &'a Model, work: &WorkArgs) -> Result<Self> {
+        if work.threads == Some(0) || work.limit_per_class == Some(0) {
+            return Err(Error::options("--threads and --limit-per-class must be 1 or more"));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(work.threads.unwrap_or(0))
+            .build()
+            .map_err(|e| Error::io("threads cannot be started").with_source(e))?;
+        Ok(Self {
+            model,
+            pool,
+            strict: work.strict,
+            quiet: work.quiet,
+            cache: None,
+            limit: work.limit_per_class,
+        })
+    }
+
+    /// The same, keeping features where the user wished.
+    pub fn keeping(mut self, features: &FeatureArgs) -> Self {
+        self.cache = features.features.clone();
+        self
+    }
+
+    /// Opens a set of images, limited as the user wished.
+    pub fn open(&self, path: &std::path::Path) -> Result<Dataset> {
+        let mut set = Dataset::open(path)?;
+        if let Some(limit) = self.limit {
+            set.limit_per_class(limit);
+        }
+        Ok(set)
+    }
+
+    /// Hands every image's features, or why there are none, to `each`, in the set's order.
+    ///
+    /// # Errors
+    /// What `each` returns, Ctrl-C, and failures that are not one image's own.
+    pub fn stream(
+        &self,
+        set: &Dataset,
+        mut each: impl FnMut(&Entry, Result<Array1<f32>>) -> Result<()>,
+    ) -> Result<()> {
+        let work = |entry: &Entry| {
+            let pixels = decode(&set.read(entry)?)?;
+            self.model.features(&pixels.view()?)
+        };
+        self.parallel(set.name(), set.entries(), work, &mut each)
+    }
+
+    /// Does `work` on all `items` in parallel and hands the results to `each`, in order.
+    ///
+    /// # Errors
+    /// What `each` returns, and Ctrl-C.
+    pub fn parallel<I: Sync, T: Send>(
+        &self,
+        name: &str,
+        items: &[I],
+        work: impl Fn(&I) -> Result<T> + Sync,
+        mut each: impl FnMut(&I, Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        let bar = progress::bar(items.len(), name, self.quiet);
+        let step = |item: &I| {
+            progress::check()?;
+            let done = work(item);
+            bar.inc(1);
+            done
+        };
+        for chunk in items.chunks(self.pool.current_num_threads() * IMAGES_PER_THREAD) {
+            let done: Vec<Result<T>> = self.pool.install(|| chunk.par_iter().map(step).collect());
+            for (item, done) in chunk.iter().zip(done) {
+                progress::check()?;
+                bar.suspend(|| each(item, done))?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Hands the features of every image that is not broken to `each`, in the set's order; names
+    /// and counts the others. Takes the features from the cache where it has them.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream); the first broken image if the user wants it strict; `Data` if
+    /// every image is broken.
+    pub fn run(
+        &self,
+        set: &Dataset,
+        mut each: impl FnMut(&Entry, ArrayView1<f32>) -> Result<()>,
+    ) -> Result<Tally> {
+        let mut cache =
+            self.cache.as_ref().map(|folder| Cache::new(folder, self.model, set)).transpose()?;
+        if let Some(cache) = &cache
+            && let Some(tally) = cache.replay(set, &mut each)?
+        {
+            return Ok(tally);
+        }
+        let mut tally = Tally::default();
+        self.stream(set, |entry, features| match features {
+            Ok(features) => {
+                tally.used += 1;
+                if let Some(cache) = &mut cache {
+                    cache.push(entry, set, features.view())?;
+                }
+                each(entry, features.view())
+            }
+            Err(error) if is_own_fault(&error) => {
+                let error = error.context(set.path_of(entry));
+                if self.strict {
+                    return Err(error);
+                }
+                tally.broken += 1;
+                if tally.broken <= NAMED {
+                    eprintln!("itp: left out: {error}");
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        })?;
+        if tally.broken > NAMED {
+            eprintln!("itp: left out: {} more images", tally.broken - NAMED);
+        }
+        if tally.used == 0 {
+            return Err(Error::data(format!(
+                "none of the {} images in {} could be used",
+                tally.broken,
+                set.name()
+            )));
+        }
+        if let Some(cache) = cache {
+            cache.finish(tally)?;
+        }
+        Ok(tally)
+    }
+}
+
+/// Whether an error lies with one image alone.
+pub fn is_own_fault(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Image | ErrorKind::Features)
+}

@@ -1,0 +1,207 @@
+//! `itp score`: the verdict on single images.
+
+use std::path::PathBuf;
+
+use itp_ood::pruning::Reason;
+use itp_ood::{Detection, Detector, Error, Explanation, Options, Result, Stats};
+use itp_ood_cli::dataset::{Dataset, Entry, is_image_path};
+use ndarray::Array1;
+use serde_json::{Value, json};
+
+use crate::options::{SettingsArgs, WorkArgs};
+use crate::output;
+use crate::pipeline::{Pipeline, is_own_fault};
+
+/// Rate images: class, score, threshold and verdict
+///
+/// Images that can't be read are reported in their place; the others are rated all the same.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The classifier, an ONNX file
+    model: PathBuf,
+    /// Its stats file
+    stats: PathBuf,
+    /// Images, folders, archives or lists
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Add why the predicted class's weights were kept or pruned
+    #[arg(long)]
+    explain: bool,
+    /// Images with at least this score are in-distribution
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    threshold: Option<f64>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let stats = Stats::from_bytes(&output::read(&args.stats)?)
+        .map_err(|error| error.context(args.stats.display()))?;
+    let detector = Detector::new(&output::read(&args.model)?, stats)?;
+    let options = Options { threshold: args.threshold, ..args.settings.options() };
+    // An unknown score or a wrong value is one error, not one for each image.
+    options.resolve(&detector.on_features().stats().settings)?;
+    let pipeline = Pipeline::new(detector.model(), &args.work)?;
+    let printer = Printer { args, detector: &detector, options: &options };
+
+    // Single files next to one another run in parallel; a folder is a set of its own.
+    let is_single = |path: &PathBuf| is_image_path(path) && !path.is_dir();
+    for group in args.images.chunk_by(|a, b| is_single(a) && is_single(b)) {
+        let set =
+            if is_single(&group[0]) { Ok(Dataset::files(group)) } else { pipeline.open(&group[0]) };
+        match set {
+            Ok(set) => {
+                pipeline.stream(&set, |entry, features| printer.print(&set, entry, features))?
+            }
+            Err(error) => printer.fail(&group[0].display().to_string(), error)?,
+        }
+    }
+    Ok(())
+}
+
+struct Printer<'a> {
+    args: &'a Args,
+    detector: &'a Detector,
+    options: &'a Options,
+}
+
+impl Printer<'_> {
+    fn print(&self, set: &Dataset, entry: &Entry, features: Result<Array1<f32>>) -> Result<()> {
+        let path = set.path_of(entry);
+        match features.and_then(|features| self.rate(&features)) {
+            Ok((found, why)) if self.args.json => {
+                output::line(as_json(&path, &found, why.as_ref()))
+            }
+            Ok((found, why)) => {
+                output::line(as_text(&path, &found))?;
+                why.map_or(Ok(()), |why| explain_as_text(&why))
+            }
+            Err(error) if is_own_fault(&error) => self.fail(&path, error),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rate(&self, features: &Array1<f32>) -> Result<(Detection, Option<Explanation>)> {
+        let on_features = self.detector.on_features();
+        let found = on_features.detect(features.view(), self.options)?;
+        let why = self
+            .args
+            .explain
+            .then(|| on_features.explain(features.view(), found.class_index, self.options))
+            .transpose()?;
+        Ok((found, why))
+    }
+
+    fn fail(&self, path: &str, error: Error) -> Result<()> {
+        if self.args.work.strict {
+            return Err(error.context(path));
+        }
+        if self.args.json {
+            let (code, message) = (error.kind().code(), error.message());
+            return output::line(
+                json!({ "path": path, "error": { "code": code, "message": message } }),
+            );
+        }
+        eprintln!("itp: left out: {path}: {error}");
+        Ok(())
+    }
+}
+
+fn as_text(path: &str, found: &Detection) -> String {
+    let verdict = match found.in_distribution {
+        Some(true) => "in-distribution",
+        Some(false) => "OUT OF DISTRIBUTION",
+        None => "no verdict (no threshold)",
+    };
+    let threshold = found.threshold.map_or(String::new(), |t| format!(" (threshold {t:.4})"));
+    let p = found.p_value.map_or(String::new(), |p| format!(", p-value {p:.4}"));
+    format!(
+        "{path}: {} {:.1}%, {} {:.4}{threshold}{p}: {verdict}",
+        found.label,
+        found.top_k.first().map_or(0.0, |top| top.probability) * 100.0,
+        found.settings.score,
+        found.score
+    )
+}
+
+/// The pruned weights that matter most.
+fn explain_as_text(why: &Explanation) -> Result<()> {
+    let weights = &why.weights;
+    let mut pruned: Vec<usize> =
+        (0..weights.reason.len()).filter(|&j| weights.reason[j] != Reason::Kept).collect();
+    pruned
+        .sort_by(|&a, &b| weights.contribution[b].abs().total_cmp(&weights.contribution[a].abs()));
+    output::line(format_args!(
+        "  {}: {} of {} weights pruned; the largest contributions among them:",
+        why.label,
+        pruned.len(),
+        weights.reason.len()
+    ))?;
+    for &j in pruned.iter().take(10) {
+        output::line(format_args!(
+            "  feature {j:5}: W {:8.4} x h {:8.4} = {:8.4}, usually {:8.4} +- {:7.4}, z {:7.2}: {}",
+            weights.weight[j],
+            why.features[j],
+            weights.contribution[j],
+            weights.mu[j],
+            weights.sigma[j],
+            weights.z[j],
+            reason_name(weights.reason[j])
+        ))?;
+    }
+    let held = &why.held;
+    output::line(format_args!(
+        "  HELD holds back {:.4} of the logit, which leaves {:.4}; T is {:.4}",
+        held.held_back_sum, held.logit, held.t
+    ))
+}
+
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Kept => "kept",
+        Reason::Redundant => "redundant",
+        Reason::Overconfident => "overconfident",
+        Reason::Both => "both",
+    }
+}
+
+/// The fields of a detection by their JavaScript names.
+fn as_json(path: &str, found: &Detection, why: Option<&Explanation>) -> Value {
+    let mut value = json!({
+        "path": path,
+        "label": found.label, "classIndex": found.class_index,
+        "inDistribution": found.in_distribution,
+        "score": found.score, "scoreName": found.settings.score,
+        "unprunedScore": found.unpruned_score,
+        "threshold": found.threshold, "pValue": found.p_value,
+        "topK": found.top_k, "energies": found.energies, "counts": found.counts,
+    });
+    if let Some(why) = why {
+        let w = &why.weights;
+        let [kept, redundant, overconfident, both] = w.sums;
+        let reasons: Vec<&str> = w.reason.iter().map(|&reason| reason_name(reason)).collect();
+        value["explain"] = json!({
+            "label": why.label, "classIndex": why.class_index, "omega": why.omega,
+            "bias": w.bias,
+            "sums": {
+                "kept": kept, "redundant": redundant, "overconfident": overconfident, "both": both,
+            },
+            "feature": why.features.to_vec(), "weight": w.weight.to_vec(),
+            "contribution": w.contribution.to_vec(), "mu": w.mu.to_vec(),
+            "sigma": w.sigma.to_vec(), "z": w.z.to_vec(), "limit": w.limit.to_vec(),
+            "reason": reasons,
+            "held": {
+                "limit": why.held.limit.to_vec(), "heldBack": why.held.held_back.to_vec(),
+                "tTerms": why.held.t_terms.to_vec(), "heldBackSum": why.held.held_back_sum,
+                "logit": why.held.logit, "held": why.held.held, "t": why.held.t,
+                "a": why.held.a, "heldT": why.held.held_t,
+            },
+        });
+    }
+    value
+}

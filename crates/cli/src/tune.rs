@@ -1,0 +1,263 @@
+//! `itp tune`: settings from in-distribution images alone.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use image::{ColorType, ImageFormat};
+use itp_ood::tune::pseudo::Kind;
+use itp_ood::tune::report::Report;
+use itp_ood::tune::{Job, Rule, TuneOptions, Tuner};
+use itp_ood::{Error, Model, Pixels, Result, Stats};
+use itp_ood_cli::dataset::{Dataset, decode};
+use ndarray::{Array1, Array2};
+use serde_json::json;
+
+use crate::labels;
+use crate::options::{FeatureArgs, WorkArgs};
+use crate::output;
+use crate::pipeline::{Pipeline, Tally, is_own_fault};
+
+/// Columns of the picture sheet: pairs of a held-out image and what is made of it.
+const SHEET_PAIRS: usize = 5;
+
+/// Choose p, lambda, ReAct's clip, and HELD+T's lambda and weight without out-of-distribution images
+///
+/// Makes sixteen kinds of pseudo-OOD images from held-out in-distribution images and takes the
+/// settings that tell them apart best.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The classifier, an ONNX file
+    model: PathBuf,
+    /// Its stats file
+    stats: PathBuf,
+    /// In-distribution images that the model was not trained on, 500 or more, in a folder for each
+    /// class
+    holdout: PathBuf,
+    /// The stats file to write: the same with the chosen settings, and with thresholds and
+    /// p-values from these images
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    tune: TuneArgs,
+    /// One line of JSON about the result on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    features: FeatureArgs,
+}
+
+/// How settings are chosen.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Tuning")]
+pub struct TuneArgs {
+    /// r1: the highest mean AUROC over all kinds. r*: the same, among settings that lose at most
+    /// one point to Energy on images near the training data
+    #[arg(long, value_name = "RULE", default_value = "r1", value_parser = rule)]
+    rule: Rule,
+    /// Pseudo-OOD images of each kind
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    per_kind: usize,
+    /// The same seed and images give the same pseudo-OOD images
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Write the AUROC of every setting against every kind: FILE.json and FILE.md
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write a picture of what was made: a row for each kind, in it held-out images each followed
+    /// by what was made of it
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+}
+
+fn rule(text: &str) -> std::result::Result<Rule, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "r1" => Ok(Rule::R1),
+        "r*" | "rstar" => Ok(Rule::RStar),
+        _ => Err("the rules are r1 and r* (also written rstar)".to_owned()),
+    }
+}
+
+/// Held-out images that could be used.
+pub struct HeldOut {
+    pub set: Dataset,
+    /// Their places among the set's entries.
+    pub images: Vec<usize>,
+    /// Their features `[n, D]`.
+    pub features: Array2<f32>,
+    pub tally: Tally,
+}
+
+impl HeldOut {
+    /// Runs the model over a set of images.
+    pub fn read(pipeline: &Pipeline, path: &Path) -> Result<Self> {
+        let set = pipeline.open(path)?;
+        let places: HashMap<&str, usize> =
+            set.entries().iter().enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect();
+        let (mut images, mut values) = (Vec::new(), Vec::new());
+        let tally = pipeline.run(&set, |entry, features| {
+            images.push(places[entry.name.as_str()]);
+            values.extend(features);
+            Ok(())
+        })?;
+        let shape = (images.len(), values.len() / images.len().max(1));
+        let features = Array2::from_shape_vec(shape, values)
+            .map_err(|e| Error::features("features of different lengths").with_source(e))?;
+        Ok(Self { set, images, features, tally })
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let stats = Stats::from_bytes(&output::read(&args.stats)?)
+        .map_err(|error| error.context(args.stats.display()))?;
+    let model = Model::load_for(&output::read(&args.model)?, &stats)
+        .map_err(|error| error.context(args.model.display()))?;
+    let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
+    let started = Instant::now();
+    let held_out = HeldOut::read(&pipeline, &args.holdout)?;
+    let (stats, report) = choose(&pipeline, &model, &held_out, stats, &args.tune, started)?;
+    output::write(&args.output, &stats.to_bytes()?)?;
+    summary(args, &stats, &report, held_out.tally)
+}
+
+/// Tunes the statistics and writes the report and the sheet that were asked for.
+///
+/// # Errors
+/// `Data` if the classes are none of the model's or fewer than two, `Cancelled` after Ctrl-C.
+pub fn choose(
+    pipeline: &Pipeline,
+    model: &Model,
+    held_out: &HeldOut,
+    stats: Stats,
+    args: &TuneArgs,
+    started: Instant,
+) -> Result<(Stats, Report)> {
+    let HeldOut { set, images, features, .. } = held_out;
+    let options = TuneOptions { seed: args.seed, per_kind: args.per_kind, rule: args.rule };
+    let rows = labels::rows(set.classes(), &stats.labels)?;
+    let mut tuner = Tuner::new(model, stats, options)?;
+    for (&image, features) in images.iter().zip(features.outer_iter()) {
+        let class = set.entries()[image].class.map(|class| rows[class]);
+        tuner.add_holdout(image, class, features)?;
+    }
+    let jobs = tuner.jobs()?;
+    if let Some(path) = &args.sheet {
+        output::write(path, &png(&sheet(model, set, &jobs)?)?)?;
+    }
+    let work = |job: &Job| -> Result<Array1<f32>> {
+        let (_, made) = make(model, set, job)?;
+        model.features_of_resized(&made)
+    };
+    pipeline.parallel("pseudo-OOD images", &jobs, work, |job, features| match features {
+        Ok(features) => tuner.add(job, features.view()),
+        Err(error) if is_own_fault(&error) => {
+            let what = format!("{} as {}", set.path_of(&set.entries()[job.image]), job.kind.name());
+            eprintln!("itp: left out: {}", error.context(what));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    })?;
+    let (stats, mut report) = tuner.finish()?;
+    report.seconds = Some(started.elapsed().as_secs_f64());
+    for warning in &report.warnings {
+        eprintln!("itp: note: {warning}");
+    }
+    if let Some(path) = &args.report {
+        output::write(&with_ending(path, "json"), report.to_json().as_bytes())?;
+        output::write(&with_ending(path, "md"), report.to_markdown().as_bytes())?;
+    }
+    Ok((stats, report))
+}
+
+/// `FILE.json` for `FILE`, `FILE.json` and `FILE.md`; other dots belong to the name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let is_ours = path.extension().is_some_and(|found| found == "json" || found == "md");
+    let mut name = if is_ours { path.with_extension("") } else { path.to_owned() }.into_os_string();
+    name.push(format!(".{ending}"));
+    name.into()
+}
+
+/// A job's held-out image, as the model sees it, and what is made of it.
+fn make(model: &Model, set: &Dataset, job: &Job) -> Result<(Pixels, Pixels)> {
+    let read = |image: usize| {
+        let pixels = decode(&set.read(&set.entries()[image])?)?;
+        model.preprocess().resized(&pixels.view()?)
+    };
+    let image = read(job.image)?;
+    let partner = job.partner.map(read).transpose()?;
+    let made = job.make(&image, partner.as_ref())?;
+    Ok((image, made))
+}
+
+/// A row for each kind: pairs of an image and what is made of it.
+fn sheet(model: &Model, set: &Dataset, jobs: &[Job]) -> Result<Pixels> {
+    let mut rows = Vec::new();
+    for kind in Kind::ALL {
+        let of_kind = jobs.iter().filter(|job| job.kind == kind).take(SHEET_PAIRS);
+        let pairs: Vec<(Pixels, Pixels)> =
+            of_kind.map(|job| make(model, set, job)).collect::<Result<_>>()?;
+        rows.push(pairs.into_iter().flat_map(|(image, made)| [image, made]).collect::<Vec<_>>());
+    }
+    let Pixels { width, height, channels, .. } = rows[0][0];
+    let columns = rows[0].len();
+    let row_bytes = width as usize * channels;
+    let mut data = Vec::new();
+    for row in &rows {
+        for y in 0..height as usize {
+            for pixels in row {
+                data.extend_from_slice(&pixels.data[y * row_bytes..(y + 1) * row_bytes]);
+            }
+        }
+    }
+    let height = height * rows.len() as u32;
+    Ok(Pixels { data, width: width * columns as u32, height, channels })
+}
+
+fn png(pixels: &Pixels) -> Result<Vec<u8>> {
+    let colour = if pixels.channels == 1 { ColorType::L8 } else { ColorType::Rgb8 };
+    let mut bytes = Cursor::new(Vec::new());
+    image::write_buffer_with_format(
+        &mut bytes,
+        &pixels.data,
+        pixels.width,
+        pixels.height,
+        colour,
+        ImageFormat::Png,
+    )
+    .map_err(|e| Error::io("the sheet can't be written as PNG").with_source(e))?;
+    Ok(bytes.into_inner())
+}
+
+fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<()> {
+    if args.json {
+        let picks: serde_json::Map<String, serde_json::Value> = report
+            .families
+            .iter()
+            .map(|family| (family.score.to_owned(), json!(family.pick(report.rule))))
+            .collect();
+        return output::line(json!({
+            "output": args.output.display().to_string(), "rule": report.rule,
+            "holdout": tally.used, "holdoutBroken": tally.broken,
+            "settings": stats.settings, "picks": picks, "seconds": report.seconds,
+            "warnings": report.warnings,
+        }));
+    }
+    output::line(format_args!(
+        "{}: chosen by rule {} from {} held-out images ({} left out)",
+        args.output.display(),
+        report.rule.name(),
+        tally.used,
+        tally.broken
+    ))?;
+    for family in &report.families {
+        let pick = family.pick(report.rule);
+        output::line(format_args!(
+            "{:8} {:36} AUROC {:.2} over all kinds, {:.2} over those near the training data",
+            family.score, pick.setting, pick.mean, pick.near_mean
+        ))?;
+    }
+    Ok(())
+}
