@@ -13,7 +13,7 @@ import { launchBrowser } from "../scripts/lib/browser.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { headModel } from "../tests/js/onnx.mjs";
-import { makeImage, toPng } from "../tests/js/support.mjs";
+import { testImage, toPng } from "../tests/js/support.mjs";
 import { headStats } from "./lib/head.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
@@ -102,7 +102,7 @@ async function play(browser, url, [classes, features, heldOut]) {
     { name: "made-up.itp.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(stats) },
   ]);
   await page.waitForFunction(() => document.querySelector("#model").value === "own", undefined, { timeout: 120_000 });
-  await page.setInputFiles("#file", { name: "image.png", mimeType: "image/png", buffer: toPng(makeImage(3, 64, 64)) });
+  await page.setInputFiles("#file", { name: "image.png", mimeType: "image/png", buffer: toPng(testImage(3, 64, 64)) });
   await page.waitForFunction(
     () => document.querySelector("#caption").textContent === "image.png" && document.querySelector("#verdict").ariaBusy === "false",
   );

@@ -9,7 +9,7 @@ import { loadDetector, OodError, Reason } from "itp-ood";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { fails } from "./fails.mjs";
-import { makeStats, model, modelPath, makeImage, preprocess, toPng } from "./support.mjs";
+import { makeStats, model, modelPath, testImage, preprocess, toPng } from "./support.mjs";
 
 let stats;
 let detector;
@@ -33,7 +33,7 @@ test("info describes network and stats file", () => {
 });
 
 test("a verdict is a plain object that can be cloned", async () => {
-  const result = await detector.detect(makeImage(1));
+  const result = await detector.detect(testImage(1));
   assert.deepEqual(structuredClone(result), result);
   assert.equal(result.label, detector.info.labels[result.classIndex]);
   assert.equal(result.inDistribution, result.score >= result.threshold);
@@ -47,12 +47,12 @@ test("a verdict is a plain object that can be cloned", async () => {
 
 test("a worker and the calling thread give the same result", async () => {
   const here = await loadDetector({ model: model(), stats, worker: false });
-  assert.deepEqual(await here.detect(makeImage(2)), await detector.detect(makeImage(2)));
+  assert.deepEqual(await here.detect(testImage(2)), await detector.detect(testImage(2)));
   here.dispose();
 });
 
 test("grey, RGB and RGBA pixels of the same image agree", async () => {
-  const grey = makeImage(3, 24, 20, 1);
+  const grey = testImage(3, 24, 20, 1);
   const spread = (channels) => {
     const data = new Uint8ClampedArray(24 * 20 * channels).fill(255);
     grey.data.forEach((value, i) => data.fill(value, i * channels, i * channels + 3));
@@ -64,7 +64,7 @@ test("grey, RGB and RGBA pixels of the same image agree", async () => {
 });
 
 test("rescore with the stored settings gives the same verdict, with others another", async () => {
-  const result = await detector.detect(makeImage(4));
+  const result = await detector.detect(testImage(4));
   assert.deepEqual(await detector.rescore(result), result);
   const plain = await detector.rescore(result.features, { p: 0, lambda: Infinity });
   assert.equal(plain.counts.overconfident, 0);
@@ -73,7 +73,7 @@ test("rescore with the stored settings gives the same verdict, with others anoth
 });
 
 test("an explanation adds up to the logit, and agrees with the weight map", async () => {
-  const result = await detector.detect(makeImage(5));
+  const result = await detector.detect(testImage(5));
   const map = await detector.weightMap(result);
   const { features } = detector.info;
   const tally = [0, 0, 0, 0];
@@ -96,7 +96,7 @@ test("an explanation adds up to the logit, and agrees with the weight map", asyn
 });
 
 test("scores of many rows are those of single images", async () => {
-  const results = [await detector.detect(makeImage(6)), await detector.detect(makeImage(7))];
+  const results = [await detector.detect(testImage(6)), await detector.detect(testImage(7))];
   const expected = Float64Array.from(results, ({ score }) => score);
   assert.deepEqual(await detector.scores(results.map(({ features }) => features)), expected);
 });
@@ -114,7 +114,7 @@ test("ID scores and metrics", async () => {
 
 test("a batch comes in input order, with errors as values", async () => {
   const broken = { data: new Uint8Array(5), width: 2, height: 2 };
-  const images = Array.from({ length: 20 }, (_, i) => (i === 7 ? broken : makeImage(i, 8 + 3 * (i % 5), 9)));
+  const images = Array.from({ length: 20 }, (_, i) => (i === 7 ? broken : testImage(i, 8 + 3 * (i % 5), 9)));
   const progress = [];
   const results = [];
   for await (const result of detector.detectAll(images, { concurrency: 2, onProgress: (step) => progress.push(step) })) {
@@ -135,7 +135,7 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
   let closed = false;
   async function* camera() {
     try {
-      for (let i = 0; ; i++) yield makeImage(i);
+      for (let i = 0; ; i++) yield testImage(i);
     } finally {
       closed = true;
     }
@@ -150,9 +150,9 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
   let release;
   const gate = new Promise((resolve) => (release = resolve));
   async function* stalling() {
-    yield makeImage(1);
+    yield testImage(1);
     await gate;
-    yield makeImage(2);
+    yield testImage(2);
   }
   const batch = detector.detectAll(stalling(), { concurrency: 1 });
   assert.equal((await batch.next()).value.index, 0);
@@ -163,7 +163,7 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
 
 test("aborting a batch ends it", async () => {
   const controller = new AbortController();
-  const images = Array.from({ length: 50 }, (_, i) => makeImage(i));
+  const images = Array.from({ length: 50 }, (_, i) => testImage(i));
   await assert.rejects(async () => {
     for await (const { index } of detector.detectAll(images, { signal: controller.signal, concurrency: 1 })) {
       if (index === 3) controller.abort("enough");
@@ -173,11 +173,11 @@ test("aborting a batch ends it", async () => {
 });
 
 test("aborting a call", async () => {
-  await assert.rejects(detector.detect(makeImage(1), { signal: AbortSignal.abort() }), fails("aborted"));
+  await assert.rejects(detector.detect(testImage(1), { signal: AbortSignal.abort() }), fails("aborted"));
   const controller = new AbortController();
-  const running = detector.detect(makeImage(1), { signal: controller.signal });
-  const waiting = detector.detect(makeImage(2), { signal: controller.signal });
-  const other = detector.detect(makeImage(3));
+  const running = detector.detect(testImage(1), { signal: controller.signal });
+  const waiting = detector.detect(testImage(2), { signal: controller.signal });
+  const other = detector.detect(testImage(3));
   controller.abort();
   await assert.rejects(running, fails("aborted"));
   await assert.rejects(waiting, fails("aborted"));
@@ -203,11 +203,11 @@ test("wrong inputs are refused with a code, and the next image works", async () 
     [null, "image"],
     [undefined, "image"],
     [7, "image"],
-    [new Blob([toPng(makeImage(1))]), "image", /sharp/],
+    [new Blob([toPng(testImage(1))]), "image", /sharp/],
     ["/nowhere/image.png", "fetch", /nowhere/],
   ];
   for (const [image, code, ...words] of cases) await assert.rejects(detector.detect(image), fails(code, ...words));
-  const result = await detector.detect(makeImage(1));
+  const result = await detector.detect(testImage(1));
   for (const options of [{ p: -1 }, { p: 101 }, { lambda: -1 }, { lambda: NaN }, { score: "nonsense" }, { temperature: 0 }, { p: "x" }]) {
     await assert.rejects(detector.rescore(result, options), fails("options"), JSON.stringify(options));
   }
@@ -217,7 +217,7 @@ test("wrong inputs are refused with a code, and the next image works", async () 
   await assert.rejects(detector.scores(new Float32Array(5)), fails("features"));
   await assert.rejects(detector.explain(result, { class: "no such class" }), fails("options", /no such class/));
   await assert.rejects(detector.explain(result, { class: 99 }), fails("options", /99/));
-  assert.deepEqual(await detector.detect(makeImage(1)), result);
+  assert.deepEqual(await detector.detect(testImage(1)), result);
 });
 
 test("wrong files are refused with a code", async () => {
@@ -279,13 +279,13 @@ test("downloads that fail name address and status", async () => {
 test("calibration in the package", async () => {
   const maker = await loadDetector({ model: model(), preprocess });
   assert.deepEqual(maker.info.labels, []);
-  await assert.rejects(maker.detect(makeImage(1)), fails("stats"));
-  assert.equal((await maker.features(makeImage(1))).length, maker.info.features);
+  await assert.rejects(maker.detect(testImage(1)), fails("stats"));
+  assert.equal((await maker.features(testImage(1))).length, maker.info.features);
   await assert.rejects(maker.calibrate(["only one"]));
   const labels = detector.info.labels;
   const calibrator = await maker.calibrate(labels);
-  await assert.rejects(calibrator.add(makeImage(1), "unknown"), fails("options", /unknown/));
-  for (let i = 0; i < 6 * labels.length; i++) await calibrator.add(await maker.features(makeImage(i)), labels[i % labels.length]);
+  await assert.rejects(calibrator.add(testImage(1), "unknown"), fails("options", /unknown/));
+  for (let i = 0; i < 6 * labels.length; i++) await calibrator.add(await maker.features(testImage(i)), labels[i % labels.length]);
   assert.deepEqual(
     await calibrator.counts(),
     Uint32Array.from(labels, () => 6),
@@ -294,7 +294,7 @@ test("calibration in the package", async () => {
   const bytes = await calibrator.finish({ p: 20, lambda: 1.6 });
   const made = await loadDetector({ model: model(), stats: bytes });
   assert.equal(made.info.settings.p, 20);
-  assert.equal((await made.detect(makeImage(1))).inDistribution, undefined);
+  assert.equal((await made.detect(testImage(1))).inDistribution, undefined);
   made.dispose();
   calibrator.dispose();
   calibrator.dispose();
@@ -304,13 +304,13 @@ test("calibration in the package", async () => {
 test("dispose may be repeated; calls afterwards say so", async () => {
   for (const worker of [true, false]) {
     const short = await loadDetector({ model: model(), stats, worker });
-    const running = short.detect(makeImage(1));
+    const running = short.detect(testImage(1));
     short.dispose();
     short.dispose();
     short[Symbol.dispose]();
     await assert.rejects(running, fails("disposed"));
-    await assert.rejects(short.detect(makeImage(1)), fails("disposed"));
+    await assert.rejects(short.detect(testImage(1)), fails("disposed"));
     await assert.rejects(short.idScores("itp"), fails("disposed"));
-    await assert.rejects(short.detectAll([makeImage(1)]).next(), fails("disposed"));
+    await assert.rejects(short.detectAll([testImage(1)]).next(), fails("disposed"));
   }
 });

@@ -11,13 +11,13 @@ import { loadDetector } from "itp-ood";
 import { launchBrowser, noBrowser } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
-import { makeImage, toPng } from "./support.mjs";
+import { testImage, toPng } from "./support.mjs";
 
 const itp = at("target/release/itp");
 const [model, stats] = ["www/models/photos.onnx", "www/models/photos.itp.safetensors"];
 
 /** A hundred images of many sizes: enlarged, reduced, cropped, grey, with alpha. */
-const images = Array.from({ length: 100 }, (_, i) => makeImage(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]));
+const images = Array.from({ length: 100 }, (_, i) => testImage(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]));
 const folder = mkdtempSync(join(tmpdir(), "itp-same-"));
 const files = images.map((image, i) => {
   const file = join(folder, `${String(i).padStart(3, "0")}.png`);
