@@ -66,8 +66,9 @@ export class Session {
   #engine: Engine | undefined;
   /** {@link crashCount} when the session started. */
   #crashesAtStart = crashCount;
-  /** Calibrators and tuners by the id that the detector gave them. */
-  readonly #fits = new Map<number, EngineCalibrator | EngineTuner>();
+  // By the ids that the detector gave them.
+  readonly #calibrators = new Map<number, EngineCalibrator>();
+  readonly #tuners = new Map<number, EngineTuner>();
 
   /** Handles a call. Every failure is an {@link OodError}; its code is `crashed` if the engine trapped. */
   async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Result<Name>> {
@@ -93,10 +94,12 @@ export class Session {
   /** Frees the engine's memory. */
   dispose(): void {
     if (!this.crashed) {
-      for (const fit of this.#fits.values()) fit.free();
+      for (const calibrator of this.#calibrators.values()) calibrator.free();
+      for (const tuner of this.#tuners.values()) tuner.free();
       this.#engine?.free();
     }
-    this.#fits.clear();
+    this.#calibrators.clear();
+    this.#tuners.clear();
     this.#engine = undefined;
   }
 
@@ -105,11 +108,12 @@ export class Session {
     return this.#engine;
   }
 
-  /** The calibrator or tuner with this id; the caller knows which of the two it is. */
-  #fit(id: number): EngineCalibrator & EngineTuner {
-    const fit = this.#fits.get(id);
-    if (!fit) throw new OodError("disposed", "This calibrator or tuner was disposed of, or was lost when the engine crashed: start again.");
-    return fit as EngineCalibrator & EngineTuner;
+  #calibrator(id: number): EngineCalibrator {
+    return this.#calibrators.get(id) ?? throwLost("calibrator");
+  }
+
+  #tuner(id: number): EngineTuner {
+    return this.#tuners.get(id) ?? throwLost("tuner");
   }
 
   async #featuresOf(image: ImagePayload | Float32Array): Promise<Float32Array> {
@@ -143,44 +147,50 @@ export class Session {
     idScores: (score, options) => this.#startedEngine.idScores(score, options),
     metrics,
     calibrate: (id, labels) => {
-      this.#fits.set(id, new Calibrator(this.#startedEngine, labels));
+      this.#calibrators.set(id, new Calibrator(this.#startedEngine, labels));
     },
     addTraining: async (id, image, classIndex) => {
       const features = await this.#featuresOf(image);
-      this.#fit(id).add(features, classIndex);
+      this.#calibrator(id).add(features, classIndex);
     },
     addHoldout: async (id, image) => {
       const features = await this.#featuresOf(image);
-      this.#fit(id).addHoldout(features);
+      this.#calibrator(id).addHoldout(features);
     },
-    calibrationCounts: (id) => this.#fit(id).counts,
-    calibrationWarnings: (id) => this.#fit(id).warnings(),
-    finishCalibration: (id, settings) => this.#fit(id).finish(settings),
+    calibrationCounts: (id) => this.#calibrator(id).counts,
+    calibrationWarnings: (id) => this.#calibrator(id).warnings(),
+    finishCalibration: (id, settings) => this.#calibrator(id).finish(settings),
     tune: (id, options) => {
-      this.#fits.set(id, new Tuner(this.#startedEngine, options));
+      this.#tuners.set(id, new Tuner(this.#startedEngine, options));
     },
     tuneHoldout: async (id, image, classIndex, pixels) => {
       const features = await this.#featuresOf(pixels);
-      this.#fit(id).addHoldout(image, classIndex, features);
+      this.#tuner(id).addHoldout(image, classIndex, features);
     },
-    pseudoOodTasks: (id) => this.#fit(id).jobs(),
+    pseudoOodTasks: (id) => this.#tuner(id).jobs(),
     runPseudoOodTask: async (id, task, preview, image, partner) => {
       const pixels = [await toPixels(image), partner && (await toPixels(partner))] as const;
-      const tuner = this.#fit(id);
+      const tuner = this.#tuner(id);
       if (preview) return tuner.make(this.#startedEngine, task, ...pixels);
       tuner.run(this.#startedEngine, task, ...pixels);
       return undefined;
     },
     finishTuning: (id) => {
-      const tuner = this.#fit(id);
+      const tuner = this.#tuner(id);
       const stats = tuner.finish();
       return { stats, report: JSON.parse(tuner.report) as TuneReport, markdown: tuner.markdown };
     },
     end: (id) => {
-      this.#fits.get(id)?.free();
-      this.#fits.delete(id);
+      // Ids are unique among both.
+      (this.#calibrators.get(id) ?? this.#tuners.get(id))?.free();
+      this.#calibrators.delete(id);
+      this.#tuners.delete(id);
     },
   };
+}
+
+function throwLost(kind: string): never {
+  throw new OodError("disposed", `This ${kind} was disposed of, or was lost when the engine crashed: start again.`);
 }
 
 async function startEngine(module: WebAssembly.Module): Promise<void> {

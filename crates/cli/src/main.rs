@@ -1,6 +1,7 @@
 //! The command line `itp`: make a stats file, rate images, measure a detector.
 
 mod calibrate;
+mod detectors;
 mod eval;
 mod features;
 mod inspect;
@@ -12,6 +13,7 @@ mod pipeline;
 mod progress;
 mod report;
 mod score;
+mod sweep;
 mod tune;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ enum Command {
     Tune(tune::Args),
     Merge(merge::Args),
     Inspect(inspect::Args),
+    Detectors(detectors::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Detectors(args) => detectors::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

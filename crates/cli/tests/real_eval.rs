@@ -108,13 +108,13 @@ fn compare(
 ) -> [f64; 2] {
     let mut worst = [0.0f64; 2];
     for name in DETECTORS {
-        let options = Options {
-            score: Some(name.to_owned()),
-            p: expected["p"].as_f64(),
-            lambda: expected["lambda"].as_f64(),
-            react: expected["react_clip_p90"].as_f64(),
-            ..Options::default()
-        };
+        let options = ["p", "lambda", "react"]
+            .into_iter()
+            .zip(["p", "lambda", "react_clip_p90"])
+            .try_fold(Options::default().score(name.to_owned()), |options, (name, key)| {
+                options.with(name, expected[key].as_f64().unwrap())
+            })
+            .unwrap();
         let scores = |features: ArrayView2<f32>| {
             let mut scores = detector.scores(features, &options).unwrap();
             if name.starts_with("msp") {
