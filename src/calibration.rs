@@ -161,10 +161,12 @@ impl Calibrator {
     }
 }
 
-/// What a user of finished statistics should know, in sentences.
-pub fn warnings_of(stats: &Stats) -> Vec<String> {
-    let holdout = stats.id_scores.values().map(Vec::len).max().unwrap_or(0);
-    warnings(&stats.labels, &stats.counts, holdout)
+impl Stats {
+    /// What a user of finished statistics should know, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let holdout = self.id_scores.values().map(Vec::len).max().unwrap_or(0);
+        warnings(&self.labels, &self.counts, holdout)
+    }
 }
 
 fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {

@@ -8,7 +8,7 @@
 pub mod ash;
 pub mod bats;
 pub mod cadref;
-pub mod compose;
+mod compose;
 pub mod detector;
 pub mod dice;
 pub mod energy;
@@ -26,7 +26,7 @@ pub mod knn;
 pub mod laps;
 pub mod line;
 pub mod mahalanobis;
-pub mod masked;
+mod masked;
 pub mod mls;
 pub mod msp;
 pub mod odin;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use itp_ood::metrics;
+use itp_ood::metrics::Separation;
 use itp_ood::tune::candidates::{self, Candidates};
 use itp_ood::tune::pseudo::{Kind, shuffle};
 use itp_ood::tune::report::Report;
@@ -113,7 +113,7 @@ fn figures(id: &[f64], sets: &[Vec<f64>]) -> Vec<[f64; 2]> {
     let mut rows: Vec<[f64; 2]> = sets
         .iter()
         .map(|ood| {
-            let found = metrics::evaluate(id, ood).unwrap();
+            let found = Separation::between(id, ood).unwrap();
             [100.0 * found.fpr95, 100.0 * found.auroc]
         })
         .collect();
@@ -384,7 +384,7 @@ fn held_agrees_with_an_independent_implementation_on_real_images() {
                     continue;
                 }
                 let ood = detector.scores(features.view(), &options).unwrap();
-                let found = metrics::evaluate(&id, &ood).unwrap();
+                let found = Separation::between(&id, &ood).unwrap();
                 let found = [100.0 * found.fpr95, 100.0 * found.auroc];
                 for (found, expected) in found.iter().zip(row["table"][name].as_array().unwrap()) {
                     let expected = expected.as_f64().unwrap();

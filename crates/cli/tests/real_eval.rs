@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::{FeatureDetector, Head, Model, Moments, Options, Preprocess, Stats, metrics};
+use itp_ood::metrics::Separation;
+use itp_ood::{FeatureDetector, Head, Model, Moments, Options, Preprocess, Stats};
 use itp_ood_cli::dataset::{Dataset, decode};
 use ndarray::{Array2, ArrayView2};
 use safetensors::SafeTensors;
@@ -125,7 +126,7 @@ fn compare(
         };
         let id = scores(id);
         for (set, features) in ood {
-            let found = metrics::evaluate(&id, &scores(features.view())).unwrap();
+            let found = Separation::between(&id, &scores(features.view())).unwrap();
             let expected = &expected["table"][name][*set];
             for (at, found) in [found.fpr95, found.auroc].into_iter().enumerate() {
                 let off = (100.0 * found - expected[at].as_f64().unwrap()).abs();
