@@ -287,6 +287,7 @@ fn reasons<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::explanation::MAX_Z;
     use super::*;
     use crate::stats::tests::example;
     use ndarray::array;

@@ -13,7 +13,7 @@
 //! # use itp_ood::tune::{TuneOptions, Tuner};
 //! # fn load(_image: usize) -> Result<Pixels> { unimplemented!() }
 //! # fn run(model: &Model, stats: Stats, classes: &[usize]) -> Result<()> {
-//! let features = |pixels: &Pixels| model.backbone().features(model.preprocess().normalised(pixels)?.view());
+//! let features = |pixels: &Pixels| model.features_of_resized(pixels);
 //! let mut tuner = Tuner::new(model, stats, TuneOptions::default())?;
 //! for (image, &class) in classes.iter().enumerate() {
 //!     tuner.add_holdout(image, Some(class), features(&load(image)?)?.view())?;
