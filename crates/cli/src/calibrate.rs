@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, Tally};
+use crate::pipeline::Pipeline;
+use crate::table::Table;
+use crate::tally::Tally;
 use crate::tune::{self, HeldOut, TuneArgs};
 
 /// Make a stats file from training images

@@ -1,7 +1,9 @@
 //! The command line `itp`: make a stats file, rate images, measure a detector.
 
 mod calibrate;
+mod completions;
 mod eval;
+mod explain;
 mod features;
 mod inspect;
 mod labels;
@@ -12,6 +14,8 @@ mod pipeline;
 mod progress;
 mod report;
 mod score;
+mod table;
+mod tally;
 mod tune;
 
 use std::process::ExitCode;

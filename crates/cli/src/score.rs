@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::options::{SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, is_own_fault};
+use crate::pipeline::{Pipeline, is_per_image};
 
 /// Rate images: class, score, threshold and verdict
 ///
@@ -81,7 +81,7 @@ impl Printer<'_> {
                 output::line(as_text(&path, &found))?;
                 why.map_or(Ok(()), |why| explain_as_text(&why))
             }
-            Err(error) if is_own_fault(&error) => self.fail(&path, error),
+            Err(error) if is_per_image(&error) => self.fail(&path, error),
             Err(error) => Err(error),
         }
     }

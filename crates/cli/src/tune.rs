@@ -17,9 +17,11 @@ use serde_json::json;
 use crate::labels;
 use crate::options::{FeatureArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, Tally, is_own_fault};
+use crate::pipeline::{Pipeline, is_per_image};
+use crate::table::Table;
+use crate::tally::Tally;
 
-/// Columns of the picture sheet: pairs of a held-out image and what is made of it.
+/// Columns of the sheet: pairs of a held-out image and what is made of it.
 const SHEET_PAIRS: usize = 5;
 
 /// Choose p, lambda, ReAct's clip, and HELD+T's lambda and weight without out-of-distribution images
@@ -67,7 +69,7 @@ pub struct TuneArgs {
     /// Write the AUROC of every setting against every kind: FILE.json and FILE.md
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write a picture of what was made: a row for each kind, in it held-out images each followed
+    /// Write an image of what was made: a row for each kind, in it held-out images each followed
     /// by what was made of it
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
@@ -153,7 +155,7 @@ pub fn choose(
     };
     pipeline.parallel("pseudo-OOD images", &jobs, work, |job, features| match features {
         Ok(features) => tuner.add(job, features.view()),
-        Err(error) if is_own_fault(&error) => {
+        Err(error) if is_per_image(&error) => {
             let what = format!("{} as {}", set.path_of(&set.entries()[job.image]), job.kind.name());
             eprintln!("itp: left out: {}", error.context(what));
             Ok(())
