@@ -103,8 +103,7 @@ impl Dataset {
             return Self::classified(listing, Source::Folder(path.to_owned()));
         }
         file::check_regular(&meta)?;
-        let open =
-            || File::open(path).map_err(|e| Error::io("cannot be opened").with_source(e));
+        let open = || File::open(path).map_err(|e| Error::io("cannot be opened").with_source(e));
         match extension(path).as_str() {
             "tar" => {
                 let mut file = open()?;
@@ -216,8 +215,7 @@ impl Dataset {
                 entry.bytes
             )));
         }
-        let unreadable =
-            |e| Error::image(format!("the file cannot be read: {e}")).with_source(e);
+        let unreadable = |e| Error::image(format!("the file cannot be read: {e}")).with_source(e);
         match (&self.source, &entry.place) {
             (Source::Archive(_, file), &Place::Offset(offset)) => {
                 let mut bytes = vec![0; entry.bytes as usize];

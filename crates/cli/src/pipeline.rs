@@ -47,13 +47,13 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// The same, keeping features where the user wished.
+    /// The same, keeping features where the user asked for it.
     pub fn keeping(mut self, features: &FeatureArgs) -> Self {
         self.cache = features.features.clone();
         self
     }
 
-    /// Opens a set of images, limited as the user wished.
+    /// Opens a set of images, limited as asked for.
     pub fn open(&self, path: &Path) -> Result<Dataset> {
         let mut set = Dataset::open(path)?;
         for note in set.notes().iter().take(NAMED) {

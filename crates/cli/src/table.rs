@@ -88,7 +88,8 @@ mod tests {
         table.row(["café", "a", "7"]);
         table.row(["猫", "bb", "100"]);
         assert_eq!(table.text(), "class  set    n\ncafé   a      7\n猫     bb   100");
-        let expected = "| class | set | n |\n| --- | --- | --- |\n| café | a | 7 |\n| 猫 | bb | 100 |";
+        let expected =
+            "| class | set | n |\n| --- | --- | --- |\n| café | a | 7 |\n| 猫 | bb | 100 |";
         assert_eq!(table.markdown(), expected);
         let titled = Table { title: "T".to_owned(), notes: vec!["N".to_owned()], ..table };
         assert!(titled.text().starts_with("T\nclass") && titled.text().ends_with("100\nN"));

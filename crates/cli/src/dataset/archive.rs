@@ -16,7 +16,10 @@ const MAX_LINKS: usize = 40;
 /// What a member's name stands for.
 #[derive(Clone)]
 enum Node {
-    File { bytes: u64, place: Place },
+    File {
+        bytes: u64,
+        place: Place,
+    },
     /// A symbolic link to a path in the archive; `None` if it leads out of it.
     Link(Option<Vec<u8>>),
     /// A device, a sparse file, a hard link to what the archive lacks.
@@ -145,7 +148,11 @@ impl Members {
             Node::Link(target) => target.clone().and_then(|target| self.resolve(target)),
         };
         let Some(target) = target else {
-            return listing.refuse(&text(), "link to nowhere", "the archive lacks what it links to");
+            return listing.refuse(
+                &text(),
+                "link to nowhere",
+                "the archive lacks what it links to",
+            );
         };
         if let Some(node) = self.nodes.get(&target) {
             return self.offer(listing, name, node, depth);

@@ -86,7 +86,7 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
 
 /// The bytes up to the JPEG's end marker; `None` if it is cut off before. The decoder itself fills
 /// what is missing with grey, which would pass for an image. What follows, as a phone's film or second
-/// picture, is not looked at.
+/// image, is not looked at.
 fn whole_jpeg(bytes: &[u8]) -> Option<&[u8]> {
     let mut at = 2;
     loop {

@@ -17,7 +17,9 @@ pub(super) fn list(root: &Path) -> Result<Listing> {
                 let name = error.path().map_or_else(String::new, |path| name_in(root, path));
                 if error.loop_ancestor().is_some() {
                     listing.skipped.add("link in a circle");
-                    listing.notes.push(format!("{name}: this link leads to a folder that it lies in"));
+                    listing
+                        .notes
+                        .push(format!("{name}: this link leads to a folder that it lies in"));
                 } else if error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
                 {
                     listing.refuse(&name, "link to nowhere", "this link leads nowhere");

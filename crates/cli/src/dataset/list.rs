@@ -66,7 +66,8 @@ fn delimiter(text: &str) -> Option<u8> {
     let quoted = first.starts_with('"');
     let found = ['\t', ',', ';'].into_iter().find(|&mark| {
         // A comma inside a path alone makes no table.
-        after_path == Some(mark) || (first.contains(mark) && (mark == '\t' || quoted || path_end(first).is_none()))
+        after_path == Some(mark)
+            || (first.contains(mark) && (mark == '\t' || quoted || path_end(first).is_none()))
     });
     found.or(quoted.then_some(',')).map(|mark| mark as u8)
 }

@@ -54,8 +54,7 @@ pub(super) fn read(file: File) -> Result<(File, Vec<String>, Vec<Entry>)> {
         .with_fields(columns)
         .build()
         .map_err(damaged)?;
-    let spooling =
-        |e: std::io::Error| Error::io("no temporary file for the images").with_source(e);
+    let spooling = |e: std::io::Error| Error::io("no temporary file for the images").with_source(e);
     let mut spool = std::io::BufWriter::new(tempfile::tempfile().map_err(spooling)?);
     let (mut entries, mut labels) = (Vec::new(), Vec::new());
     let mut offset = 0;
@@ -73,10 +72,12 @@ pub(super) fn read(file: File) -> Result<(File, Vec<String>, Vec<Entry>)> {
                 }
                 Field::Bytes(data) if column == image.name() => bytes = data.data().to_vec(),
                 Field::Str(text) => label = Some(text),
-                other => label = index_of(&other).map(|index| {
-                    let name = usize::try_from(index).ok().and_then(|i| class_names.get(i));
-                    name.cloned().unwrap_or_else(|| index.to_string())
-                }),
+                other => {
+                    label = index_of(&other).map(|index| {
+                        let name = usize::try_from(index).ok().and_then(|i| class_names.get(i));
+                        name.cloned().unwrap_or_else(|| index.to_string())
+                    })
+                }
             }
         }
         spool.write_all(&bytes).map_err(spooling)?;
@@ -105,8 +106,9 @@ pub(super) fn read(file: File) -> Result<(File, Vec<String>, Vec<Entry>)> {
 
 /// A struct with the bytes of an image file, or a column of them that is called an image.
 fn is_image(field: &TypePtr) -> bool {
-    let is_binary =
-        |field: &Type| field.is_primitive() && field.get_physical_type() == PhysicalType::BYTE_ARRAY;
+    let is_binary = |field: &Type| {
+        field.is_primitive() && field.get_physical_type() == PhysicalType::BYTE_ARRAY
+    };
     if field.is_group() {
         return field.get_fields().iter().any(|part| part.name() == "bytes" && is_binary(part));
     }
