@@ -31,18 +31,18 @@ pub fn text(why: &Explanation) -> String {
         cells.extend([format!("{:.2}", weights.z[j]), weights.reason[j].name().to_owned()]);
         table.row(cells);
     }
-    let [kept, redundant, overconfident, both] = weights.sums;
-    let logit = kept + redundant + overconfident + both + weights.bias;
     let more = pruned.len().saturating_sub(SHOWN);
     table.title = format!(
-        "{}: logit {logit:.4}, after pruning {:.4}; {} of {} weights pruned",
+        "{}: logit {:.4}, after pruning {:.4}; {} of {} weights pruned",
         why.label,
-        kept + weights.bias,
+        weights.logit,
+        weights.pruned_logit,
         pruned.len(),
         weights.reason.len(),
     );
     table.notes = vec![format!(
-        "Pruned: {redundant:.4} as redundant, {overconfident:.4} as overconfident, {both:.4} as both."
+        "Pruned: {:.4} as redundant, {:.4} as overconfident, {:.4} as both.",
+        weights.redundant_sum, weights.overconfident_sum, weights.both_sum
     )];
     if more > 0 {
         table
