@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod completions;
+mod detectors;
 mod eval;
 mod explain;
 mod features;
@@ -43,6 +44,7 @@ enum Command {
     Tune(tune::Args),
     Merge(merge::Args),
     Inspect(inspect::Args),
+    Detectors(detectors::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Detectors(args) => detectors::run(&args),
         Command::Completions(args) => completions::completions(&args, Cli::command()),
         Command::Man(args) => completions::man(&args, Cli::command()),
     };

@@ -158,7 +158,7 @@ impl Members {
             return self.offer(listing, name, node, depth);
         }
         // A folder: what lies in it lies in the link too.
-        let folder = [&target[..], b"/"].concat();
+        let folder = if target.is_empty() { target } else { [&target[..], b"/"].concat() };
         if depth == MAX_LINKS || name.starts_with(&folder) {
             listing.skipped.add("link in a circle");
             return;

@@ -8,11 +8,11 @@ use itp_ood::{Settings, Stats};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const CLASSES: [&str; 4] = ["ant", "bee", "cat", "dog"];
+use crate::support::{CLASSES, PREPROCESS};
 
-struct Data(TempDir);
+struct TuneData(TempDir);
 
-impl Data {
+impl TuneData {
     /// Images of four classes, and a stats file that was made from them.
     fn new() -> Self {
         let data = Self(tempfile::tempdir().unwrap());
@@ -75,12 +75,9 @@ impl Data {
     }
 }
 
-const PREPROCESS: [&str; 8] =
-    ["--resize", "8", "--crop", "8", "--mean", ".5,.5,.5", "--std", ".25,.25,.25"];
-
 #[test]
 fn tune_writes_settings_report_and_sheet() {
-    let data = Data::new();
+    let data = TuneData::new();
     let (holdout, report, sheet) =
         (data.path("holdout"), data.path("report.json"), data.path("sheet.png"));
     let more =
@@ -92,11 +89,13 @@ fn tune_writes_settings_report_and_sheet() {
 
     let stats = data.stats("tuned.itp.safetensors");
     let plain = data.stats("plain.itp.safetensors");
-    assert_eq!((&stats.feature_mean, &stats.labels), (&plain.feature_mean, &plain.labels));
-    assert!(stats.settings.held_a.is_some() && stats.settings.react.is_some());
-    assert_eq!(stats.id_scores["held_t"].len(), 48);
+    assert_eq!((&stats.feature_mean(), &stats.labels()), (&plain.feature_mean(), &plain.labels()));
+    assert!(
+        stats.settings().get("held_t.a").is_some() && stats.settings().get("react.clip").is_some()
+    );
+    assert_eq!(stats.id_scores()["held_t"].len(), 48);
     let pick = &summary["picks"]["itp"]["setting"];
-    assert_eq!(pick["p"].as_f64().unwrap(), stats.settings.p);
+    assert_eq!(pick["p"].as_f64().unwrap(), stats.settings().get("itp.p").unwrap());
 
     let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     assert_eq!(report["families"][1]["tried"].as_array().unwrap().len(), 77);
@@ -119,15 +118,16 @@ fn tune_writes_settings_report_and_sheet() {
     data.done("calibrate", &data.path("train"), "both.itp.safetensors", &more);
     let both = data.stats("both.itp.safetensors");
     let close = |a: Option<f64>, b: Option<f64>| (a.unwrap() - b.unwrap()).abs() < 1e-9;
-    assert!(close(both.settings.held_a, stats.settings.held_a));
-    assert!(close(both.settings.react, stats.settings.react));
-    let same = |settings: &Settings| (settings.p, settings.lambda, settings.held_lambda);
-    assert_eq!(same(&both.settings), same(&stats.settings));
+    assert!(close(both.settings().get("held_t.a"), stats.settings().get("held_t.a")));
+    assert!(close(both.settings().get("react.clip"), stats.settings().get("react.clip")));
+    let same =
+        |settings: &Settings| ["itp.p", "itp.lambda", "held.lambda"].map(|name| settings.get(name));
+    assert_eq!(same(both.settings()), same(stats.settings()));
 }
 
 #[test]
 fn bad_holdouts_are_named() {
-    let data = Data::new();
+    let data = TuneData::new();
     data.images("one class", 1, 5);
     let errors = data.failed(&data.path("one class"), &[], 9);
     assert!(errors.contains("at least two"), "{errors}");
@@ -148,18 +148,20 @@ fn bad_holdouts_are_named() {
     data.failed(&data.path("holdout"), &["--rule", "r2"], 2);
 
     // Broken files are left out, and said so; the rest is used.
-    std::fs::write(data.path("holdout/ant/000.png"), b"no picture").unwrap();
+    std::fs::write(data.path("holdout/ant/000.png"), b"no image").unwrap();
     let (_, notes) =
         data.done("tune", &data.path("holdout"), "t.itp.safetensors", &["--per-kind", "10"]);
     assert!(notes.contains("ant/000.png"), "{notes}");
-    assert_eq!(data.stats("t.itp.safetensors").id_scores["itp"].len(), 47);
+    assert_eq!(data.stats("t.itp.safetensors").id_scores()["itp"].len(), 47);
     let errors = data.failed(&data.path("holdout"), &["--strict"], 6);
     assert!(errors.contains("ant/000.png"), "{errors}");
 
     // Another model's stats file.
-    let mut stats = data.stats("plain.itp.safetensors");
-    stats.model_sha256 = "00".repeat(32);
-    std::fs::write(data.path("plain.itp.safetensors"), stats.to_bytes().unwrap()).unwrap();
+    let bytes = std::fs::read(data.path("plain.itp.safetensors")).unwrap();
+    let sha256 = data.stats("plain.itp.safetensors").model_sha256().to_owned();
+    let at = bytes.windows(64).position(|window| window == sha256.as_bytes()).unwrap();
+    let other = [&bytes[..at], "00".repeat(32).as_bytes(), &bytes[at + 64..]].concat();
+    std::fs::write(data.path("plain.itp.safetensors"), other).unwrap();
     let errors = data.failed(&data.path("holdout"), &[], 5);
     assert!(errors.contains("another model"), "{errors}");
 }
