@@ -10,6 +10,7 @@ use itp_ood::pruning::grid::Grid;
 use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats};
 use ndarray::{Array2, ArrayView2};
 
+use crate::html::{self, Scored};
 use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
@@ -56,6 +57,9 @@ pub struct Args {
     /// Without a stats file: class names in the model's order, one a line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Write the results as a page with ROC curves and histograms
+    #[arg(long, value_name = "FILE", requires = "ood")]
+    html: Option<PathBuf>,
     /// Also print tables in the layout of the paper's, with the paper's figures beside ours
     #[arg(long, value_enum, value_name = "FORMAT")]
     tables: Option<Format>,
@@ -163,7 +167,15 @@ pub fn run(args: &Args) -> Result<()> {
         let skipped = ood.iter().filter(|set| !set.tally.skipped.is_empty());
         report.ood_skipped =
             skipped.map(|set| (set.name.clone(), set.tally.skipped.clone())).collect();
-        report.results = measure(args, &detector, &id, &ood)?;
+        let scored;
+        (report.results, scored) = measure(args, &detector, &id, &ood)?;
+        if let Some(path) = &args.html {
+            let title = format!("{} on {}", report.model, report.id.name);
+            let table = report.table();
+            let tables: Vec<&Table> = table.iter().collect();
+            let page = html::page(&title, &report.summary(), &tables, &scored);
+            output::write(path, page.as_bytes())?;
+        }
         let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
         if args.sweep {
             report.sweep = sweep(&detector, &settings, id.features.view(), &sets)?;
@@ -319,13 +331,19 @@ fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
         .map_err(|e| Error::features("the features have an odd length").with_source(e))
 }
 
-fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Result<Vec<Row>> {
+/// Rows of results, and the scores behind them where a page is to show them.
+fn measure(
+    args: &Args,
+    detector: &FeatureDetector,
+    id: &Set,
+    ood: &[Set],
+) -> Result<(Vec<Row>, Vec<Scored>)> {
     let names: Vec<String> = if args.detectors == ["all"] {
         detector.scores_available()
     } else {
         args.detectors.clone()
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut scored) = (Vec::new(), Vec::new());
     for name in &names {
         let options = args.settings.options()?.score(name);
         let start = Instant::now();
@@ -344,10 +362,18 @@ fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Re
                 row.intervals = Some(in_percent(&intervals));
             }
             rows.push(row);
+            if args.html.is_some() {
+                scored.push(Scored {
+                    detector: name.clone(),
+                    ood: set.name.clone(),
+                    id_scores: id_scores.clone(),
+                    ood_scores: scores,
+                });
+            }
         }
         if ood.len() > 1 {
             rows.push(Row::average(name, &rows[first..]));
         }
     }
-    Ok(rows)
+    Ok((rows, scored))
 }

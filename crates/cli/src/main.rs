@@ -6,6 +6,7 @@ mod detectors;
 mod eval;
 mod explain;
 mod features;
+mod html;
 mod inspect;
 mod labels;
 mod merge;

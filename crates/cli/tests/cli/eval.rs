@@ -72,3 +72,26 @@ fn eval_reports_accuracy_and_separation() {
     assert_eq!(plain["id"]["accuracy"], report["id"]["accuracy"]);
     failed(itp(["eval", &model, "--id", &list, "--ood", &noise]), 8);
 }
+
+#[test]
+fn a_page_shows_curves_and_histograms() {
+    let data = Data::new(6);
+    let stats = data.calibrated();
+    for i in 0..10 {
+        data.image(&format!("a < b/{i}.png"), 7777 + i * 991);
+    }
+    std::fs::write(data.path("a < b/notes.txt"), "").unwrap();
+    let (model, id, ood, page) =
+        (model("gemm"), data.path("train"), data.path("a < b"), data.path("report.html"));
+    let args = ["eval", &model, &stats, "--id", &id, "--ood", &ood, "--html", &page];
+    let text = done(itp(args));
+    assert!(text.contains("passed over in a < b: 1 .txt"), "{text}");
+    assert!(text.contains("detector  ood    images"), "{text}");
+    let html = String::from_utf8(data.read("report.html")).unwrap();
+    assert_eq!(html.matches("<polyline").count(), 4);
+    // One for the curves, four for their key, four histograms.
+    assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    assert_eq!(html.matches("aria-label=\"Scores ").count(), 4);
+    assert!(html.contains("a &lt; b") && !html.contains("a < b"), "{html}");
+    assert!(!html.contains("http") && !html.contains("NaN"), "nothing is fetched");
+}

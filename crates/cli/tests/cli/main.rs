@@ -9,6 +9,7 @@ mod errors;
 mod eval;
 mod help;
 mod images;
+mod lists;
 mod score;
 mod support;
 mod tune;
