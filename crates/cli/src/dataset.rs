@@ -231,7 +231,7 @@ impl Dataset {
                     Error::image(format!("the archive's member cannot be read: {e}")).with_source(e)
                 })?;
                 let mut bytes = Vec::new();
-                member.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+                member.take(entry.bytes).read_to_end(&mut bytes).map_err(unreadable)?;
                 Ok(bytes)
             }
             _ => {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use itp_ood::{Error, Result};
 use parquet::basic::Type as PhysicalType;
@@ -27,6 +28,12 @@ const CLASS_COLUMNS: [&str; 5] = ["label", "labels", "class", "target", "fine_la
 ///
 /// A Parquet file can only be read from front to back, and images are needed in any order.
 pub(super) fn read(file: File) -> Result<(File, Vec<String>, Vec<Entry>)> {
+    // The reader is written for files that it can trust more than we can.
+    catch_unwind(AssertUnwindSafe(|| spool(file)))
+        .unwrap_or_else(|_| Err(Error::data("the Parquet file is damaged")))
+}
+
+fn spool(file: File) -> Result<(File, Vec<String>, Vec<Entry>)> {
     let damaged = |e: ParquetError| {
         Error::data(format!("the Parquet file cannot be read: {e}")).with_source(e)
     };

@@ -113,6 +113,27 @@ fn a_parquet_file_of_hugging_face_holds_what_its_folder_does() {
     assert!(difference < 1e-5, "{difference}");
 }
 
+#[test]
+fn damaged_parquet_files_are_errors() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/datasets/huggingface.parquet");
+    let whole = std::fs::read(path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(151).chain(whole.len() - 1500..whole.len()) {
+        let mut bytes = whole.clone();
+        bytes[at] = !bytes[at];
+        std::fs::write(&path, bytes).unwrap();
+        refused += usize::from(Dataset::open(&path).is_err());
+        if at % 7 == 0 {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(Dataset::open(&path).is_err(), "cut off at {at}");
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
 /// Writes a Parquet file with columns of bytes and numbers.
 fn parquet_of(path: &Path, schema: &str, columns: &[Column]) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
