@@ -1,12 +1,11 @@
 //! Making a stats file: training images' features in, statistics out. The same code serves the
 //! command line and the browser, so that both write the same bytes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use crate::detection::FeatureDetector;
-use crate::detectors::detector::{Context, Holdout};
+use crate::detection::score_holdout;
 use crate::detectors::fit::Fit;
 use crate::detectors::{overrides, registry};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +14,7 @@ use crate::image::Preprocess;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
 use crate::settings::{Options, Settings};
-use crate::stats::{ID_FEATURES, Moments, Stats, thin};
+use crate::stats::{Moments, Stats};
 
 /// Fewer training images of a class than this earn a warning; the paper's Figure 4 sees nearly
 /// the full effect from 30 on.
@@ -162,54 +161,12 @@ impl Calibrator {
     }
 }
 
-/// Fills in what follows from held-out images' features `[n, D]`: the scores of those images under
-/// the settings of `stats`, what some scores need for it, and a sample of the features.
-pub(crate) fn score_holdout(
-    head: &Arc<Head>,
-    mut stats: Stats,
-    holdout: ArrayView2<f32>,
-) -> Result<Stats> {
-    if holdout.nrows() == 0 {
-        return Ok(stats);
+impl Stats {
+    /// What a user of finished statistics should know, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let holdout = self.id_scores.values().map(Vec::len).max().unwrap_or(0);
+        warnings(&self.labels, &self.counts, holdout)
     }
-    fit_to_holdout(head, &mut stats, holdout)?;
-    stats.id_scores.clear();
-    let detector = FeatureDetector::new(head.clone(), stats)?;
-    let mut id_scores = std::collections::BTreeMap::new();
-    for name in detector.scores_available() {
-        let options = Options::default().score(&name);
-        let scores = detector.scores(holdout, &options)?;
-        let mut scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-        scores.sort_by(f32::total_cmp);
-        id_scores.insert(name, scores);
-    }
-    let mut stats = detector.into_stats();
-    stats.id_scores = id_scores;
-    stats.tensors.insert(ID_FEATURES.to_owned(), thin(holdout).into_dyn());
-    Ok(stats)
-}
-
-/// Adds to `stats` what detectors need from held-out images' features `[n, D]`: tensors, and
-/// hyperparameters that the settings don't have.
-fn fit_to_holdout(head: &Arc<Head>, stats: &mut Stats, features: ArrayView2<f32>) -> Result<()> {
-    for detector in registry::DETECTORS {
-        let (settings, pruning) = (&stats.settings, &OnceLock::new());
-        let context = Context { head, stats, settings, pruning, earlier: None };
-        let fitted = detector.fit_holdout(&Holdout { context, features })?;
-        stats.tensors.extend(fitted.tensors);
-        for (name, value) in fitted.hyperparameters {
-            if stats.settings.get(name).is_none() {
-                stats.settings.set(name, value);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a user of finished statistics should know, in sentences.
-pub fn warnings_of(stats: &Stats) -> Vec<String> {
-    let holdout = stats.id_scores.values().map(Vec::len).max().unwrap_or(0);
-    warnings(&stats.labels, &stats.counts, holdout)
 }
 
 fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {

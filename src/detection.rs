@@ -1,5 +1,7 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
+mod holdout;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
@@ -17,6 +19,8 @@ use crate::settings::{Options, Settings};
 use crate::stats::Stats;
 use crate::threshold::{p_value, threshold};
 use crate::wire::Doubles;
+
+pub(crate) use holdout::score_holdout;
 
 /// A class with its probability.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -135,6 +139,23 @@ impl FeatureDetector {
         stats.check_shape(head.num_classes(), head.num_features())?;
         overrides::check_stored(&stats)?;
         Ok(Self { head, stats, prepared: Mutex::new(None) })
+    }
+
+    /// A detector whose thresholds, and whatever else detectors take from in-distribution images that
+    /// the model was not trained on, come from such images' features `[n, D]`.
+    ///
+    /// # Errors
+    /// As [`FeatureDetector::new`], and [`ErrorKind::Features`](crate::ErrorKind::Features) for
+    /// unusable features.
+    pub fn with_holdout(
+        head: impl Into<Arc<Head>>,
+        stats: Stats,
+        holdout: ArrayView2<f32>,
+    ) -> Result<Self> {
+        let head = head.into();
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        holdout.outer_iter().try_for_each(|row| head.check(row))?;
+        Self::new(head.clone(), score_holdout(&head, stats, holdout)?)
     }
 
     /// The last layer.

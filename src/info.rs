@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::calibration::warnings_of;
 use crate::detection::FeatureDetector;
 use crate::detectors::hyperparameters::{Hyperparameter, PerScale, Scale};
 use crate::detectors::{overrides, registry};
@@ -10,6 +9,7 @@ use crate::error::Result;
 use crate::image::Preprocess;
 use crate::model::Model;
 use crate::settings::Settings;
+use crate::stats::Stats;
 use crate::threshold::threshold;
 
 /// What is known of a model and its stats file.
@@ -166,7 +166,7 @@ impl Info {
                 tract: backbone.report().num_tract(),
             },
             detectors: DetectorInfo::all(head.num_classes()),
-            warnings: stats.map_or(vec![], warnings_of),
+            warnings: stats.map_or(vec![], Stats::warnings),
         })
     }
 }

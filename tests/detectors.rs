@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Golden, close};
-use itp_ood::score::constants::set_constant;
-use itp_ood::score::shaping::react_clip;
-use itp_ood::{ErrorKind, FeatureDetector, Fit, Options, Stats, metrics, score};
+use itp_ood::detectors::fit::Fit;
+use itp_ood::detectors::registry;
+use itp_ood::metrics::Separation;
+use itp_ood::{ErrorKind, FeatureDetector, Options, Stats};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 
@@ -30,19 +31,18 @@ fn fitted(golden: &Golden) -> FeatureDetector {
         fit.push(row).unwrap();
     }
     let mut stats = golden.stats();
-    stats.blocks = fit.blocks(&golden.moments()).unwrap();
-    set_constant(&mut stats, "dice.p", 70.0).unwrap();
-    set_constant(&mut stats, "knn.k", 7.0).unwrap();
+    for (name, tensor) in fit.tensors(&golden.moments()).unwrap() {
+        stats = stats.with_tensor(name, tensor);
+    }
+    let stats = stats.with_hyperparameter("dice.p", 70.0).unwrap();
+    let stats = stats.with_hyperparameter("knn.k", 7.0).unwrap();
     let stats = Stats::from_bytes(&stats.to_bytes().unwrap()).unwrap();
     FeatureDetector::new(head, stats).unwrap()
 }
 
 fn options(golden: &Golden, score: &str) -> Options {
-    Options {
-        score: Some(score.to_owned()),
-        react: Some(golden.json["react_clip_p90"].as_f64().unwrap()),
-        ..golden.options()
-    }
+    let clip = golden.json["react_clip_p90"].as_f64().unwrap();
+    golden.options().score(score).with("react", clip).unwrap()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn fpr95_and_auroc_agree() {
     for name in names.keys() {
         let scores = golden.f64s(&format!("score.{name}"));
         let (id, ood) = scores.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         for (figure, found) in [("auroc", found.auroc), ("fpr95", found.fpr95)] {
             let expected = golden.json[figure][name].as_f64().unwrap();
             assert!((100.0 * found - expected).abs() < 1e-9, "{figure} of {name}: {found}");
@@ -91,7 +91,7 @@ fn fpr95_and_auroc_of_our_own_scores_agree() {
             close(found, expected, 1e-6, &format!("{ours} of image {image}"));
         }
         let (id, ood) = scores.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         for (figure, found) in [("auroc", found.auroc), ("fpr95", found.fpr95)] {
             let expected = golden.json[figure][theirs].as_f64().unwrap();
             assert!((100.0 * found - expected).abs() < 1e-9, "{figure} of {ours}: {found}");
@@ -132,7 +132,7 @@ fn scores_computed_another_way_agree() {
             close(found, expected, relative, &format!("{name} of image {image}"));
         }
         let (id, ood) = found.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         let figures = [found.auroc, found.aupr_in, found.aupr_out];
         for (found, expected) in figures.iter().zip(expected(&format!("metrics.{name}"))) {
             // One pair of images that swaps moves the AUROC by 1 / 48 / 48.
@@ -145,14 +145,17 @@ fn scores_computed_another_way_agree() {
 fn react_clips_at_a_percentile_of_the_training_features() {
     let golden = Golden::load();
     let detector = fitted(&golden);
-    let found = react_clip(detector.stats(), 90.0).unwrap();
+    let quantiles = &detector.stats().tensors()["react.quantiles"];
+    assert_eq!(quantiles[0], 0.0);
+    let found = f64::from(quantiles[900]);
     close(found, golden.json["react_clip_p90"].as_f64().unwrap(), 1e-3, "90th percentile");
-    assert_eq!(react_clip(detector.stats(), 0.0).unwrap(), 0.0);
     let row = golden.f32_matrix("test_features");
-    let by_default = Options { score: Some("react".into()), ..golden.options() };
-    let given = Options { react: Some(found), ..by_default.clone() };
+    let by_default = golden.options().score("react");
+    let given = by_default.clone().with("react", found).unwrap();
     let scores = |options| detector.scores(row.view(), options).unwrap();
     assert_eq!(scores(&by_default), scores(&given));
+    let lower = by_default.clone().with("react.percentile", 50.0).unwrap();
+    assert_ne!(scores(&by_default), scores(&lower));
 }
 
 #[test]
@@ -161,22 +164,22 @@ fn what_a_file_lacks_is_named_with_the_flag_that_makes_it() {
     let detector = golden.detector();
     let features = golden.f32_matrix("test_features");
     for name in ["react", "opnp+react", "vra", "knn", "mahalanobis", "vim", "klm", "itp+react"] {
-        let wish = Options { score: Some(name.to_owned()), ..Options::default() };
-        let error = detector.scores(features.view(), &wish).unwrap_err();
+        let options = Options::default().score(name);
+        let error = detector.scores(features.view(), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stats, "{name}");
         assert!(error.message().contains("itp calibrate --detectors"), "{name}: {error}");
     }
-    // A block of another model's shape is refused, not read out of bounds.
+    // A tensor of another model's shape is refused, not read out of bounds.
     let mut stats = fitted(&golden).into_stats();
-    for block in stats.blocks.values_mut() {
-        if block.len() > 1 {
-            *block = ArrayD::zeros(ndarray::IxDyn(&[2, 3]));
+    for (name, tensor) in stats.tensors().clone() {
+        if tensor.len() > 1 {
+            stats = stats.with_tensor(name, ArrayD::zeros(ndarray::IxDyn(&[2, 3])));
         }
     }
     let damaged = FeatureDetector::new(golden.head(), stats).unwrap();
     for name in ["opnp", "vra", "knn", "mahalanobis", "vim", "klm"] {
-        let wish = Options { score: Some(name.to_owned()), ..Options::default() };
-        let error = damaged.scores(features.view(), &wish).unwrap_err();
+        let options = Options::default().score(name);
+        let error = damaged.scores(features.view(), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stats, "{name}");
     }
 }
@@ -191,9 +194,10 @@ fn every_score_rates_every_image_with_a_finite_number() {
     features.row_mut(1).fill(1e4);
     features.row_mut(2).fill(-3.0);
     let options = golden.options();
-    for name in score::names().filter(|name| !["held_t", "cadref"].contains(name)) {
-        let wish = Options { score: Some(name.to_owned()), ..options.clone() };
-        let scores = detector.scores(features.view(), &wish).unwrap();
+    let names = registry::names().filter(|name| !["held_t", "cadref"].contains(&name.as_str()));
+    for name in names {
+        let options = options.clone().score(&name);
+        let scores = detector.scores(features.view(), &options).unwrap();
         assert!(scores.iter().all(|score| score.is_finite()), "{name}: {scores:?}");
     }
     let error = Fit::new(detector.head(), &["msp", "nonsense"]).err().unwrap();
@@ -206,4 +210,27 @@ fn fitting_the_same_images_gives_the_same_bytes() {
     let golden = Golden::load();
     let bytes = || fitted(&golden).into_stats().to_bytes().unwrap();
     assert_eq!(bytes(), bytes());
+}
+
+/// newer.json (make_newer.py: NumPy).
+#[test]
+fn newer_detectors_agree_with_their_formulas() {
+    let golden = Golden::load();
+    let detector = golden.detector();
+    let features = golden.f32_matrix("test_features");
+    let expected: serde_json::Value =
+        serde_json::from_str(include_str!("golden/newer.json")).unwrap();
+    let of_two = Options::default().score("gen").with("gen.gamma", 0.5).unwrap();
+    for (name, options) in [
+        ("gen", Options::default().score("gen")),
+        ("gen gamma 0.5, m 2", of_two.with("gen.m", 2.0).unwrap()),
+        ("fdbd", Options::default().score("fdbd")),
+    ] {
+        let found = detector.scores(features.view(), &options).unwrap();
+        let expected = expected[name].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (image, (found, expected)) in found.iter().zip(expected).enumerate() {
+            close(*found, expected.as_f64().unwrap(), 1e-5, &format!("{name} of image {image}"));
+        }
+    }
 }

@@ -40,7 +40,7 @@ impl PostHocDetector for Energy {
 ///
 /// # Errors
 /// As [`Context::value`].
-pub fn rate(context: &Context) -> Result<LogitScore> {
+pub(super) fn rate(context: &Context) -> Result<LogitScore> {
     let temperature = context.value(&TEMPERATURE)?;
     Ok(Box::new(move |logits| logsumexp(logits, temperature)))
 }

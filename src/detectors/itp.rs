@@ -13,7 +13,7 @@ use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::head::Head;
 use crate::numeric::sums::sum_terms;
-use crate::pruning::{Pruning, Variant, crp, ftp};
+use crate::pruning::{Pruning, Variant, ftp};
 
 /// CRP's percentage.
 pub const P: Hyperparameter = Hyperparameter {
@@ -106,10 +106,9 @@ impl PrunedHead for ItpHead {
     }
 
     fn kept_norms(&self, context: &Context) -> KeptNorms {
-        let mu = crp::mean_contributions(&self.head, context.stats.feature_mean());
-        let omega = self.pruning.omega();
         let prunes_crp = self.variant != Variant::Ftp;
-        let keep = mu.mapv(|mu| f32::from(u8::from(!prunes_crp || !crp::is_redundant(mu, omega))));
+        let keep = self.pruning.crp_mask(&self.head, context.stats);
+        let keep = keep.mapv(|keep| f32::from(u8::from(keep || !prunes_crp)));
         let (head, pruning, variant) = (self.head.clone(), self.pruning.clone(), self.variant);
         Box::new(move |features| {
             let features = features.as_standard_layout();

@@ -5,7 +5,7 @@ mod result;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::metrics::{self, bootstrap, evaluate_by};
+use itp_ood::metrics::{self, Intervals, Separation};
 use itp_ood::pruning::grid::Grid;
 use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats};
 use ndarray::{Array2, ArrayView2};
@@ -355,10 +355,10 @@ fn measure(
             let start = Instant::now();
             let scores = detector.scores(set.features.view(), &options)?;
             let seconds = id_seconds + start.elapsed().as_secs_f64();
-            let found = evaluate_by(args.fpr95.into(), &id_scores, &scores)?;
+            let found = Separation::by(args.fpr95.into(), &id_scores, &scores)?;
             let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
             if let Some(resamples) = args.bootstrap {
-                let intervals = bootstrap(&id_scores, &scores, resamples, args.seed)?;
+                let intervals = Intervals::bootstrap(&id_scores, &scores, resamples, args.seed)?;
                 row.intervals = Some(in_percent(&intervals));
             }
             rows.push(row);

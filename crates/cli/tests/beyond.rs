@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use itp_ood::metrics;
-use itp_ood::tune::grid::{self, Sweep};
+use itp_ood::metrics::Separation;
+use itp_ood::tune::candidates::{self, Candidates};
 use itp_ood::tune::pseudo::{Kind, shuffle};
-use itp_ood::tune::report::{Report, Setting};
-use itp_ood::tune::{Rule, TuneOptions, Tuner};
-use itp_ood::{
-    Calibrator, FeatureDetector, Model, Moments, Options, Preprocess, Result, Settings, Stats,
-};
+use itp_ood::tune::report::Report;
+use itp_ood::tune::{Rule, Setting, TuneOptions, Tuner};
+use itp_ood::{Calibrator, FeatureDetector, Model, Moments, Options, Preprocess, Result, Stats};
 use itp_ood_cli::dataset::{Dataset, decode};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
@@ -115,7 +113,7 @@ fn figures(id: &[f64], sets: &[Vec<f64>]) -> Vec<[f64; 2]> {
     let mut rows: Vec<[f64; 2]> = sets
         .iter()
         .map(|ood| {
-            let found = metrics::evaluate(id, ood).unwrap();
+            let found = Separation::between(id, ood).unwrap();
             [100.0 * found.fpr95, 100.0 * found.auroc]
         })
         .collect();
@@ -212,7 +210,8 @@ fn prepare(net: &Net, shared: &Path, kept_in: &Path) -> Option<Prepared> {
         calibrator.add_holdout(features.row(row)).unwrap();
     }
     let (p, lambda) = net.paper;
-    let stats = calibrator.finish(Settings { p, lambda, ..Settings::default() }).unwrap();
+    let options = Options::default().with("p", p).unwrap().with("lambda", lambda).unwrap();
+    let stats = calibrator.finish(&options).unwrap();
     let holdout_features = features.select(Axis(0), &held_out);
     let id_features = features.select(Axis(0), &id);
     Some(Prepared { model, stats, holdout, holdout_features, id_features, ood, set })
@@ -225,43 +224,44 @@ fn tune(prepared: &Prepared) -> Report {
     for (&(image, class), features) in holdout.iter().zip(holdout_features.outer_iter()) {
         tuner.add_holdout(image, Some(class), features).unwrap();
     }
-    let jobs = tuner.jobs().unwrap();
+    let tasks = tuner.tasks().unwrap();
     let read = |image: usize| {
         let pixels = decode(&set.read(&set.entries()[image]).unwrap()).unwrap();
         model.preprocess().resized(&pixels.view().unwrap()).unwrap()
     };
     let started = Instant::now();
-    let features = in_parallel(&jobs, |job| -> Result<Array1<f32>> {
-        let made = job.make(&read(job.image), job.partner.map(read).as_ref())?;
+    let features = in_parallel(&tasks, |task| -> Result<Array1<f32>> {
+        let made = task.make(&read(task.image), task.partner.map(read).as_ref())?;
         model.features_of_resized(&made)
     });
-    for (job, features) in jobs.iter().zip(features) {
-        tuner.add(job, features.unwrap().view()).unwrap();
+    for (task, features) in tasks.iter().zip(features) {
+        tuner.add(task, features.unwrap().view()).unwrap();
     }
     let made = started.elapsed().as_secs_f64();
     let (_, report) = tuner.finish().unwrap();
     let total = started.elapsed().as_secs_f64();
     println!(
         "\n{} pseudo-OOD images made and run in {made:.0} s, {} settings rated in {:.1} s\n",
-        jobs.len(),
+        tasks.len(),
         report.families.iter().map(|family| family.tried.len()).sum::<usize>(),
         total - made
     );
     report
 }
 
-fn all_scores(sweep: &Sweep, rows: &Array2<f32>) -> Vec<Vec<f64>> {
+fn all_scores(candidates: &Candidates, rows: &Array2<f32>) -> Vec<Vec<f64>> {
     let rows: Vec<_> = rows.outer_iter().collect();
-    in_parallel(&rows, |row| sweep.scores(*row))
+    in_parallel(&rows, |row| candidates.scores(*row).unwrap())
 }
 
 /// Real AUROC, mean over the sets, of every setting in the report: what no choice has seen.
 fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
     let head = prepared.model.head();
-    let sweep = Sweep::new(head, &prepared.stats, prepared.holdout_features.view()).unwrap();
-    let id = all_scores(&sweep, &prepared.id_features);
-    let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| all_scores(&sweep, rows)).collect();
-    let settings = sweep.settings();
+    let rows = prepared.holdout_features.view();
+    let candidates = Candidates::new(head, &prepared.stats, 1.0, rows).unwrap();
+    let id = all_scores(&candidates, &prepared.id_features);
+    let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| all_scores(&candidates, rows)).collect();
+    let settings = candidates.settings();
     let column_of = |wanted: &Setting| match *wanted {
         Setting::HeldT { lambda, .. } => {
             settings.iter().position(|setting| *setting == Setting::Held { lambda }).unwrap()
@@ -274,7 +274,7 @@ fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
         let score = |row: &Vec<f64>| row[column] - a * row[settings.len()];
         let mut sorted: Vec<f64> = id.iter().map(score).collect();
         sorted.sort_by(f64::total_cmp);
-        mean(ood.iter().map(|set| grid::auroc(&sorted, set.iter().map(score))))
+        mean(ood.iter().map(|set| candidates::auroc(&sorted, set.iter().map(score))))
     };
     let families = report.families.iter();
     families.map(|f| f.tried.iter().map(|tried| rate(&tried.setting)).collect()).collect()
@@ -282,17 +282,8 @@ fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
 
 /// What a detection must be told to use a setting.
 fn options(setting: &Setting) -> Options {
-    match *setting {
-        Setting::Energy {} => Options::default(),
-        Setting::Itp { p, lambda } => {
-            Options { p: Some(p), lambda: Some(lambda), ..Options::default() }
-        }
-        Setting::React { clip, .. } => Options { react: Some(clip), ..Options::default() },
-        Setting::Held { lambda } => Options { held_lambda: Some(lambda), ..Options::default() },
-        Setting::HeldT { lambda, a, .. } => {
-            Options { held_lambda: Some(lambda), held_a: Some(a), ..Options::default() }
-        }
-    }
+    let set = |options: Options, (name, value)| options.with(name, value).unwrap();
+    setting.hyperparameters().into_iter().fold(Options::default(), set)
 }
 
 #[test]
@@ -340,7 +331,7 @@ fn tuning_finds_settings_that_hold_on_real_images() {
             ("HELD+T, R*", "held_t", pick("held_t", Rule::RStar)),
         ];
         for (name, score, options) in rows {
-            let options = Options { score: Some(score.to_owned()), ..options };
+            let options = options.score(score);
             let rate = |rows: ArrayView2<f32>| detector.scores(rows, &options).unwrap();
             let id = rate(prepared.id_features.view());
             let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| rate(rows.view())).collect();
@@ -382,12 +373,10 @@ fn held_agrees_with_an_independent_implementation_on_real_images() {
             .iter()
             .filter(|row| net.model.ends_with(&format!("_{}.onnx", row["model"].as_str().unwrap())))
         {
-            let options = Options {
-                score: row["score"].as_str().map(str::to_owned),
-                held_lambda: row["lambda"].as_f64(),
-                held_a: row["a"].as_f64(),
-                ..Options::default()
-            };
+            let given = [("heldLambda", row["lambda"].as_f64()), ("heldA", row["a"].as_f64())];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let options = Options::default().score(row["score"].as_str().unwrap());
+            let options = given.fold(options, |o, (name, value)| o.with(name, value).unwrap());
             let id = detector.scores(id.view(), &options).unwrap();
             for (name, features) in &prepared.ood {
                 let whole = if *name == "textures32" { 1200 } else { 2000 };
@@ -395,7 +384,7 @@ fn held_agrees_with_an_independent_implementation_on_real_images() {
                     continue;
                 }
                 let ood = detector.scores(features.view(), &options).unwrap();
-                let found = metrics::evaluate(&id, &ood).unwrap();
+                let found = Separation::between(&id, &ood).unwrap();
                 let found = [100.0 * found.fpr95, 100.0 * found.auroc];
                 for (found, expected) in found.iter().zip(row["table"][name].as_array().unwrap()) {
                     let expected = expected.as_f64().unwrap();

@@ -8,7 +8,7 @@ mod from_js;
 mod to_js;
 
 use itp_ood::calibration::Calibrator;
-use itp_ood::metrics;
+use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
 use itp_ood::{Error, FeatureDetector, Info, Model, Options, Pixels, Preprocess, Result, Stats};
@@ -248,7 +248,7 @@ impl WasmCalibrator {
 /// How well the scores of in-distribution images lie above those of others.
 #[wasm_bindgen(unchecked_return_type = "Metrics")]
 pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue> {
-    to_js(&metrics::report(id_scores, ood_scores).map_err(to_js_error)?)
+    to_js(&Metrics::between(id_scores, ood_scores).map_err(to_js_error)?)
 }
 
 /// Chooses hyperparameters from held-out images ([`itp_ood::tune`]).

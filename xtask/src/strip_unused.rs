@@ -2,14 +2,14 @@
 //!
 //! tract registers every operator that it has, and a function whose address is taken stays in the
 //! file whether or not anybody can reach it. What is emptied here traps if it is called after all:
-//! the loader of `src/backbone.rs` refuses the operators that would call it (`LEFT_OUT`).
+//! the loader of `crates/backbone` refuses the operators that would call it (`LEFT_OUT`).
 
 use anyhow::{Result, ensure};
 use walrus::ir::{BinaryOp, Visitor, dfs_in_order};
 use walrus::{FunctionBuilder, FunctionId, FunctionKind, LocalFunction, Module};
 
 /// Empties what never runs, then drops what only that called; names are needed.
-pub fn leave_out(module: &mut Module) -> Result<()> {
+pub fn strip_unused(module: &mut Module) -> Result<()> {
     let mut emptied = [0; PARTS.len()];
     let ids: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for id in ids {
