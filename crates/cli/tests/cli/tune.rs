@@ -8,11 +8,11 @@ use itp_ood::Stats;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const CLASSES: [&str; 4] = ["ant", "bee", "cat", "dog"];
+use crate::support::{CLASSES, PREPROCESS};
 
-struct Data(TempDir);
+struct TuneData(TempDir);
 
-impl Data {
+impl TuneData {
     /// Images of four classes, and a stats file that was made from them.
     fn new() -> Self {
         let data = Self(tempfile::tempdir().unwrap());
@@ -75,12 +75,9 @@ impl Data {
     }
 }
 
-const PREPROCESS: [&str; 8] =
-    ["--resize", "8", "--crop", "8", "--mean", ".5,.5,.5", "--std", ".25,.25,.25"];
-
 #[test]
 fn tune_writes_settings_report_and_sheet() {
-    let data = Data::new();
+    let data = TuneData::new();
     let (holdout, report, sheet) =
         (data.path("holdout"), data.path("report.json"), data.path("sheet.png"));
     let more =
@@ -131,7 +128,7 @@ fn tune_writes_settings_report_and_sheet() {
 
 #[test]
 fn bad_holdouts_are_named() {
-    let data = Data::new();
+    let data = TuneData::new();
     data.images("one class", 1, 5);
     let errors = data.failed(&data.path("one class"), &[], 9);
     assert!(errors.contains("at least two"), "{errors}");
@@ -152,7 +149,7 @@ fn bad_holdouts_are_named() {
     data.failed(&data.path("holdout"), &["--rule", "r2"], 2);
 
     // Broken files are left out, and said so; the rest is used.
-    std::fs::write(data.path("holdout/ant/000.png"), b"no picture").unwrap();
+    std::fs::write(data.path("holdout/ant/000.png"), b"no image").unwrap();
     let (_, notes) =
         data.done("tune", &data.path("holdout"), "t.itp.safetensors", &["--per-kind", "10"]);
     assert!(notes.contains("ant/000.png"), "{notes}");
