@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use itp_ood::{Backbone, Operators};
+use itp_ood::{Backbone, Kernels};
 use ndarray::Array4;
 
 const ROUNDS: usize = 60;
@@ -13,8 +13,8 @@ const ROUNDS: usize = 60;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
         let model = std::fs::read(&path)?;
-        let load = |operators| Backbone::with_operators(&model, None, operators);
-        let sides = [load(Operators::Own)?, load(Operators::Tract)?];
+        let load = |kernels| Backbone::with_operators(&model, None, kernels);
+        let sides = [load(Kernels::Custom)?, load(Kernels::Tract)?];
         let mut times = [vec![], vec![]];
         let mut sums = [0.0; 2];
         for _ in 0..ROUNDS {

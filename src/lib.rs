@@ -49,7 +49,7 @@ pub use fit::Fit;
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
 #[cfg(feature = "onnx")]
-pub use itp_ood_backbone::{Backbone, BackboneReport, Operators};
+pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
 #[cfg(feature = "onnx")]
 pub use model::Model;
 pub use moments::Moments;

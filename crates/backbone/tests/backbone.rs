@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use itp_ood_backbone::{Backbone, ErrorKind, Linear, Operators};
+use itp_ood_backbone::{Backbone, ErrorKind, Kernels, Linear};
 use ndarray::{Array1, Array4};
 use tract_onnx::prelude::*;
 
@@ -123,7 +123,7 @@ fn every_kind_of_last_layer_is_found() {
 fn an_operator_zoo_runs() {
     check("operators", None, "t28");
     let (backbone, _) = load(&small("operators"), None);
-    assert!(backbone.report().num_own() + backbone.report().num_tract() > 10);
+    assert!(backbone.report().num_custom() + backbone.report().num_tract() > 10);
 }
 
 #[test]
@@ -352,9 +352,9 @@ fn a_real_model_that_is_cut_off_or_damaged_is_survived() {
 /// Features by this crate's operators against those by tract's; returns how many of each ran.
 #[track_caller]
 fn check_own(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
-    let (own, _) = Backbone::with_operators(model, size, Operators::Own).unwrap();
-    let (tract, head) = Backbone::with_operators(model, size, Operators::Tract).unwrap();
-    assert_eq!(tract.report().num_own(), 0);
+    let (own, _) = Backbone::with_operators(model, size, Kernels::Custom).unwrap();
+    let (tract, head) = Backbone::with_operators(model, size, Kernels::Tract).unwrap();
+    assert_eq!(tract.report().num_custom(), 0);
     for seed in 0..2 {
         let input = picture(own.input_shape(), seed);
         let actual = own.features(input.view()).unwrap();
@@ -363,7 +363,7 @@ fn check_own(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
         let expected = head.logits(expected.view()).mapv(|logit| logit as f32);
         assert_close(&head.logits(actual.view()), expected.as_slice().unwrap(), 1e-4);
     }
-    (own.report().num_own(), own.report().num_tract())
+    (own.report().num_custom(), own.report().num_tract())
 }
 
 #[test]
@@ -376,8 +376,8 @@ fn own_operators_agree_with_tract_on_small_models() {
         assert_eq!(check_own(&small("any_size"), Some(size)).0, 3);
     }
     // Half precision stays with tract.
-    let (half, _) = Backbone::with_operators(&small("half"), None, Operators::Own).unwrap();
-    assert_eq!(half.report().num_own(), 0);
+    let (half, _) = Backbone::with_operators(&small("half"), None, Kernels::Custom).unwrap();
+    assert_eq!(half.report().num_custom(), 0);
 }
 
 #[test]

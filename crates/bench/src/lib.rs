@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use ndarray::{Array1, Array2, Array4};
 
 use itp_ood::{
-    Backbone, FeatureDetector, Head, ImageView, Moments, Operators, Options, PixelFormat,
-    Preprocess, Pruning, Result, Stats, Variant,
+    Backbone, FeatureDetector, Head, ImageView, Kernels, Moments, Options, PixelFormat, Preprocess,
+    Pruning, Result, Stats, Variant,
 };
 
 unsafe extern "C" {
@@ -55,8 +55,8 @@ pub extern "C" fn bench_reserve(bytes: usize) -> *mut u8 {
 pub unsafe extern "C" fn bench_load(model: *const u8, bytes: usize, own: bool) -> i32 {
     // SAFETY: the caller wrote the model there.
     let model = unsafe { std::slice::from_raw_parts(model, bytes) };
-    let operators = if own { Operators::Own } else { Operators::Tract };
-    let Ok((backbone, head)) = Backbone::with_operators(model, None, operators) else { return -1 };
+    let kernels = if own { Kernels::Custom } else { Kernels::Tract };
+    let Ok((backbone, head)) = Backbone::with_operators(model, None, kernels) else { return -1 };
     NETWORKS.with_borrow_mut(|networks| {
         let input = Array4::zeros(backbone.input_shape());
         let logits = vec![0.0; head.num_classes()];
@@ -127,7 +127,7 @@ pub extern "C" fn bench_features(network: usize) -> usize {
 /// Number of this crate's operators in the plan.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_own_operators(network: usize) -> usize {
-    with(network, |network| network.backbone.report().num_own())
+    with(network, |network| network.backbone.report().num_custom())
 }
 
 /// Number of tract's operators in the plan.

@@ -219,7 +219,7 @@ impl Engine {
             id_images: ids.map_or(0, Vec::len),
             model_sha256: self.model.sha256(),
             feature_node: self.model.backbone().feature_node(),
-            operators: Operators { own: report.num_own(), tract: report.num_tract() },
+            operators: Operators { own: report.num_custom(), tract: report.num_tract() },
             warnings: stats.map_or(vec![], itp_ood::calibration::warnings_of),
         })
     }
