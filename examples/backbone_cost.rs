@@ -1,5 +1,5 @@
-//! What a picture costs natively: this crate's operators against tract's, run in turn, in
-//! milliseconds (least and median), with a checksum of the features.
+//! What the backbone costs natively for one image: this library's kernels against tract's, run in
+//! turn, in milliseconds (minimum and median), with a checksum of the features.
 //!
 //!     cargo run --release --example backbone_cost -- MODEL.onnx...
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         println!("{path}");
-        for ((name, times), sum) in ["own", "tract"].iter().zip(&mut times).zip(sums) {
+        for ((name, times), sum) in ["custom", "tract"].iter().zip(&mut times).zip(sums) {
             times.sort_by(f64::total_cmp);
             println!("  {name:6} {:7.3} {:7.3} ms, sum {sum}", times[0], times[ROUNDS / 2]);
         }
