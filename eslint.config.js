@@ -1,3 +1,5 @@
+import { createTypeScriptImportResolver } from "eslint-import-resolver-typescript";
+import { importX } from "eslint-plugin-import-x";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
@@ -6,26 +8,38 @@ export default tseslint.config(
     files: ["www/**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     rules: {
-      // Numbers and addresses read well in messages.
+      // Numbers and booleans read well in messages.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
-      // Input comes from JavaScript, too, where types are only a hope.
+      // Callers in JavaScript may pass anything, whatever the types say.
       "@typescript-eslint/no-unnecessary-condition": "off",
-      // It asks for the very `!` that no-non-null-assertion forbids.
+      // It asks for the `!` that no-non-null-assertion forbids.
       "@typescript-eslint/non-nullable-type-assertion-style": "off",
+    },
+  },
+  {
+    files: ["www/**/*.ts"],
+    plugins: { "import-x": importX },
+    settings: {
+      "import-x/parsers": { "@typescript-eslint/parser": [".ts"] },
+      "import-x/resolver-next": [createTypeScriptImportResolver({ project: "tsconfig.json" })],
+    },
+    rules: {
+      "import-x/no-cycle": ["error", { ignoreExternal: true }],
+      "import-x/order": ["error", { groups: [["builtin", "external"], ["parent", "sibling", "index"]], alphabetize: { order: "asc" }, "newlines-between": "never" }],
     },
   },
   { files: ["www/lib/**/*.ts"], languageOptions: { parserOptions: { project: "tsconfig.lib.json" } } },
   { files: ["www/demo/**/*.ts"], languageOptions: { parserOptions: { project: "tsconfig.json" } },
     rules: {
-      // Listeners may be asynchronous; what is taken apart here are closures, which know no `this`.
+      // Listeners may be asynchronous; the methods destructured here are closures without `this`.
       "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: false }],
       "@typescript-eslint/unbound-method": "off",
-      // An intake's work is asynchronous by its interface, even where it needs no await.
+      // An interface may require an asynchronous function that needs no await.
       "@typescript-eslint/require-await": "off",
-      // ArrayLike can't be iterated over.
+      // ArrayLike is not iterable.
       "@typescript-eslint/prefer-for-of": "off",
-      // byId<HTMLInputElement>(id) says what the page's HTML holds.
+      // byId<HTMLInputElement>(id) states what the page's HTML contains.
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
     },
   },

@@ -13,7 +13,7 @@ import { launchChromium } from "../scripts/lib/chromium.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { headModel } from "../tests/js/onnx.mjs";
-import { picture, toPng } from "../tests/js/support.mjs";
+import { testImage, toPng } from "../tests/js/support.mjs";
 import { headStats } from "./lib/head.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
@@ -102,7 +102,7 @@ async function play(browser, url, [classes, features, heldOut]) {
     { name: "made-up.itp.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(stats) },
   ]);
   await page.waitForFunction(() => document.querySelector("#model").value === "own", undefined, { timeout: 120_000 });
-  await page.setInputFiles("#file", { name: "picture.png", mimeType: "image/png", buffer: toPng(picture(3, 64, 64)) });
+  await page.setInputFiles("#file", { name: "picture.png", mimeType: "image/png", buffer: toPng(testImage(3, 64, 64)) });
   await page.waitForFunction(() => document.querySelector("#caption").textContent === "picture.png" && document.querySelector("#verdict").ariaBusy === "false");
   await page.evaluate(() => (location.hash = "#play"));
   await page.locator("#play-waterfall .step-value").first().waitFor();

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use itp_ood::score::shaping::{REACT_LEVELS, VRA_LEVELS};
-use itp_ood::{FeatureDetector, Head, Moments, Options, Preprocess, Result, Stats, fit, score};
+use itp_ood::detectors::gather::RESERVOIR;
+use itp_ood::detectors::registry;
+use itp_ood::{FeatureDetector, Head, Moments, Options, Preprocess, Result, Stats};
 use ndarray::{Array1, Array2, Ix2, IxDyn};
 
 /// Pseudo-random numbers from 0 to 1.
@@ -22,15 +23,15 @@ fn random(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
     })
 }
 
-/// A block's shape for K classes, D features and n training images in the sample.
+/// A tensor's shape for K classes, D features and n training images in the sample.
 fn shapes(classes: usize, features: usize) -> [(&'static str, Vec<usize>); 10] {
     let residual = features - if features >= 2048 { 1000 } else { features / 2 };
     [
-        ("react.quantiles", vec![REACT_LEVELS]),
+        ("react.quantiles", vec![1001]),
         ("opnp.sensitivity", vec![classes, features]),
         ("klm.templates", vec![classes, classes]),
-        ("vra.quantiles", vec![VRA_LEVELS, features]),
-        ("knn.bank.f16", vec![fit::SAMPLE, features]),
+        ("vra.quantiles", vec![21, features]),
+        ("knn.bank.f16", vec![RESERVOIR, features]),
         ("mahalanobis.whitening", vec![features, features]),
         ("vim.origin", vec![features]),
         ("vim.residual", vec![residual, features]),
@@ -47,11 +48,11 @@ fn detector(classes: usize, features: usize) -> Result<FeatureDetector> {
         moments.push(image % classes, random(1, features, image as u64 + 2).row(0))?;
     }
     let mut stats = Stats::from_moments(&moments, Preprocess::preset("imagenet")?)?;
-    stats.settings.held_a = Some(1.0);
+    stats = stats.with_hyperparameter("heldA", 1.0)?;
     for (name, shape) in shapes(classes, features) {
         let len = shape.iter().product();
         let values = random(1, len, 3).into_shape_with_order(IxDyn(&shape));
-        stats.blocks.insert(name.to_owned(), values.expect("the same length"));
+        stats = stats.with_tensor(name, values.expect("the same length"));
     }
     FeatureDetector::new(head, stats)
 }
@@ -62,13 +63,13 @@ fn main() -> Result<()> {
         let images = random(16, features, 7).into_dimensionality::<Ix2>().expect("two axes");
         println!("\n{classes} x {features}: moments {} bytes", 8 * classes * features);
         println!("{:<18} {:>10} {:>10} {:>21}", "detector", "bytes", "us/image", "(least to most)");
-        for name in score::names() {
+        for name in registry::names() {
             let parts: Vec<&str> = name.split(['+', '_']).collect();
-            let of_detector = detector.stats().blocks.keys().filter(|block| {
-                block.split('.').next().is_some_and(|owner| parts.contains(&owner))
+            let of_detector = detector.stats().tensors().keys().filter(|tensor| {
+                tensor.split('.').next().is_some_and(|owner| parts.contains(&owner))
             });
-            let bytes: usize = of_detector.map(|name| detector.stats().block_bytes(name)).sum();
-            let options = Options { score: Some(name.to_owned()), ..Options::default() };
+            let bytes: usize = of_detector.map(|name| detector.stats().tensor_bytes(name)).sum();
+            let options = Options::default().score(&name);
             // The first call prepares the detector.
             detector.scores(images.view(), &options)?;
             let mut times: Vec<f64> = Vec::new();

@@ -3,26 +3,22 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 
-use crate::detection::FeatureDetector;
-use crate::error::{Error, Result};
-use crate::fit::Fit;
+use crate::detection::score_holdout;
+use crate::detectors::fit::Fit;
+use crate::detectors::{overrides, registry};
+use crate::error::{Error, ErrorKind, Result};
 use crate::head::Head;
 use crate::image::Preprocess;
+#[cfg(feature = "onnx")]
 use crate::model::Model;
-use crate::moments::Moments;
-use crate::score::constants::{check_constant, set_constant};
-use crate::score::held;
 use crate::settings::{Options, Settings};
-use crate::stats::{ID_FEATURES, Stats};
+use crate::stats::{Moments, Stats};
 
 /// Fewer training images of a class than this earn a warning; the paper's Figure 4 sees nearly
 /// the full effect from 30 on.
 pub const FEW_IMAGES: u64 = 30;
-
-/// Most held-out images whose features are kept in the stats file.
-pub const MAX_ID_FEATURES: usize = 512;
 
 /// Collects features of training images, class by class, and of held-out ones.
 pub struct Calibrator {
@@ -34,8 +30,8 @@ pub struct Calibrator {
     moments: Moments,
     /// What other detectors than ITP need of the training images.
     fit: Option<Fit>,
-    /// Detectors' constants that differ from the published ones.
-    constants: Vec<(String, f64)>,
+    /// Hyperparameters that differ from their defaults.
+    hyperparameters: Vec<(&'static str, f64)>,
     /// Features of held-out in-distribution images, row by row.
     holdout: Vec<f32>,
 }
@@ -45,12 +41,13 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the number of labels is not that of classes.
+    #[cfg(feature = "onnx")]
     pub fn new(model: &Model, labels: Vec<String>) -> Result<Self> {
         let (classes, features) = model.head().weights().dim();
         if labels.len() != classes {
             return Err(Error::data(format!(
-                "{} classes of images were given, but the model tells {classes} classes apart; give \
-                 one folder for each class of the model",
+                "{} classes of images were given, but the model has {classes} classes; give one \
+                 folder for each class of the model",
                 labels.len()
             )));
         }
@@ -62,7 +59,7 @@ impl Calibrator {
             labels,
             moments: Moments::new(classes, features),
             fit: None,
-            constants: Vec::new(),
+            hyperparameters: Vec::new(),
             holdout: Vec::new(),
         })
     }
@@ -77,13 +74,13 @@ impl Calibrator {
         Ok(())
     }
 
-    /// Gives a detector's constant another value than the published one.
+    /// Gives a hyperparameter another value than its default, by its full or short name.
     ///
     /// # Errors
-    /// As [`check_constant`].
-    pub fn set_constant(&mut self, name: &str, value: f64) -> Result<()> {
-        check_constant(name, value)?;
-        self.constants.push((name.to_owned(), value));
+    /// [`ErrorKind::Options`] for an unknown name or a value outside its range.
+    pub fn set_hyperparameter(&mut self, name: &str, value: f64) -> Result<()> {
+        let found = registry::hyperparameter(name)?;
+        self.hyperparameters.push((found.name, found.check(value, ErrorKind::Options)?));
         Ok(())
     }
 
@@ -132,13 +129,14 @@ impl Calibrator {
         warnings(&self.labels, self.counts(), self.holdout().nrows())
     }
 
-    /// The finished statistics, with the scores of the held-out images under `settings`.
+    /// The finished statistics, with the scores of the held-out images under these settings; what
+    /// `options` leave open takes its default for the model's number of classes.
     ///
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images (naming
     /// it), [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
-    pub fn finish(&self, settings: Settings) -> Result<Stats> {
-        settings.validate()?;
+    pub fn finish(&self, options: &Options) -> Result<Stats> {
+        let settings = options.resolve(&Settings::default())?;
         if let Some(class) = self.counts().iter().position(|&n| n < 2) {
             return Err(Error::data(format!(
                 "class \"{}\" has {} image(s); give at least two of each class (30 or more are \
@@ -153,40 +151,14 @@ impl Calibrator {
         stats.model_sha256 = self.model_sha256.clone();
         stats.feature_node = self.feature_node.clone();
         if let Some(fit) = &self.fit {
-            stats.blocks = fit.blocks(&self.moments)?;
+            stats.tensors = fit.tensors(&self.moments)?;
         }
-        for (name, value) in &self.constants {
-            set_constant(&mut stats, name, *value)?;
+        for &(name, value) in &self.hyperparameters {
+            stats = stats.with_hyperparameter(name, value)?;
         }
+        stats.settings = overrides::in_full(&stats.settings, &stats)?;
         score_holdout(&self.head, stats, self.holdout())
     }
-}
-
-/// Fills in what follows from held-out images' features `[n, D]`: the scores of those images under
-/// the settings of `stats`, what some scores need for it, and a sample of the features.
-pub(crate) fn score_holdout(
-    head: &Arc<Head>,
-    mut stats: Stats,
-    holdout: ArrayView2<f32>,
-) -> Result<Stats> {
-    if holdout.nrows() == 0 {
-        return Ok(stats);
-    }
-    held::prepare(head, &mut stats, holdout)?;
-    stats.id_scores.clear();
-    let detector = FeatureDetector::new(head.clone(), stats)?;
-    let mut id_scores = std::collections::BTreeMap::new();
-    for name in detector.scores_available() {
-        let options = Options { score: Some(name.to_owned()), ..Options::default() };
-        let scores = detector.scores(holdout, &options)?;
-        let mut scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-        scores.sort_by(f32::total_cmp);
-        id_scores.insert(name.to_owned(), scores);
-    }
-    let mut stats = detector.into_stats();
-    stats.id_scores = id_scores;
-    stats.blocks.insert(ID_FEATURES.to_owned(), sample(holdout).into_dyn());
-    Ok(stats)
 }
 
 /// What a user of finished statistics should know, in sentences.
@@ -222,10 +194,4 @@ fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {
         _ => {}
     }
     warnings
-}
-
-/// At most [`MAX_ID_FEATURES`] rows, evenly spread, so that every class is met.
-fn sample(rows: ArrayView2<f32>) -> Array2<f32> {
-    let n = rows.nrows().min(MAX_ID_FEATURES);
-    Array2::from_shape_fn((n, rows.ncols()), |(i, j)| rows[(i * rows.nrows() / n, j)])
 }

@@ -1,18 +1,26 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
+mod holdout;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::Serialize;
 
+use crate::detectors::detector::{Context, Score, once};
+use crate::detectors::energy::TEMPERATURE;
+use crate::detectors::held_t::{HeldExplanation, Parts};
+use crate::detectors::{itp, overrides, registry};
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::pruning::{ClassExplanation, Counts, Pruned, Pruning, Reason};
-use crate::score::held::{HeldExplanation, HeldT};
-use crate::score::{self, Context, Score, logits};
+use crate::numeric::logits;
+use crate::pruning::{ClassExplanation, Counts, Pruned, Pruning, Reasons};
 use crate::settings::{Options, Settings};
 use crate::stats::Stats;
 use crate::threshold::{p_value, threshold};
+use crate::wire::Doubles;
+
+pub(crate) use holdout::score_holdout;
 
 /// A class with its probability.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,16 +48,17 @@ pub struct Energies {
 }
 
 /// What was found for one image.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Detection {
-    /// Row of the predicted class in the last layer; always from the unpruned logits.
-    pub class_index: usize,
-    /// Name of the predicted class.
+    /// Name of the predicted class; always from the unpruned logits.
     pub label: String,
-    /// The most probable classes, from the unpruned logits.
-    pub top_k: Vec<TopClass>,
-    /// The score that `settings.score` names; higher = more in-distribution.
+    /// Its row in the last layer.
+    pub class_index: usize,
+    /// The score that `score_name` names; higher = more in-distribution.
     pub score: f64,
+    /// Name of the score.
+    pub score_name: String,
     /// Energy of the unpruned logits, for comparison.
     pub unpruned_score: f64,
     /// The image is in-distribution when its score is at least this; `None` where the stats file
@@ -59,20 +68,29 @@ pub struct Detection {
     pub in_distribution: Option<bool>,
     /// Conformal p-value of the score among the stored in-distribution scores (0 to 1).
     pub p_value: Option<f64>,
-    /// The model's own logits, `[K]`.
-    pub logits: Array1<f64>,
-    /// The logits after ITP's pruning, `[K]`.
-    pub pruned_logits: Array1<f64>,
+    /// The most probable classes, from the unpruned logits.
+    pub top_k: Vec<TopClass>,
     /// Energies of the logits under each pruning.
     pub energies: Energies,
     /// How many weights were pruned for this image.
     pub counts: Counts,
-    /// The settings used.
+    /// The settings used, in full.
     pub settings: Settings,
+    /// The model's own logits, `[K]`.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub logits: Doubles,
+    /// The logits after ITP's pruning, `[K]`.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub pruned_logits: Doubles,
+}
+
+fn is_empty(values: &Doubles) -> bool {
+    values.0.is_empty()
 }
 
 /// Why one class's logit is what it is for an image.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The class's row in the last layer.
     pub class_index: usize,
@@ -80,14 +98,11 @@ pub struct Explanation {
     pub label: String,
     /// The percentile at or below which CRP prunes.
     pub omega: f64,
-    /// The features, `[D]`.
-    pub features: Array1<f32>,
     /// The class's weights, one by one.
+    #[serde(flatten)]
     pub weights: ClassExplanation,
     /// What HELD and T make of the same features.
     pub held: HeldExplanation,
-    /// The settings used.
-    pub settings: Settings,
 }
 
 /// A last layer with its statistics: everything that follows from features, without a backbone.
@@ -103,11 +118,13 @@ pub struct FeatureDetector {
 const MAX_SAMPLE_COST: usize = 1 << 25;
 
 struct Prepared {
+    /// In full.
     settings: Settings,
+    temperature: f64,
     pruning: Arc<Pruning>,
     score: Box<dyn Score>,
     /// For explanations, which most calls don't ask for.
-    held: OnceLock<HeldT>,
+    held: OnceLock<Parts>,
     id_scores: Option<Vec<f32>>,
 }
 
@@ -115,11 +132,30 @@ impl FeatureDetector {
     /// A detector for a last layer and the statistics of its features.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if their shapes differ.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if their shapes differ,
+    /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) for an unknown or impossible hyperparameter.
     pub fn new(head: impl Into<Arc<Head>>, stats: Stats) -> Result<Self> {
         let head = head.into();
         stats.check_shape(head.num_classes(), head.num_features())?;
+        overrides::check_stored(&stats)?;
         Ok(Self { head, stats, prepared: Mutex::new(None) })
+    }
+
+    /// A detector whose thresholds, and whatever else detectors take from in-distribution images that
+    /// the model was not trained on, come from such images' features `[n, D]`.
+    ///
+    /// # Errors
+    /// As [`FeatureDetector::new`], and [`ErrorKind::Features`](crate::ErrorKind::Features) for
+    /// unusable features.
+    pub fn with_holdout(
+        head: impl Into<Arc<Head>>,
+        stats: Stats,
+        holdout: ArrayView2<f32>,
+    ) -> Result<Self> {
+        let head = head.into();
+        stats.check_shape(head.num_classes(), head.num_features())?;
+        holdout.outer_iter().try_for_each(|row| head.check(row))?;
+        Self::new(head.clone(), score_holdout(&head, stats, holdout)?)
     }
 
     /// The last layer.
@@ -138,16 +174,24 @@ impl FeatureDetector {
     }
 
     /// Names of the scores that the statistics suffice for.
-    pub fn scores_available(&self) -> Vec<&'static str> {
+    pub fn scores_available(&self) -> Vec<String> {
         let Self { head, stats, .. } = self;
         let pruning = &OnceLock::new();
-        score::names()
-            .filter(|&name| {
-                let settings = Settings { score: name.to_owned(), ..stats.settings.clone() };
-                let settings = &settings;
-                score::build(Context { head, stats, settings, pruning, earlier: None }).is_ok()
+        registry::names()
+            .filter(|name| {
+                let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
+                registry::build(&Context { head, stats, settings, pruning, earlier: None }).is_ok()
             })
             .collect()
+    }
+
+    /// The settings of a call: its overrides over the stored ones over the defaults, with every
+    /// hyperparameter that has a short name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
+    pub fn settings(&self, options: &Options) -> Result<Settings> {
+        overrides::in_full(&options.resolve(&self.stats.settings)?, &self.stats)
     }
 
     fn prepare(&self, settings: Settings) -> Result<Arc<Prepared>> {
@@ -160,11 +204,12 @@ impl FeatureDetector {
         let earlier = slot.as_ref().map(|prepared| &*prepared.pruning);
         let pruning = &OnceLock::new();
         let context = Context { head, stats, settings: &settings, pruning, earlier };
-        let score = score::build(context)?;
+        let score = registry::build(&context)?;
         let prepared = Arc::new(Prepared {
-            pruning: context.pruning()?,
+            pruning: itp::pruning(&context)?,
+            temperature: context.value(&TEMPERATURE)?,
             held: OnceLock::new(),
-            id_scores: self.find_id_scores(&settings, &*score),
+            id_scores: self.find_id_scores(&settings, &*score)?,
             score,
             settings,
         });
@@ -174,20 +219,20 @@ impl FeatureDetector {
 
     /// Sorted in-distribution scores under these settings: the stored ones where nothing differs
     /// from the stats file's own settings, those of its sample of features otherwise.
-    fn find_id_scores(&self, settings: &Settings, score: &dyn Score) -> Option<Vec<f32>> {
+    fn find_id_scores(&self, settings: &Settings, score: &dyn Score) -> Result<Option<Vec<f32>>> {
         let stored = Settings {
             score: settings.score.clone(),
             tpr: settings.tpr,
-            ..self.stats.settings.clone()
+            ..overrides::in_full(&self.stats.settings, &self.stats)?
         };
         if let Some(scores) = self.stats.id_scores.get(&settings.score)
             && *settings == stored
         {
-            return Some(scores.clone());
+            return Ok(Some(scores.clone()));
         }
-        let sample = self.stats.id_features()?;
+        let Some(sample) = self.stats.id_features() else { return Ok(None) };
         if sample.len() * self.head.num_classes() > MAX_SAMPLE_COST {
-            return None;
+            return Ok(None);
         }
         let rows = sample.outer_iter();
         let mut scores: Vec<f32> = rows
@@ -195,7 +240,7 @@ impl FeatureDetector {
             .filter(|score| score.is_finite())
             .collect();
         scores.sort_by(f32::total_cmp);
-        (!scores.is_empty()).then_some(scores)
+        Ok((!scores.is_empty()).then_some(scores))
     }
 
     /// Sorted in-distribution scores under these settings, that the threshold and the p-value rest
@@ -203,9 +248,9 @@ impl FeatureDetector {
     ///
     /// # Errors
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
-    /// what [`score::build`] reports.
+    /// what [`registry::build`] reports.
     pub fn id_scores(&self, options: &Options) -> Result<Option<Vec<f32>>> {
-        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         Ok(prepared.id_scores.clone())
     }
 
@@ -214,13 +259,13 @@ impl FeatureDetector {
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
-    /// what [`score::build`] reports.
+    /// what [`registry::build`] reports.
     pub fn detect(&self, features: ArrayView1<f32>, options: &Options) -> Result<Detection> {
         self.head.check(features)?;
-        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
-        let settings = prepared.settings.clone();
+        let prepared = self.prepare(self.settings(options)?)?;
+        let settings = &prepared.settings;
         let Pruned { plain, crp, ftp, itp, counts } = prepared.pruning.apply(&self.head, features);
-        let energy = |of: &Array1<f64>| logits::energy(of.view(), settings.temperature);
+        let energy = |of: &Array1<f64>| logits::logsumexp(of.view(), prepared.temperature);
         let energies = Energies {
             plain: energy(&plain),
             crp: energy(&crp),
@@ -242,19 +287,20 @@ impl FeatureDetector {
         };
         let class_index = logits::argmax(plain.view());
         Ok(Detection {
-            class_index,
             label: self.stats.labels[class_index].clone(),
-            top_k: self.top_k(&plain, options.top_k.unwrap_or(5)),
+            class_index,
             score,
+            score_name: settings.score.clone(),
             unpruned_score: energies.plain,
             threshold,
             in_distribution: threshold.map(|threshold| score >= threshold),
             p_value: ids.map(|ids| p_value(ids, score)),
-            counts,
-            logits: plain,
-            pruned_logits: itp,
+            top_k: self.top_k(&plain, options.top_k.unwrap_or(5)),
             energies,
-            settings,
+            counts,
+            settings: settings.clone(),
+            logits: plain.into(),
+            pruned_logits: itp.into(),
         })
     }
 
@@ -278,7 +324,7 @@ impl FeatureDetector {
     /// # Errors
     /// As [`FeatureDetector::detect`]; the message names the row.
     pub fn scores(&self, features: ArrayView2<f32>, options: &Options) -> Result<Vec<f64>> {
-        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         let rows = features.outer_iter().enumerate();
         rows.map(|(row, features)| {
             self.head.check(features).map_err(|error| error.context(format!("row {row}")))?;
@@ -298,18 +344,19 @@ impl FeatureDetector {
         class_index: usize,
         options: &Options,
     ) -> Result<Explanation> {
-        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         let Self { head, stats, .. } = self;
         let weights = prepared.pruning.explain(head, stats, features, class_index)?;
-        let held = score::once(&prepared.held, || HeldT::new(head, stats, &prepared.settings))?;
+        let held = once(&prepared.held, || {
+            let (settings, pruning) = (&prepared.settings, &OnceLock::new());
+            Parts::new(&Context { head, stats, settings, pruning, earlier: None })
+        })?;
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),
             omega: prepared.pruning.omega(),
-            features: features.to_owned(),
             weights,
             held: held.explain(features, class_index)?,
-            settings: prepared.settings.clone(),
         })
     }
 
@@ -317,9 +364,9 @@ impl FeatureDetector {
     ///
     /// # Errors
     /// As [`FeatureDetector::detect`].
-    pub fn weight_map(&self, features: ArrayView1<f32>, options: &Options) -> Result<Vec<Reason>> {
+    pub fn weight_map(&self, features: ArrayView1<f32>, options: &Options) -> Result<Reasons> {
         self.head.check(features)?;
-        let prepared = self.prepare(options.resolve(&self.stats.settings)?)?;
+        let prepared = self.prepare(self.settings(options)?)?;
         Ok(prepared.pruning.map(&self.head, features))
     }
 }

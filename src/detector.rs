@@ -5,6 +5,7 @@ use ndarray::Array1;
 use crate::detection::{Detection, FeatureDetector};
 use crate::error::Result;
 use crate::image::ImageView;
+use crate::info::Info;
 use crate::model::Model;
 use crate::settings::Options;
 use crate::stats::Stats;
@@ -24,7 +25,7 @@ use crate::stats::Stats;
 /// ```
 pub struct Detector {
     model: Model,
-    on_features: FeatureDetector,
+    feature_detector: FeatureDetector,
 }
 
 impl Detector {
@@ -42,8 +43,8 @@ impl Detector {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model.
     pub fn from_model(model: Model, stats: Stats) -> Result<Self> {
         stats.check_hash(model.sha256())?;
-        let on_features = FeatureDetector::new(model.head().clone(), stats)?;
-        Ok(Self { model, on_features })
+        let feature_detector = FeatureDetector::new(model.head().clone(), stats)?;
+        Ok(Self { model, feature_detector })
     }
 
     /// The model.
@@ -51,9 +52,18 @@ impl Detector {
         &self.model
     }
 
-    /// Everything that follows from features: detections, explanations, scores of many images.
-    pub fn on_features(&self) -> &FeatureDetector {
-        &self.on_features
+    /// Everything that follows from penultimate-layer features: detections, explanations, scores of
+    /// many images.
+    pub fn feature_detector(&self) -> &FeatureDetector {
+        &self.feature_detector
+    }
+
+    /// What is known of the model and its stats file.
+    ///
+    /// # Errors
+    /// As [`Info::new`].
+    pub fn info(&self) -> Result<Info> {
+        Info::new(&self.model, Some(&self.feature_detector))
     }
 
     /// The features `[D]` of an image.
@@ -69,6 +79,6 @@ impl Detector {
     /// # Errors
     /// As [`Model::features`] and [`FeatureDetector::detect`].
     pub fn detect(&self, image: &ImageView, options: &Options) -> Result<Detection> {
-        self.on_features.detect(self.features(image)?.view(), options)
+        self.feature_detector.detect(self.features(image)?.view(), options)
     }
 }

@@ -1,9 +1,10 @@
 //! The last linear layer of a classifier: `logits = W h + b`.
 
 use ndarray::{Array1, Array2, ArrayView1};
-use wide::f32x8;
 
 use crate::error::{Error, Result};
+use crate::numeric::logits::argmax;
+use crate::numeric::sums::{row_of, sum_rows};
 
 /// Weights `W` `[K, D]` and bias `b` `[K]` of a classifier's last linear layer
 /// (K classes, D features).
@@ -83,6 +84,14 @@ impl Head {
         sum_rows(&self.bias, row, |[w, h]| w * h)
     }
 
+    /// The class with the largest unpruned logit; the first of equals.
+    ///
+    /// # Panics
+    /// As [`Head::logits`].
+    pub fn predict(&self, features: ArrayView1<f32>) -> usize {
+        argmax(self.logits(features).view())
+    }
+
     /// Checks that there is such a class.
     ///
     /// # Errors
@@ -119,66 +128,6 @@ impl Head {
     }
 }
 
-/// A class's row, in the standard layout that all of this crate's arrays have.
-#[inline(always)]
-pub(crate) fn row_of(array: &Array2<f32>, class: usize) -> &[f32] {
-    array.row(class).to_slice().expect("standard layout")
-}
-
-/// Lanes of single-precision partial sums: a SIMD register, or two.
-const LANES: usize = 8;
-/// Terms a lane adds up in single precision before it is flushed into a double.
-const BLOCK: usize = LANES * 16;
-
-/// Sums `term` over the places of some slices of the same length: single precision within a block,
-/// double between blocks. Where all slices hold zeros, a term must be 0.
-///
-/// The order of the additions is fixed, so native code and WebAssembly agree bit for bit. Terms are
-/// written in SIMD types, because plain ones were compiled to SIMD in one place and not in another.
-#[inline(always)]
-pub(crate) fn sum_terms<const N: usize>(
-    slices: [&[f32]; N],
-    term: impl Fn([f32x8; N]) -> f32x8,
-) -> f64 {
-    let len = slices[0].len();
-    assert!(slices.iter().all(|slice| slice.len() == len));
-    let mut total = 0.0;
-    let mut start = 0;
-    while start < len {
-        let end = (start + BLOCK).min(len);
-        let blocks = slices.map(|slice| slice[start..end].as_chunks::<LANES>());
-        // In this form the compiler sees that no place lies outside.
-        let whole = blocks[0].0.len();
-        let chunks = blocks.map(|(chunks, _)| &chunks[..whole]);
-        let mut lanes = f32x8::ZERO;
-        for at in 0..whole {
-            lanes += term(chunks.map(|chunks| f32x8::new(chunks[at])));
-        }
-        let rests = blocks.map(|(_, rest)| rest);
-        if !rests[0].is_empty() {
-            lanes += term(rests.map(|rest| {
-                let mut padded = [0.0; LANES];
-                padded[..rest.len()].copy_from_slice(rest);
-                f32x8::new(padded)
-            }));
-        }
-        total += lanes.to_array().map(f64::from).iter().sum::<f64>();
-        start = end;
-    }
-    total
-}
-
-/// [`sum_terms`] of the slices that `row` yields for each class, and the bias.
-#[inline(always)]
-pub(crate) fn sum_rows<'a, const N: usize>(
-    bias: &Array1<f32>,
-    row: impl Fn(usize) -> [&'a [f32]; N],
-    term: impl Fn([f32x8; N]) -> f32x8,
-) -> Array1<f64> {
-    let with_bias = |(class, &bias)| f64::from(bias) + sum_terms(row(class), &term);
-    bias.iter().enumerate().map(with_bias).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,28 +139,6 @@ mod tests {
             Head::new(array![[1.0, -2.0, 0.5], [-1.0, 1.0, 0.0]], array![0.1, -0.1]).unwrap();
         let logits = head.logits(array![4.0, 0.2, 1.0].view());
         assert!((logits[0] - 4.2).abs() < 1e-6 && (logits[1] + 3.9).abs() < 1e-6, "{logits}");
-    }
-
-    #[test]
-    fn sums_any_length() {
-        for len in [0, 1, 7, 8, 9, 127, 128, 129, 1000] {
-            let a: Vec<f32> = (0..len).map(|i| (i % 7) as f32 - 3.0).collect();
-            let b: Vec<f32> = (0..len).map(|i| (i % 5) as f32).collect();
-            let expected: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a * b)).sum();
-            assert_eq!(sum_terms([&a, &b], |[w, h]| w * h), expected, "length {len}");
-        }
-    }
-
-    #[test]
-    fn every_class_has_the_same_sum_as_by_itself() {
-        for classes in [0, 1, 7, 8, 9, 20] {
-            let rows = Array2::from_shape_fn((classes, 131), |(k, d)| (k * d) as f32 * 0.37 - 5.0);
-            let bias = Array1::from_iter((0..classes).map(|class| class as f32));
-            let row = |class| [row_of(&rows, class)];
-            let sums = sum_rows(&bias, row, |[w]| w * 0.1);
-            let alone = |class| class as f64 + sum_terms(row(class), |[w]| w * 0.1);
-            assert_eq!(sums, Array1::from_iter((0..classes).map(alone)));
-        }
     }
 
     #[test]

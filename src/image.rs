@@ -123,9 +123,10 @@ impl<'a> ImageView<'a> {
 }
 
 /// A decoded or preprocessed image that owns its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Pixels {
     /// Rows from the top, pixels from the left, channels interleaved.
+    #[serde(serialize_with = "crate::wire::bytes")]
     pub data: Vec<u8>,
     /// Width in pixels.
     pub width: u32,

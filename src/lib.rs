@@ -7,52 +7,52 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`image`] | pixels -> resize, crop, normalise -> the model's input |
-//! | `dataset` | folders, archives and lists of images; feature `cli` |
-//! | [`backbone`] | ONNX model -> features; finds the last linear layer |
-//! | [`model`] | both ends of the backbone: an image's features |
 //! | [`head`] | the last linear layer: features -> logits |
-//! | [`moments`], [`stats`] | what must be known of the training data, and its file |
-//! | [`fit`], [`calibration`] | training images' features -> stats file |
+//! | [`stats`] | what must be known of the training data, and its file |
 //! | [`pruning`] | CRP and FTP: which weights are left out |
-//! | [`score`], [`threshold`] | one number for each image, and the verdict |
+//! | [`detectors`] | every post-hoc detector, its hyperparameters and its score |
+//! | [`threshold`] | from scores to a verdict |
+//! | [`detection`] | class, score, verdict and explanation, from features |
+//! | [`model`] | the ONNX backbone with its preprocessing: an image's features |
+//! | [`detector`] | all of it together: images in, verdicts out |
+//! | [`calibration`] | training images' features -> stats file |
+//! | [`tune`] | hyperparameters chosen from in-distribution images alone |
 //! | [`metrics`] | AUROC, AUPR, FPR95: how well scores separate two sets |
-//! | [`sweep`], [`report`] | many settings at once; tables as in the paper |
-//! | [`detection`], [`detector`] | all of it together, from features and from an image |
-//! | [`tune`] | settings chosen from in-distribution images alone |
 
 pub mod calibration;
 pub mod detection;
 #[cfg(feature = "onnx")]
 pub mod detector;
+pub mod detectors;
 pub mod error;
-pub mod fit;
 pub mod head;
 pub mod image;
+#[cfg(feature = "onnx")]
+pub mod info;
 pub mod metrics;
 #[cfg(feature = "onnx")]
 pub mod model;
-pub mod moments;
+mod numeric;
 pub mod pruning;
-pub mod score;
 pub mod settings;
 pub mod stats;
-pub mod sweep;
 pub mod threshold;
 pub mod tune;
+pub mod wire;
 
 pub use calibration::Calibrator;
 pub use detection::{Detection, Explanation, FeatureDetector};
 #[cfg(feature = "onnx")]
 pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
-pub use fit::Fit;
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
+#[cfg(feature = "onnx")]
+pub use info::Info;
 #[cfg(feature = "onnx")]
 pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
 #[cfg(feature = "onnx")]
 pub use model::Model;
-pub use moments::Moments;
-pub use pruning::{Pruned, Pruning, Reason, Variant};
+pub use pruning::{Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
-pub use stats::Stats;
+pub use stats::{Moments, Stats};

@@ -6,7 +6,11 @@
 pub mod bootstrap;
 pub mod fpr;
 
+use ndarray::Array1;
+
 use crate::error::{Error, Result};
+use crate::threshold::threshold;
+use crate::wire::Doubles;
 
 pub use bootstrap::{Interval, Intervals, bootstrap};
 pub use fpr::{Fpr95, fpr95};
@@ -69,6 +73,44 @@ impl Separation {
             fpr95: fpr::closest(points),
         }
     }
+}
+
+/// What a page shows of two sets of scores.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// All figures.
+    #[serde(flatten)]
+    pub separation: Separation,
+    /// The threshold that keeps 95 % of the ID images.
+    pub threshold95: f64,
+    /// The ROC curve.
+    pub roc: Roc,
+}
+
+/// A ROC curve from (0, 0) to (1, 1), one point for each distinct score.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Roc {
+    /// False-positive rates, ascending.
+    pub fpr: Doubles,
+    /// True-positive rates, ascending.
+    pub tpr: Doubles,
+}
+
+/// All figures, the threshold and the curve.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn report(id: &[f64], ood: &[f64]) -> Result<Metrics> {
+    let separation = evaluate(id, ood)?;
+    let mut sorted: Vec<f32> = id.iter().map(|&score| score as f32).collect();
+    sorted.sort_by(f32::total_cmp);
+    let (fpr, tpr): (Vec<f64>, Vec<f64>) = roc(id, ood)?.into_iter().unzip();
+    Ok(Metrics {
+        separation,
+        threshold95: threshold(&sorted, 0.95)?,
+        roc: Roc { fpr: Array1::from(fpr).into(), tpr: Array1::from(tpr).into() },
+    })
 }
 
 /// Area under the ROC curve (ties count half).

@@ -10,18 +10,22 @@
 //! `limit = sign(W) m + lambda s`, which is what [`Pruning`] stores. At equality a weight is kept
 //! (paper; the reference code prunes, which shows only where c = 0 or sigma = 0).
 
-pub mod coarse;
-pub mod fine;
+pub(crate) mod crp;
+pub(crate) mod ftp;
+pub mod grid;
 
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView1, Zip, aview1};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use wide::{CmpEq, CmpNe, f32x8};
 
 use crate::error::Result;
-use crate::head::{Head, row_of, sum_rows, sum_terms};
+use crate::head::Head;
+use crate::numeric::quantile::percentile;
+use crate::numeric::sums::{row_of, sum_rows, sum_terms};
 use crate::stats::Stats;
+use crate::wire::{Bytes, Floats};
 
 /// Which prunings are applied to the last layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,16 @@ impl Reason {
             (true, true) => Self::Both,
         }
     }
+
+    /// `kept`, `redundant`, `overconfident` or `both`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Redundant => "redundant",
+            Self::Overconfident => "overconfident",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// How many of the K x D weights an image keeps. Weights with contribution 0 count as kept:
@@ -93,28 +107,62 @@ pub struct Pruned {
 }
 
 /// Everything about one class's weights for one image; arrays have one entry per feature, `[D]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClassExplanation {
-    /// W, the weight.
-    pub weight: Array1<f32>,
-    /// Contribution `c = W h`.
-    pub contribution: Array1<f32>,
-    /// Mean contribution over the class's training images.
-    pub mu: Array1<f32>,
-    /// Standard deviation of the contribution over the class's training images.
-    pub sigma: Array1<f32>,
-    /// `(c - mu) / sigma`, clamped to +-[`MAX_Z`]; 0 where `c = mu`.
-    pub z: Array1<f32>,
-    /// End of the interval that the feature may lie in: the upper end for W > 0, the lower end
-    /// for W < 0; NaN for W = 0, which allows everything.
-    pub limit: Array1<f32>,
-    /// Why the weight was left out, if it was.
-    pub reason: Vec<Reason>,
     /// Bias of the class.
     pub bias: f64,
-    /// Sums of the contributions by [`Reason`] (kept, redundant, overconfident, both). Their sum
-    /// and the bias are the unpruned logit; the first and the bias are the pruned one.
-    pub sums: [f64; 4],
+    /// The unpruned logit: the bias and all four sums.
+    pub logit: f64,
+    /// The logit that ITP leaves: the bias and the kept sum.
+    pub pruned_logit: f64,
+    /// Sum of the kept contributions.
+    pub kept_sum: f64,
+    /// Sum of those pruned by CRP alone.
+    pub redundant_sum: f64,
+    /// Sum of those pruned by FTP alone.
+    pub overconfident_sum: f64,
+    /// Sum of those pruned by both.
+    pub both_sum: f64,
+    /// W, the weight.
+    pub weight: Floats,
+    /// h, the feature.
+    pub feature: Floats,
+    /// Contribution `c = W h`.
+    pub contribution: Floats,
+    /// Mean contribution over the class's training images.
+    pub mu: Floats,
+    /// Standard deviation of the contribution over the class's training images.
+    pub sigma: Floats,
+    /// `(c - mu) / sigma`, clamped to +-[`MAX_Z`]; 0 where `c = mu`.
+    pub z: Floats,
+    /// End of the interval that the feature may lie in: the upper end for W > 0, the lower end
+    /// for W < 0; NaN for W = 0, which allows everything.
+    pub limit: Floats,
+    /// Why the weight was left out, if it was.
+    pub reason: Reasons,
+}
+
+/// A [`Reason`] for each weight: names in JSON, codes in JavaScript's `Uint8Array`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasons(pub Vec<Reason>);
+
+impl std::ops::Deref for Reasons {
+    type Target = [Reason];
+
+    fn deref(&self) -> &[Reason] {
+        &self.0
+    }
+}
+
+impl Serialize for Reasons {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_seq(self.0.iter().map(|reason| reason.name()));
+        }
+        let codes = Bytes(self.0.iter().map(|&reason| reason as u8).collect());
+        serializer.serialize_newtype_struct("u8", &codes)
+    }
 }
 
 /// Largest |z| that an explanation reports; a constant feature would give infinity.
@@ -158,16 +206,15 @@ impl Pruning {
         let (omega, coarse) = match earlier {
             Some(earlier) if earlier.p == p => (earlier.omega, earlier.coarse.clone()),
             _ => {
-                let mu = coarse::mean_contributions(head, &stats.feature_mean);
-                let omega = coarse::percentile(&mu, p);
-                let keep =
-                    |&w: &f32, &mu: &f64| if coarse::is_redundant(mu, omega) { 0.0 } else { w };
+                let mu = crp::mean_contributions(head, &stats.feature_mean);
+                let omega = percentile(&mu, p);
+                let keep = |&w: &f32, &mu: &f64| if crp::is_redundant(mu, omega) { 0.0 } else { w };
                 (omega, Arc::new(Zip::from(head.weights()).and(&mu).map_collect(keep)))
             }
         };
         let limits = match earlier {
             Some(earlier) if earlier.lambda == lambda => earlier.limits.clone(),
-            _ => Arc::new(fine::limits(head, &stats.feature_mean, &stats.feature_std, lambda)),
+            _ => Arc::new(ftp::limits(head, &stats.feature_mean, &stats.feature_std, lambda)),
         };
         Ok(Self { p, lambda, omega, coarse, limits })
     }
@@ -196,6 +243,12 @@ impl Pruning {
             Variant::Plain | Variant::Crp => sum_rows(head.bias(), pruned, |[w, h]| w * h),
             Variant::Ftp | Variant::Itp => sum_rows(head.bias(), limited, kept),
         }
+    }
+
+    /// Which weights CRP keeps, `[K, D]`; `head` and `stats` are those that this was made for.
+    pub fn crp_mask(&self, head: &Head, stats: &Stats) -> Array2<bool> {
+        let mu = crp::mean_contributions(head, stats.feature_mean());
+        mu.mapv(|mu| !crp::is_redundant(mu, self.omega))
     }
 
     /// FTP's limits `[K, D]`: `sign(W) h` above its limit is overconfident.
@@ -231,10 +284,10 @@ impl Pruning {
             found[0] +=
                 sum_terms([w, h, coarse], |[w, h, coarse]| has_part(w, h) & is_redundant(coarse));
             found[1] += sum_terms([w, h, limits], |[w, h, limit]| {
-                has_part(w, h) & fine::are_above(w, h, limit)
+                has_part(w, h) & ftp::are_above(w, h, limit)
             });
             found[2] += sum_terms([w, h, coarse, limits], |[w, h, coarse, limit]| {
-                has_part(w, h) & is_redundant(coarse) & fine::are_above(w, h, limit)
+                has_part(w, h) & is_redundant(coarse) & ftp::are_above(w, h, limit)
             });
         }
         // Sums of ones are exact: a block adds few of them up before they go into a double.
@@ -260,14 +313,14 @@ impl Pruning {
     }
 
     /// Why each weight is left out for these features, `[K, D]`, class by class.
-    pub fn map(&self, head: &Head, features: ArrayView1<f32>) -> Vec<Reason> {
+    pub fn map(&self, head: &Head, features: ArrayView1<f32>) -> Reasons {
         let features = features.as_standard_layout();
         let h = features.as_slice().expect("standard layout");
         let mut map = Vec::with_capacity(head.weights().len());
         for row in self.rows(head) {
             map.extend(reasons(row, h));
         }
-        map
+        Reasons(map)
     }
 
     /// Everything about the weights of `class` for these features.
@@ -303,14 +356,31 @@ impl Pruning {
             sums[reason as usize] += f64::from(w) * f64::from(h);
         }
         let bias = f64::from(head.bias()[class]);
-        Ok(ClassExplanation { weight, contribution, mu, sigma, z, limit, reason, bias, sums })
+        let [kept_sum, redundant_sum, overconfident_sum, both_sum] = sums;
+        Ok(ClassExplanation {
+            bias,
+            logit: bias + sums.iter().sum::<f64>(),
+            pruned_logit: bias + kept_sum,
+            kept_sum,
+            redundant_sum,
+            overconfident_sum,
+            both_sum,
+            weight: weight.into(),
+            feature: features.into_owned().into(),
+            contribution: contribution.into(),
+            mu: mu.into(),
+            sigma: sigma.into(),
+            z: z.into(),
+            limit: limit.into(),
+            reason: Reasons(reason),
+        })
     }
 }
 
 /// A weight's contribution, unless FTP prunes it.
 #[inline(always)]
 fn kept([w, h, limit]: [f32x8; 3]) -> f32x8 {
-    fine::are_above(w, h, limit).blend(f32x8::ZERO, w * h)
+    ftp::are_above(w, h, limit).blend(f32x8::ZERO, w * h)
 }
 
 /// Why each weight of a class is left out: from its row of [`Pruning::rows`] and the features.
@@ -323,7 +393,7 @@ fn reasons<'a>(
         if w * h == 0.0 {
             Reason::Kept
         } else {
-            Reason::new(coarse == 0.0, fine::is_above(w, h, limit))
+            Reason::new(coarse == 0.0, ftp::is_above(w, h, limit))
         }
     })
 }
@@ -353,17 +423,17 @@ mod tests {
         assert!(logits.iter().zip([0.1, 0.1]).all(|(a, b)| (a - b).abs() < 1e-7), "{logits}");
         // Class 1's third weight is 0: it can't be pruned, whatever the masks say.
         let expected = [Overconfident, Both, Both, Redundant, Kept, Kept];
-        assert_eq!(pruning.map(&head, h.view()), expected);
+        assert_eq!(pruning.map(&head, h.view()).0, expected);
         assert_eq!(
             pruning.apply(&head, h.view()).counts,
             Counts { total: 6, kept: 2, redundant: 1, overconfident: 1, both: 2 }
         );
 
         let why = pruning.explain(&head, &stats, h.view(), 0).unwrap();
-        assert_eq!(why.contribution, array![4.0, -0.4, 0.5]);
-        assert_eq!((why.mu, why.sigma), (array![2.0, -2.0, 0.0], array![1.0, 1.0, 0.0]));
-        assert_eq!(why.z, array![2.0, 1.6, MAX_Z]);
-        assert_eq!(why.limit, array![3.5, 0.25, 0.0]);
+        assert_eq!(*why.contribution, array![4.0, -0.4, 0.5]);
+        assert_eq!((&*why.mu, &*why.sigma), (&array![2.0, -2.0, 0.0], &array![1.0, 1.0, 0.0]));
+        assert_eq!(*why.z, array![2.0, 1.6, MAX_Z]);
+        assert_eq!(*why.limit, array![3.5, 0.25, 0.0]);
     }
 
     #[test]
@@ -374,8 +444,8 @@ mod tests {
                 let why = pruning.explain(&head, &stats, h.view(), class).unwrap();
                 let plain = head.logits(h.view())[class];
                 let pruned = pruning.logits(&head, h.view(), Variant::Itp)[class];
-                assert!((why.bias + why.sums.iter().sum::<f64>() - plain).abs() < 1e-6);
-                assert!((why.bias + why.sums[0] - pruned).abs() < 1e-6);
+                assert!((why.logit - plain).abs() < 1e-6);
+                assert!((why.pruned_logit - pruned).abs() < 1e-6);
             }
         }
     }

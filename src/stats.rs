@@ -1,26 +1,32 @@
-//! The stats file `NAME.itp.safetensors`: what a detector must know of the training data.
+//! Statistics of the training data, and the stats file that holds them.
 //!
-//! A [safetensors](https://github.com/huggingface/safetensors) file with the class-conditional
-//! moments of the features, the sorted scores of in-distribution images, and, as text, the
-//! labels, the preprocessing, the settings and the hash of the model it was made for. The layout
-//! is documented in docs/stats-format.md.
+//! Class-conditional moments of the features ([`Moments`]), the sorted scores of in-distribution
+//! images, detectors' tensors, and, as text, the labels, the preprocessing, the settings and the hash
+//! of the model that they were made for. Layout of the file: docs/stats-format.md.
 
-use std::collections::{BTreeMap, HashMap};
+mod file;
+mod merge;
+mod moments;
+mod pooled;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use half::f16;
-use ndarray::{Array2, ArrayD, ArrayView2, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::de::DeserializeOwned;
+use ndarray::{Array2, ArrayD, ArrayView2, Ix2};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::image::Preprocess;
-use crate::moments::Moments;
 use crate::settings::Settings;
 
-const FORMAT: &str = "itp-ood-stats";
-const VERSION: &str = "1";
+pub use merge::MAX_ID_FEATURES;
+pub(crate) use merge::thin;
+pub use moments::Moments;
+pub use pooled::Pooled;
+
+/// Tensors of a stats file, by name.
+pub type Tensors = BTreeMap<String, ArrayD<f32>>;
+
 /// More than any real head has; a hostile file must not make us allocate without bound.
 const MAX_SIDE: usize = 1 << 20;
 
@@ -28,31 +34,31 @@ const MAX_SIDE: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// Class-conditional mean of the features, `[K, D]`.
-    pub feature_mean: Array2<f32>,
+    pub(crate) feature_mean: Array2<f32>,
     /// Class-conditional standard deviation of the features (ddof 1), `[K, D]`.
-    pub feature_std: Array2<f32>,
+    pub(crate) feature_std: Array2<f32>,
     /// Number of training images of each class, `[K]`.
-    pub counts: Vec<u64>,
+    pub(crate) counts: Vec<u64>,
     /// Name of each class, `[K]`.
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// How an image becomes the model's input.
-    pub preprocess: Preprocess,
+    pub(crate) preprocess: Preprocess,
     /// Defaults for every detection.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// Scores of held-out in-distribution images under `settings`, sorted ascending, by the
     /// score's name: the source of thresholds and p-values.
-    pub id_scores: BTreeMap<String, Vec<f32>>,
+    pub(crate) id_scores: BTreeMap<String, Vec<f32>>,
     /// What single detectors need beyond the moments, by name, such as `react.quantiles`.
-    pub blocks: BTreeMap<String, ArrayD<f32>>,
+    pub(crate) tensors: Tensors,
     /// SHA-256 of the ONNX file, in hexadecimal; empty for statistics that no model was given for.
-    pub model_sha256: String,
+    pub(crate) model_sha256: String,
     /// Name of the ONNX value that holds the features.
-    pub feature_node: String,
+    pub(crate) feature_node: String,
     /// Program and version that made the file.
-    pub created_with: String,
+    pub(crate) created_with: String,
 }
 
-/// The block that [`Stats::id_features`] reads.
+/// The tensor that [`Stats::id_features`] reads.
 pub const ID_FEATURES: &str = "id_features.f16";
 
 /// SHA-256 of a model file, in hexadecimal.
@@ -78,125 +84,110 @@ impl Stats {
             preprocess,
             settings: Settings::default(),
             id_scores: BTreeMap::new(),
-            blocks: BTreeMap::new(),
+            tensors: BTreeMap::new(),
             model_sha256: String::new(),
             feature_node: String::new(),
             created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
         })
     }
 
-    /// Reads and checks a stats file.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) saying which part is damaged or impossible.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let unreadable = |error| {
-            Error::stats(
-                "this is not a readable .itp.safetensors file; make one with `itp calibrate`",
-            )
-            .with_source(error)
-        };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
-
-        match metadata.get("format").map(String::as_str) {
-            Some(FORMAT) => {}
-            other => {
-                return Err(Error::stats(format!(
-                    "this safetensors file is not a stats file (format is {}, expected {FORMAT}); \
-                     make one with `itp calibrate`",
-                    other.unwrap_or("missing")
-                )));
-            }
-        }
-        if metadata.get("version").map(String::as_str) != Some(VERSION) {
-            return Err(Error::stats(format!(
-                "the stats file has version {}, but this program reads version {VERSION}; make it \
-                 again or update itp-ood",
-                metadata.get("version").map_or("missing", String::as_str)
-            )));
-        }
-
-        let mut id_scores = BTreeMap::new();
-        let mut blocks = BTreeMap::new();
-        for (name, view) in tensors.iter() {
-            if let Some(score) = name.strip_prefix("id_scores.") {
-                id_scores.insert(score.to_owned(), floats(name, &view)?);
-            } else if !["feature_mean", "feature_std", "count"].contains(&name) {
-                let values = floats(name, &view)?;
-                let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values)
-                    .map_err(|error| Error::stats(format!("tensor {name}: {error}")))?;
-                blocks.insert(name.to_owned(), array);
-            }
-        }
-        let stats = Self {
-            feature_mean: matrix(&tensors, "feature_mean")?,
-            feature_std: matrix(&tensors, "feature_std")?,
-            counts: counts(&tensors)?,
-            labels: json(&metadata, "labels")?,
-            preprocess: json(&metadata, "preprocess")?,
-            settings: json(&metadata, "settings")?,
-            id_scores,
-            blocks,
-            model_sha256: metadata.get("model_sha256").cloned().unwrap_or_default(),
-            feature_node: metadata.get("feature_node").cloned().unwrap_or_default(),
-            created_with: metadata.get("created_with").cloned().unwrap_or_default(),
-        };
-        stats.validate()?;
-        Ok(stats)
+    /// Class-conditional mean of the features, `[K, D]`.
+    pub fn feature_mean(&self) -> &Array2<f32> {
+        &self.feature_mean
     }
 
-    /// Writes a stats file; the same statistics give the same bytes everywhere.
+    /// Class-conditional standard deviation of the features (ddof 1), `[K, D]`.
+    pub fn feature_std(&self) -> &Array2<f32> {
+        &self.feature_std
+    }
+
+    /// Number of training images of each class, `[K]`.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Name of each class, `[K]`.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// How an image becomes the model's input.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// Defaults for every detection.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Scores of held-out in-distribution images under [`Stats::settings`], sorted ascending, by the
+    /// score's name: the source of thresholds and p-values.
+    pub fn id_scores(&self) -> &BTreeMap<String, Vec<f32>> {
+        &self.id_scores
+    }
+
+    /// Detectors' tensors, by name.
+    pub fn tensors(&self) -> &Tensors {
+        &self.tensors
+    }
+
+    /// SHA-256 of the ONNX file, in hexadecimal; empty for statistics that no model was given for.
+    pub fn model_sha256(&self) -> &str {
+        &self.model_sha256
+    }
+
+    /// Name of the ONNX value that holds the features.
+    pub fn feature_node(&self) -> &str {
+        &self.feature_node
+    }
+
+    /// Program and version that made the file.
+    pub fn created_with(&self) -> &str {
+        &self.created_with
+    }
+
+    /// The same with another preprocessing.
+    pub fn with_preprocess(mut self, preprocess: Preprocess) -> Self {
+        self.preprocess = preprocess;
+        self
+    }
+
+    /// The same with other labels, one for each class.
+    pub fn with_labels(mut self, labels: Vec<String>) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// The same, bound to the model file with this SHA-256 (hexadecimal); empty for any model.
+    pub fn with_model_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.model_sha256 = sha256.into();
+        self
+    }
+
+    /// The same with another tensor, or with another value of one.
+    pub fn with_tensor(mut self, name: impl Into<String>, tensor: ArrayD<f32>) -> Self {
+        self.tensors.insert(name.into(), tensor);
+        self
+    }
+
+    /// The same with the moments of all images of some statistics, and without scores of held-out
+    /// images, which depend on them.
     ///
     /// # Errors
-    /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the statistics are not valid.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.validate()?;
-        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (name, array) in
-            [("feature_mean", &self.feature_mean), ("feature_std", &self.feature_std)]
-        {
-            let bytes = array.iter().flat_map(|value| value.to_le_bytes()).collect();
-            tensors.push((name.to_owned(), Dtype::F32, array.shape().to_vec(), bytes));
-        }
-        let bytes = self.counts.iter().flat_map(|&n| (n as i64).to_le_bytes()).collect();
-        tensors.push(("count".to_owned(), Dtype::I64, vec![self.counts.len()], bytes));
-        for (score, values) in &self.id_scores {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let name = format!("id_scores.{score}");
-            tensors.push((name, Dtype::F32, vec![values.len()], bytes));
-        }
-        for (name, array) in &self.blocks {
-            let (dtype, bytes) = if is_half(name) {
-                let halves = array.iter().map(|&value| f16::from_f32(value));
-                (Dtype::F16, halves.flat_map(f16::to_le_bytes).collect())
-            } else {
-                (Dtype::F32, array.iter().flat_map(|value| value.to_le_bytes()).collect())
-            };
-            tensors.push((name.clone(), dtype, array.shape().to_vec(), bytes));
-        }
-        let views: Vec<(&str, TensorView)> = tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| {
-                TensorView::new(*dtype, shape.clone(), bytes)
-                    .map(|view| (name.as_str(), view))
-                    .map_err(|error| Error::stats(format!("tensor {name}: {error}")))
-            })
-            .collect::<Result<_>>()?;
-        let metadata = HashMap::from([
-            ("format".to_owned(), FORMAT.to_owned()),
-            ("version".to_owned(), VERSION.to_owned()),
-            ("labels".to_owned(), to_json(&self.labels)?),
-            ("preprocess".to_owned(), to_json(&self.preprocess)?),
-            ("settings".to_owned(), to_json(&self.settings)?),
-            ("model_sha256".to_owned(), self.model_sha256.clone()),
-            ("feature_node".to_owned(), self.feature_node.clone()),
-            ("created_with".to_owned(), self.created_with.clone()),
-        ]);
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
-        sort_header(bytes)
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images.
+    pub fn with_moments(mut self, moments: &Moments) -> Result<Self> {
+        self.feature_std = moments.std()?.mapv(|value| value as f32);
+        self.feature_mean = moments.mean().mapv(|value| value as f32);
+        self.counts = moments.counts().to_vec();
+        self.id_scores.clear();
+        Ok(self)
+    }
+
+    /// The same without any tensor but those that `keep` names.
+    pub fn retain_tensors(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.tensors.retain(|name, _| keep(name));
+        self
     }
 
     /// K, the number of classes.
@@ -300,131 +291,69 @@ impl Stats {
                 )));
             }
         }
-        for (name, block) in &self.blocks {
-            if !block.iter().all(|value| value.is_finite()) {
+        for (name, tensor) in &self.tensors {
+            if !tensor.iter().all(|value| value.is_finite()) {
                 return Err(Error::stats(format!("{name} holds NaN or infinite values")));
             }
         }
         let wrong = |error: Error| Error::stats(error.message().to_owned());
-        self.settings.validate().map_err(wrong)?;
+        self.settings.check_tpr().map_err(wrong)?;
         self.preprocess.validate().map_err(wrong)
     }
 
     /// Features of some held-out in-distribution images, `[n, D]`, if the file carries them: what
     /// thresholds for other settings than the stored ones are made from.
     pub fn id_features(&self) -> Option<ArrayView2<'_, f32>> {
-        let block = self.blocks.get(ID_FEATURES)?.view().into_dimensionality().ok()?;
-        (block.ncols() == self.num_features()).then_some(block)
+        let tensor = self.tensors.get(ID_FEATURES)?.view().into_dimensionality().ok()?;
+        (tensor.ncols() == self.num_features()).then_some(tensor)
     }
 
-    /// Bytes that a block takes in the file; 0 if it is not there.
-    pub fn block_bytes(&self, name: &str) -> usize {
-        let each = if is_half(name) { 2 } else { 4 };
-        self.blocks.get(name).map_or(0, |block| each * block.len())
+    /// Bytes that a tensor takes in the file; 0 if it is not there.
+    pub fn tensor_bytes(&self, name: &str) -> usize {
+        let each = if file::is_half(name) { 2 } else { 4 };
+        self.tensors.get(name).map_or(0, |tensor| each * tensor.len())
     }
 
-    /// A block that a detector needs, with the shape it must have.
+    /// A tensor, if the file has it.
+    pub fn find_tensor(&self, name: &str) -> Option<&ArrayD<f32>> {
+        self.tensors.get(name)
+    }
+
+    /// A tensor that a detector needs, with the shape it must have.
     ///
     /// # Errors
     /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) if it is missing (naming the flag of
     /// `itp calibrate` that makes it) or has another shape.
-    pub fn block(&self, name: &str, shape: &[Option<usize>]) -> Result<&ArrayD<f32>> {
-        let block = self.blocks.get(name).ok_or_else(|| {
+    pub fn tensor(&self, name: &str, shape: &[Option<usize>]) -> Result<&ArrayD<f32>> {
+        let tensor = self.tensors.get(name).ok_or_else(|| {
             let detector = name.split('.').next().unwrap_or(name);
             Error::stats(format!(
-                "the stats file has no block {name}; make it with `itp calibrate --detectors \
+                "the stats file has no tensor {name}; make it with `itp calibrate --detectors \
                  {detector}`"
             ))
         })?;
-        let fits = block.ndim() == shape.len()
-            && block.shape().iter().zip(shape).all(|(&len, want)| want.is_none_or(|w| w == len));
+        let fits = tensor.ndim() == shape.len()
+            && tensor.shape().iter().zip(shape).all(|(&len, want)| want.is_none_or(|w| w == len));
         if !fits {
             return Err(Error::stats(format!(
-                "block {name} has shape {:?}, expected {shape:?}",
-                block.shape()
+                "tensor {name} has shape {:?}, expected {shape:?}",
+                tensor.shape()
             )));
         }
-        Ok(block)
+        Ok(tensor)
     }
-}
 
-/// Blocks that may be large and lose nothing by half precision: features, which only rank.
-fn is_half(name: &str) -> bool {
-    name.ends_with(".f16")
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::stats(format!("can't write the stats file's metadata: {error}")))
-}
-
-fn json<T: DeserializeOwned>(metadata: &HashMap<String, String>, key: &str) -> Result<T> {
-    let text = metadata
-        .get(key)
-        .ok_or_else(|| Error::stats(format!("the stats file's metadata lacks `{key}`")))?;
-    serde_json::from_str(text)
-        .map_err(|error| Error::stats(format!("the stats file's `{key}` is damaged: {error}")))
-}
-
-fn tensor<'a>(tensors: &SafeTensors<'a>, name: &str) -> Result<TensorView<'a>> {
-    tensors.tensor(name).map_err(|_| Error::stats(format!("the stats file lacks tensor {name}")))
-}
-
-fn floats(name: &str, view: &TensorView) -> Result<Vec<f32>> {
-    match view.dtype() {
-        Dtype::F32 => {
-            Ok(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
-        }
-        Dtype::F16 => {
-            Ok(view.data().as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect())
-        }
-        other => Err(Error::stats(format!("tensor {name} is {other:?}, expected F32 or F16"))),
+    /// A tensor of any number of rows.
+    ///
+    /// # Errors
+    /// As [`Stats::tensor`].
+    pub fn tensor_matrix(&self, name: &str, columns: usize) -> Result<ArrayView2<'_, f32>> {
+        let tensor = self.tensor(name, &[None, Some(columns)])?;
+        tensor
+            .view()
+            .into_dimensionality::<Ix2>()
+            .map_err(|error| Error::stats(format!("tensor {name}: {error}")))
     }
-}
-
-fn matrix(tensors: &SafeTensors, name: &str) -> Result<Array2<f32>> {
-    let view = tensor(tensors, name)?;
-    let &[rows, columns] = view.shape() else {
-        return Err(Error::stats(format!(
-            "tensor {name} has shape {:?}, expected [classes, features]",
-            view.shape()
-        )));
-    };
-    Array2::from_shape_vec((rows, columns), floats(name, &view)?)
-        .map_err(|error| Error::stats(format!("tensor {name}: {error}")))
-}
-
-fn counts(tensors: &SafeTensors) -> Result<Vec<u64>> {
-    let view = tensor(tensors, "count")?;
-    if view.dtype() != Dtype::I64 || view.shape().len() != 1 {
-        return Err(Error::stats("tensor count must be I64 with one value per class"));
-    }
-    view.data()
-        .as_chunks()
-        .0
-        .iter()
-        .map(|b| {
-            u64::try_from(i64::from_le_bytes(*b))
-                .map_err(|_| Error::stats("tensor count holds a negative number"))
-        })
-        .collect()
-}
-
-/// Puts a safetensors file's header in alphabetical order.
-///
-/// The crate keeps the metadata in a `HashMap`, whose order changes from run to run; sorted, the
-/// header has the same length, and the same statistics give the same bytes.
-fn sort_header(mut file: Vec<u8>) -> Result<Vec<u8>> {
-    type Header = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
-    let (length, _) = SafeTensors::read_metadata(&file)
-        .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
-    let header = &mut file[8..8 + length];
-    let sorted: Header = serde_json::from_slice(header)
-        .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
-    let text = to_json(&sorted)?;
-    header.fill(b' ');
-    header[..text.len()].copy_from_slice(text.as_bytes());
-    Ok(file)
 }
 
 #[cfg(test)]
@@ -451,9 +380,9 @@ pub(crate) mod tests {
     fn survives_a_round_trip_and_is_reproducible() {
         let mut stats = example();
         stats.id_scores.insert("itp".into(), vec![0.5, 1.0, 2.0]);
-        stats.blocks.insert("react.quantiles".into(), array![0.0, 1.0].into_dyn());
-        stats.blocks.insert("knn.bank.f16".into(), array![[0.5, 0.25]].into_dyn());
-        stats.settings.lambda = f64::INFINITY;
+        stats.tensors.insert("react.quantiles".into(), array![0.0, 1.0].into_dyn());
+        stats.tensors.insert("knn.bank.f16".into(), array![[0.5, 0.25]].into_dyn());
+        stats.settings.set("itp.lambda", f64::INFINITY);
         let bytes = stats.to_bytes().unwrap();
         assert_eq!(Stats::from_bytes(&bytes).unwrap(), stats);
         for _ in 0..8 {
@@ -476,7 +405,7 @@ pub(crate) mod tests {
             |s: &mut Stats| s.counts[1] = 1,
             |s: &mut Stats| s.labels.truncate(1),
             |s: &mut Stats| drop(s.id_scores.insert("itp".into(), vec![2.0, 1.0])),
-            |s: &mut Stats| s.settings.p = -1.0,
+            |s: &mut Stats| s.settings.tpr = 2.0,
         ] {
             let mut stats = example();
             edit(&mut stats);

@@ -18,20 +18,22 @@
 //! for (image, &class) in classes.iter().enumerate() {
 //!     tuner.add_holdout(image, Some(class), features(&load(image)?)?.view())?;
 //! }
-//! for job in tuner.jobs()? {
+//! for task in tuner.tasks()? {
 //!     // Resized and cropped, as the model sees them.
-//!     let partner = job.partner.map(load).transpose()?;
-//!     let pixels = job.make(&load(job.image)?, partner.as_ref())?;
-//!     tuner.add(&job, features(&pixels)?.view())?;
+//!     let partner = task.partner.map(load).transpose()?;
+//!     let pixels = task.make(&load(task.image)?, partner.as_ref())?;
+//!     tuner.add(&task, features(&pixels)?.view())?;
 //! }
 //! let (stats, report) = tuner.finish()?;
 //! # Ok(())
 //! # }
 //! ```
 
-pub mod grid;
+pub mod candidates;
 pub mod pseudo;
 pub mod report;
+mod rule;
+mod setting;
 mod spectrum;
 
 use std::collections::BTreeMap;
@@ -42,46 +44,27 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::score_holdout;
+use crate::detection::score_holdout;
+use crate::detectors::detector::resolve;
+use crate::detectors::energy::TEMPERATURE;
+use crate::detectors::held_t::weight_by_spread;
+use crate::detectors::{held, held_t, itp, react};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::image::Pixels;
+#[cfg(feature = "onnx")]
 use crate::model::Model;
-use crate::score::held::scale;
-use crate::score::logits;
+use crate::numeric::logits;
 use crate::stats::Stats;
-use grid::{HELD_LAMBDA, Sweep, W_STEPS};
+use candidates::{Candidates, HELD_LAMBDA, W_STEPS};
 use pseudo::{Kind, below, shuffle};
-use report::{Family, Report, Setting, Tried};
+use report::{Candidate, Family, Report};
+use rule::NEAR_ALLOWANCE;
+pub use rule::Rule;
+pub use setting::Setting;
 
 /// Fewer held-out images than this earn a warning.
 pub const FEW_IMAGES: usize = 500;
-
-/// How far rule R\* lets the mean AUROC over the near kinds fall below that of Energy.
-pub const NEAR_ALLOWANCE: f64 = 1.0;
-
-/// How a setting is picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Rule {
-    /// The highest mean AUROC over all kinds.
-    #[default]
-    #[serde(rename = "r1")]
-    R1,
-    /// R1 among the settings whose mean over the kinds that stand for what lies near the training
-    /// data is at most [`NEAR_ALLOWANCE`] below Energy's.
-    #[serde(rename = "r*")]
-    RStar,
-}
-
-impl Rule {
-    /// `R1` or `R*`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::R1 => "R1",
-            Self::RStar => "R*",
-        }
-    }
-}
 
 /// What to tune with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -104,7 +87,7 @@ impl Default for TuneOptions {
 /// A pseudo-OOD image to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Job {
+pub struct PseudoOodTask {
     /// What is made.
     pub kind: Kind,
     /// The caller's number of the image that it is made of.
@@ -118,7 +101,7 @@ pub struct Job {
     seed: u64,
 }
 
-impl Job {
+impl PseudoOodTask {
     /// Makes the image from [`image`](Self::image) and [`partner`](Self::partner) as
     /// [`Preprocess::resized`](crate::Preprocess::resized) gives them.
     ///
@@ -216,7 +199,7 @@ impl Tuner {
     /// # Errors
     /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the held-out images are of fewer than two
     /// classes: three kinds mix images of two.
-    pub fn jobs(&self) -> Result<Vec<Job>> {
+    pub fn tasks(&self) -> Result<Vec<PseudoOodTask>> {
         let by_class = self.by_class();
         if by_class.len() < 2 {
             return Err(Error::data(format!(
@@ -225,14 +208,14 @@ impl Tuner {
                 by_class.len()
             )));
         }
-        let order = self.in_turns(&by_class);
+        let order = self.round_robin(&by_class);
         let number = self.options.per_kind.min(order.len());
-        let mut jobs = Vec::with_capacity(number * Kind::ALL.len());
+        let mut tasks = Vec::with_capacity(number * Kind::ALL.len());
         for kind in Kind::ALL {
             for position in 0..number {
                 // Each kind goes on where the last one stopped: more images are seen.
                 let image = order[(kind as usize * number + position) % order.len()];
-                let mut job = Job {
+                let mut task = PseudoOodTask {
                     kind,
                     image,
                     partner: None,
@@ -240,12 +223,12 @@ impl Tuner {
                     seed: self.options.seed,
                 };
                 if kind.needs_partner() {
-                    job.partner = Some(self.partner(&job, &by_class));
+                    task.partner = Some(self.partner(&task, &by_class));
                 }
-                jobs.push(job);
+                tasks.push(task);
             }
         }
-        Ok(jobs)
+        Ok(tasks)
     }
 
     /// Numbers of images by class.
@@ -259,7 +242,7 @@ impl Tuner {
 
     /// All images: one of each class, then the next of each class, and so on; shuffled within
     /// their class.
-    fn in_turns(&self, by_class: &BTreeMap<usize, Vec<usize>>) -> Vec<usize> {
+    fn round_robin(&self, by_class: &BTreeMap<usize, Vec<usize>>) -> Vec<usize> {
         let mut rng = rng(self.options.seed, 0);
         let mut shuffled: Vec<Vec<usize>> = by_class.values().cloned().collect();
         for images in &mut shuffled {
@@ -271,25 +254,25 @@ impl Tuner {
             .collect()
     }
 
-    fn partner(&self, job: &Job, by_class: &BTreeMap<usize, Vec<usize>>) -> usize {
+    fn partner(&self, task: &PseudoOodTask, by_class: &BTreeMap<usize, Vec<usize>>) -> usize {
         // A stream of its own, so that the image's own randomness stays the same.
-        let stream = (1 << 63) + ((job.kind as u64) << 32) + u64::from(job.position);
-        let mut rng = rng(job.seed, stream);
-        let own = self.holdout[&job.image].class;
+        let stream = (1 << 63) + ((task.kind as u64) << 32) + u64::from(task.position);
+        let mut rng = rng(task.seed, stream);
+        let own = self.holdout[&task.image].class;
         let others: Vec<&Vec<usize>> =
             by_class.iter().filter(|&(&class, _)| class != own).map(|(_, images)| images).collect();
         let images = others[below(&mut rng, others.len())];
         images[below(&mut rng, images.len())]
     }
 
-    /// Adds the features `[D]` of the image that [`Job::make`] made. A job may be left out, for
+    /// Adds the features `[D]` of the image that [`PseudoOodTask::make`] made. A task may be left out, for
     /// example because its image can't be read.
     ///
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
-    pub fn add(&mut self, job: &Job, features: ArrayView1<f32>) -> Result<()> {
+    pub fn add(&mut self, task: &PseudoOodTask, features: ArrayView1<f32>) -> Result<()> {
         self.head.check(features)?;
-        self.made.insert((job.kind, job.position), features.to_vec());
+        self.made.insert((task.kind, task.position), features.to_vec());
         Ok(())
     }
 
@@ -342,19 +325,20 @@ impl Tuner {
         let classes = self.by_class().len();
         if classes < 2 {
             // The same complaint as before any image was made.
-            self.jobs()?;
+            self.tasks()?;
         }
         if let Some(kind) = Kind::ALL.into_iter().find(|&kind| self.number_made(kind) == 0) {
             return Err(Error::data(format!(
                 "there is no pseudo-OOD image of kind {}; all of its held-out images were \
-                 unreadable, or its jobs were left out",
+                 unreadable, or its tasks were left out",
                 kind.name()
             )));
         }
         let holdout = self.holdout_matrix();
-        let sweep = Sweep::new(&self.head, &self.stats, holdout.view())?;
-        let scored = Scored::new(&self, &sweep);
-        let families = scored.families(&sweep.settings());
+        let temperature = self.temperature()?;
+        let candidates = Candidates::new(&self.head, &self.stats, temperature, holdout.view())?;
+        let scored = Scored::new(&self, &candidates)?;
+        let families = scored.families(&candidates.settings());
         let report = Report {
             created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
             model_sha256: self.stats.model_sha256.clone(),
@@ -373,15 +357,24 @@ impl Tuner {
         for family in &report.families {
             match family.pick(report.rule).setting {
                 Setting::Energy {} | Setting::Held { .. } => {}
-                Setting::Itp { p, lambda } => (settings.p, settings.lambda) = (p, lambda),
-                Setting::React { clip, .. } => settings.react = Some(clip),
+                Setting::Itp { p, lambda } => {
+                    settings.set(itp::P.name, p);
+                    settings.set(itp::LAMBDA.name, lambda);
+                }
+                Setting::React { clip, .. } => settings.set(react::CLIP.name, clip),
                 Setting::HeldT { lambda, a, .. } => {
-                    (settings.held_lambda, settings.held_a) = (lambda, Some(a));
+                    settings.set(held::LAMBDA.name, lambda);
+                    settings.set(held_t::A.name, a);
                 }
             }
         }
         let stats = score_holdout(&self.head, stats, holdout.view())?;
         Ok((stats, report))
+    }
+
+    fn temperature(&self) -> Result<f64> {
+        let found = resolve(&TEMPERATURE, &self.stats.settings, &self.stats)?;
+        found.ok_or_else(|| Error::stats("there is no temperature"))
     }
 
     fn holdout_matrix(&self) -> Array2<f32> {
@@ -399,16 +392,23 @@ struct Scored {
 }
 
 impl Scored {
-    fn new(tuner: &Tuner, sweep: &Sweep) -> Self {
-        let rate = |features: &[f32]| sweep.scores(ArrayView1::from(features));
-        Self {
-            holdout: tuner.holdout.values().map(|image| rate(&image.features)).collect(),
-            made: tuner.made.iter().map(|(&(kind, _), features)| (kind, rate(features))).collect(),
-        }
+    fn new(tuner: &Tuner, candidates: &Candidates) -> Result<Self> {
+        let rate = |features: &[f32]| candidates.scores(ArrayView1::from(features));
+        let made = tuner.made.iter();
+        Ok(Self {
+            holdout: tuner
+                .holdout
+                .values()
+                .map(|image| rate(&image.features))
+                .collect::<Result<_>>()?,
+            made: made
+                .map(|(&(kind, _), features)| Ok((kind, rate(features)?)))
+                .collect::<Result<_>>()?,
+        })
     }
 
     fn families(&self, settings: &[Setting]) -> Vec<Family> {
-        let mut families: Vec<(&'static str, Vec<Tried>)> = Vec::new();
+        let mut families: Vec<(&'static str, Vec<Candidate>)> = Vec::new();
         let mut push = |score, tried| match families.last_mut() {
             Some((last, all)) if *last == score => all.push(tried),
             _ => families.push((score, vec![tried])),
@@ -429,8 +429,8 @@ impl Scored {
             let column = first_held + step;
             let held: Array1<f64> = self.holdout.iter().map(|row| row[column]).collect();
             for step in 0..W_STEPS {
-                let w = grid::w(step);
-                let a = scale(w, &held, &t);
+                let w = candidates::w(step);
+                let a = weight_by_spread(w, &held, &t);
                 let rate = |row: &[f64]| row[column] - a * row[settings.len()];
                 push("held_t", self.rate(Setting::HeldT { lambda, w, a }, rate));
             }
@@ -447,14 +447,14 @@ impl Scored {
             .collect()
     }
 
-    fn rate(&self, setting: Setting, score: impl Fn(&[f64]) -> f64) -> Tried {
+    fn rate(&self, setting: Setting, score: impl Fn(&[f64]) -> f64) -> Candidate {
         let mut id: Vec<f64> = self.holdout.iter().map(|row| score(row)).collect();
         id.sort_by(f64::total_cmp);
         let auroc: Vec<f64> = Kind::ALL
             .iter()
             .map(|kind| {
                 let of_kind = self.made.iter().filter(|(made, _)| made == kind);
-                grid::auroc(&id, of_kind.map(|(_, row)| score(row)))
+                candidates::auroc(&id, of_kind.map(|(_, row)| score(row)))
             })
             .collect();
         let near: Vec<f64> = Kind::ALL
@@ -464,13 +464,13 @@ impl Scored {
             .map(|(_, &auroc)| auroc)
             .collect();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        Tried { setting, mean: mean(&auroc), near_mean: mean(&near), auroc }
+        Candidate { setting, mean: mean(&auroc), near_mean: mean(&near), auroc }
     }
 }
 
 /// The first of the highest means among those with enough near the training data; where no setting
 /// has that, the one with the most.
-fn best(tried: &[Tried], least_near: f64) -> usize {
+fn best(tried: &[Candidate], least_near: f64) -> usize {
     let rank = |index: &usize| {
         let tried = &tried[*index];
         if tried.near_mean >= least_near { (true, tried.mean) } else { (false, tried.near_mean) }

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Golden, close};
-use itp_ood::score::constants::set_constant;
-use itp_ood::score::shaping::react_clip;
-use itp_ood::{ErrorKind, FeatureDetector, Fit, Options, Stats, metrics, score};
+use itp_ood::detectors::fit::Fit;
+use itp_ood::detectors::registry;
+use itp_ood::{ErrorKind, FeatureDetector, Options, Stats, metrics};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 
@@ -30,19 +30,18 @@ fn fitted(golden: &Golden) -> FeatureDetector {
         fit.push(row).unwrap();
     }
     let mut stats = golden.stats();
-    stats.blocks = fit.blocks(&golden.moments()).unwrap();
-    set_constant(&mut stats, "dice.p", 70.0).unwrap();
-    set_constant(&mut stats, "knn.k", 7.0).unwrap();
+    for (name, tensor) in fit.tensors(&golden.moments()).unwrap() {
+        stats = stats.with_tensor(name, tensor);
+    }
+    let stats = stats.with_hyperparameter("dice.p", 70.0).unwrap();
+    let stats = stats.with_hyperparameter("knn.k", 7.0).unwrap();
     let stats = Stats::from_bytes(&stats.to_bytes().unwrap()).unwrap();
     FeatureDetector::new(head, stats).unwrap()
 }
 
 fn options(golden: &Golden, score: &str) -> Options {
-    Options {
-        score: Some(score.to_owned()),
-        react: Some(golden.json["react_clip_p90"].as_f64().unwrap()),
-        ..golden.options()
-    }
+    let clip = golden.json["react_clip_p90"].as_f64().unwrap();
+    golden.options().score(score).with("react", clip).unwrap()
 }
 
 #[test]
@@ -145,14 +144,17 @@ fn scores_computed_another_way_agree() {
 fn react_clips_at_a_percentile_of_the_training_features() {
     let golden = Golden::load();
     let detector = fitted(&golden);
-    let found = react_clip(detector.stats(), 90.0).unwrap();
+    let quantiles = &detector.stats().tensors()["react.quantiles"];
+    assert_eq!(quantiles[0], 0.0);
+    let found = f64::from(quantiles[900]);
     close(found, golden.json["react_clip_p90"].as_f64().unwrap(), 1e-3, "90th percentile");
-    assert_eq!(react_clip(detector.stats(), 0.0).unwrap(), 0.0);
     let row = golden.f32_matrix("test_features");
-    let by_default = Options { score: Some("react".into()), ..golden.options() };
-    let given = Options { react: Some(found), ..by_default.clone() };
+    let by_default = golden.options().score("react");
+    let given = by_default.clone().with("react", found).unwrap();
     let scores = |options| detector.scores(row.view(), options).unwrap();
     assert_eq!(scores(&by_default), scores(&given));
+    let lower = by_default.clone().with("react.percentile", 50.0).unwrap();
+    assert_ne!(scores(&by_default), scores(&lower));
 }
 
 #[test]
@@ -161,22 +163,22 @@ fn what_a_file_lacks_is_named_with_the_flag_that_makes_it() {
     let detector = golden.detector();
     let features = golden.f32_matrix("test_features");
     for name in ["react", "opnp+react", "vra", "knn", "mahalanobis", "vim", "klm", "itp+react"] {
-        let wish = Options { score: Some(name.to_owned()), ..Options::default() };
-        let error = detector.scores(features.view(), &wish).unwrap_err();
+        let options = Options::default().score(name);
+        let error = detector.scores(features.view(), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stats, "{name}");
         assert!(error.message().contains("itp calibrate --detectors"), "{name}: {error}");
     }
-    // A block of another model's shape is refused, not read out of bounds.
+    // A tensor of another model's shape is refused, not read out of bounds.
     let mut stats = fitted(&golden).into_stats();
-    for block in stats.blocks.values_mut() {
-        if block.len() > 1 {
-            *block = ArrayD::zeros(ndarray::IxDyn(&[2, 3]));
+    for (name, tensor) in stats.tensors().clone() {
+        if tensor.len() > 1 {
+            stats = stats.with_tensor(name, ArrayD::zeros(ndarray::IxDyn(&[2, 3])));
         }
     }
     let damaged = FeatureDetector::new(golden.head(), stats).unwrap();
     for name in ["opnp", "vra", "knn", "mahalanobis", "vim", "klm"] {
-        let wish = Options { score: Some(name.to_owned()), ..Options::default() };
-        let error = damaged.scores(features.view(), &wish).unwrap_err();
+        let options = Options::default().score(name);
+        let error = damaged.scores(features.view(), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stats, "{name}");
     }
 }
@@ -191,9 +193,10 @@ fn every_score_rates_every_image_with_a_finite_number() {
     features.row_mut(1).fill(1e4);
     features.row_mut(2).fill(-3.0);
     let options = golden.options();
-    for name in score::names().filter(|name| !["held_t", "cadref"].contains(name)) {
-        let wish = Options { score: Some(name.to_owned()), ..options.clone() };
-        let scores = detector.scores(features.view(), &wish).unwrap();
+    let names = registry::names().filter(|name| !["held_t", "cadref"].contains(&name.as_str()));
+    for name in names {
+        let options = options.clone().score(&name);
+        let scores = detector.scores(features.view(), &options).unwrap();
         assert!(scores.iter().all(|score| score.is_finite()), "{name}: {scores:?}");
     }
     let error = Fit::new(detector.head(), &["msp", "nonsense"]).err().unwrap();

@@ -3,8 +3,7 @@
 mod common;
 
 use common::{Golden, close};
-use itp_ood::pruning::coarse;
-use itp_ood::{FeatureDetector, Moments, Options, Pruning, Reason, Settings, Variant};
+use itp_ood::{FeatureDetector, Moments, Pruning, Reason, Settings, Variant};
 use ndarray::{Array2, Axis};
 
 #[test]
@@ -28,16 +27,15 @@ fn moments_agree() {
 fn crp_masks_and_percentiles_agree() {
     let golden = Golden::load();
     let detector = golden.detector();
-    let mu = coarse::mean_contributions(detector.head(), &detector.stats().feature_mean);
+    let (head, stats) = (detector.head(), detector.stats());
+    let at = |p| Pruning::new(head, stats, p, f64::INFINITY).unwrap();
     for (p, omega) in golden.json["omega"].as_object().unwrap() {
-        let found = coarse::percentile(&mu, p.parse().unwrap());
-        let expected = omega.as_f64().unwrap();
-        close(found, expected, 1e-6, &format!("omega at {p}"));
-        let kept = mu.iter().filter(|&&mu| !coarse::is_redundant(mu, found)).count();
+        let pruning = at(p.parse().unwrap());
+        close(pruning.omega(), omega.as_f64().unwrap(), 1e-6, &format!("omega at {p}"));
+        let kept = pruning.crp_mask(head, stats).iter().filter(|&&keep| keep).count();
         assert_eq!(kept as u64, golden.json["crp_kept"][p].as_u64().unwrap(), "kept at {p}");
     }
-    let omega = coarse::percentile(&mu, golden.p());
-    let mask = mu.mapv(|mu| u8::from(!coarse::is_redundant(mu, omega)));
+    let mask = at(golden.p()).crp_mask(head, stats).mapv(u8::from);
     assert_eq!(mask.iter().copied().collect::<Vec<_>>(), golden.bytes("crp_mask"));
 }
 
@@ -122,12 +120,14 @@ fn contributions_add_up_for_every_image_and_class() {
         for class in 0..detector.head().num_classes() {
             let why = detector.explain(features, class, &golden.options()).unwrap();
             let weights = &why.weights;
-            let [kept, redundant, overconfident, both] = weights.sums;
-            let plain = weights.bias + kept + redundant + overconfident + both;
+            let pruned = weights.redundant_sum + weights.overconfident_sum + weights.both_sum;
+            let plain = weights.bias + weights.kept_sum + pruned;
             // Terms of both signs cancel, so that only an absolute difference means anything.
             for (sum, logit) in [
                 (plain, found.plain[class]),
-                (weights.bias + kept, found.itp[class]),
+                (weights.bias + weights.kept_sum, found.itp[class]),
+                (weights.logit, found.plain[class]),
+                (weights.pruned_logit, found.itp[class]),
                 (why.held.logit + why.held.held_back_sum, found.plain[class]),
             ] {
                 assert!((sum - logit).abs() < 1e-5, "class {class}: {sum} is not {logit}");
@@ -151,7 +151,7 @@ fn scores_agree() {
         ("msp+itp", "msp.itp"),
         ("mls+itp", "mls.itp"),
     ] {
-        let options = Options { score: Some(ours.to_owned()), ..golden.options() };
+        let options = golden.options().score(ours);
         let found = detector.scores(features.view(), &options).unwrap();
         let expected = golden.f64s(&format!("score.{theirs}"));
         for (found, &expected) in found.iter().zip(&expected) {
@@ -160,5 +160,5 @@ fn scores_agree() {
             close(found, expected, 1e-6, ours);
         }
     }
-    assert_eq!(detector.stats().settings, Settings::default());
+    assert_eq!(detector.stats().settings(), &Settings::default());
 }

@@ -4,14 +4,11 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use common::{Golden, close};
-use itp_ood::score::held::{
-    self, CADREF_MEAN_ENERGY, DEFAULT_WEIGHT, Held, Typicality, weight_of_t,
-};
-use itp_ood::{ErrorKind, FeatureDetector, Options, Stats};
-use ndarray::{Array2, arr1};
+use itp_ood::stats::Pooled;
+use itp_ood::{ErrorKind, FeatureDetector, Options};
+use ndarray::{Array1, Array2, arr1, s};
 use safetensors::SafeTensors;
 
 /// Images of the golden file's test features that are in-distribution; they come first.
@@ -34,17 +31,14 @@ impl HeldGolden {
 
 fn with_holdout(golden: &Golden) -> (FeatureDetector, Array2<f32>) {
     let features = golden.f32_matrix("test_features");
-    let mut stats = golden.stats();
-    let head = Arc::new(golden.head());
-    held::prepare(&head, &mut stats, features.slice(ndarray::s![..NUM_ID, ..])).unwrap();
-    (FeatureDetector::new(head, stats).unwrap(), features)
+    let id = features.slice(s![..NUM_ID, ..]);
+    (FeatureDetector::with_holdout(golden.head(), golden.stats(), id).unwrap(), features)
 }
 
 #[test]
 fn scores_agree() {
     let (golden, expected) = (Golden::load(), HeldGolden::load());
     let (detector, features) = with_holdout(&golden);
-    let typicality = Typicality::new(detector.stats());
     let cases = [
         ("held", "score.held.lam0", 0.0, None),
         ("held", "score.held.lam0.5", 0.5, None),
@@ -54,12 +48,10 @@ fn scores_agree() {
         ("cadref", "score.cadref", 1.0, None),
     ];
     for (score, name, lambda, a) in cases {
-        let options = Options {
-            score: Some(score.to_owned()),
-            held_lambda: Some(lambda),
-            held_a: a,
-            ..Options::default()
-        };
+        let mut options = Options::default().score(score).with("heldLambda", lambda).unwrap();
+        if let Some(a) = a {
+            options = options.with("heldA", a).unwrap();
+        }
         let found = detector.scores(features.view(), &options).unwrap();
         for (image, (found, expected)) in found.iter().zip(expected.f64s(name)).enumerate() {
             if expected.is_nan() {
@@ -69,7 +61,8 @@ fn scores_agree() {
                 continue;
             }
             // HELD+T is a difference: its error is relative to what is subtracted.
-            let t = a.map_or(0.0, |a| a * typicality.value(features.row(image)));
+            let t = |a: f64| a * detector.explain(features.row(image), 0, &options).unwrap().held.t;
+            let t = a.map_or(0.0, t);
             assert!(
                 (found - expected).abs() <= 1e-6 * (expected.abs() + t).max(1e-3),
                 "{name}, image {image}: {found} is not {expected}"
@@ -82,24 +75,22 @@ fn scores_agree() {
 fn logits_and_t_agree() {
     let (golden, expected) = (Golden::load(), HeldGolden::load());
     let (detector, features) = with_holdout(&golden);
-    let typicality = Typicality::new(detector.stats());
-    for (name, found) in
-        [("pooled_mean", typicality.mean()), ("pooled_std", typicality.deviation())]
-    {
+    let pooled = Pooled::new(detector.stats());
+    for (name, found) in [("pooled_mean", pooled.mean()), ("pooled_std", pooled.deviation())] {
         for (&found, expected) in found.iter().zip(expected.f64s(name)) {
             close(found, expected, 1e-6, name);
         }
     }
     for (row, expected) in features.outer_iter().zip(expected.f64s("t")) {
-        close(typicality.value(row), expected, 1e-6, "t");
+        close(detector.explain(row, 0, &Options::default()).unwrap().held.t, expected, 1e-6, "t");
     }
     for lambda in ["0", "0.5", "1", "2.2"] {
-        let held =
-            Held::new(detector.head(), detector.stats(), lambda.parse().unwrap(), 1.0).unwrap();
+        let options = Options::default().with("heldLambda", lambda.parse().unwrap()).unwrap();
         let expected = expected.f64s(&format!("held.lam{lambda}"));
         for (row, expected) in features.outer_iter().zip(expected.chunks(5)) {
             let scale = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));
-            for (found, expected) in held.logits(row).iter().zip(expected) {
+            for (class, expected) in expected.iter().enumerate() {
+                let found = detector.explain(row, class, &options).unwrap().held.logit;
                 assert!((found - expected).abs() < 1e-6 * scale, "{found} is not {expected}");
             }
         }
@@ -112,11 +103,7 @@ fn infinite_lambda_is_energy() {
     let detector = golden.detector();
     let features = golden.f32_matrix("test_features");
     let of = |score: &str| {
-        let options = Options {
-            score: Some(score.to_owned()),
-            held_lambda: Some(f64::INFINITY),
-            ..Options::default()
-        };
+        let options = Options::default().score(score).with("heldLambda", f64::INFINITY).unwrap();
         detector.scores(features.view(), &options).unwrap()
     };
     for (held, energy) in of("held").iter().zip(of("energy")) {
@@ -144,7 +131,7 @@ fn explanations_add_up() {
                 assert!((held.held_back[j] - (c - held.limit[j]).max(0.0)).abs() < 1e-9);
                 held_back += usize::from(held.held_back[j] > 0.0);
             }
-            let score = Options { score: Some("held_t".to_owned()), ..Options::default() };
+            let score = Options::default().score("held_t");
             let found = detector.detect(row, &score).unwrap();
             assert!((found.score - held.held_t.unwrap()).abs() < 1e-9);
         }
@@ -156,15 +143,19 @@ fn explanations_add_up() {
 fn the_weight_of_t_is_a_share_of_the_spread() {
     let golden = Golden::load();
     let (detector, features) = with_holdout(&golden);
-    let id = features.slice(ndarray::s![..NUM_ID, ..]);
-    let (head, stats) = (detector.head(), detector.stats());
-    let a = weight_of_t(head, stats, &stats.settings, id, DEFAULT_WEIGHT).unwrap();
-    assert_eq!(stats.settings.held_a, Some(a));
-    let twice = weight_of_t(head, stats, &stats.settings, id, 2.0 * DEFAULT_WEIGHT).unwrap();
-    close(twice, 2.0 * a, 1e-12, "twice the share");
+    let id = features.slice(s![..NUM_ID, ..]);
+    let why: Vec<_> = id
+        .outer_iter()
+        .map(|row| detector.explain(row, 0, &Options::default()).unwrap().held)
+        .collect();
+    let spread = |of: &dyn Fn(usize) -> f64| Array1::from_iter((0..NUM_ID).map(of)).std(1.0);
+    let expected = 0.15 * spread(&|i| why[i].held) / spread(&|i| why[i].t);
+    let a = detector.stats().settings().get("held_t.a").unwrap();
+    close(a, expected, 1e-12, "the weight of T");
     assert!(a > 0.0);
-    let one = weight_of_t(head, stats, &stats.settings, features.slice(ndarray::s![..1, ..]), 1.0);
-    assert_eq!(one.unwrap(), 0.0, "one image has no spread");
+    let one = features.slice(s![..1, ..]);
+    let one = FeatureDetector::with_holdout(golden.head(), golden.stats(), one).unwrap();
+    assert_eq!(one.stats().settings().get("held_t.a"), Some(0.0), "one image has no spread");
 }
 
 #[test]
@@ -172,16 +163,15 @@ fn what_is_missing_is_said() {
     let golden = Golden::load();
     let detector = golden.detector();
     let features = golden.f32_matrix("test_features");
-    for (score, word) in [("held_t", "heldA"), ("cadref", CADREF_MEAN_ENERGY)] {
-        let options = Options { score: Some(score.to_owned()), ..Options::default() };
+    for (score, word) in [("held_t", "heldA"), ("cadref", "cadref.mean_energy")] {
+        let options = Options::default().score(score);
         let error = detector.detect(features.row(0), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stats);
         assert!(error.message().contains(word), "{error}");
     }
-    let mut stats: Stats = golden.stats();
-    stats.blocks.insert(CADREF_MEAN_ENERGY.to_owned(), arr1(&[0.0f32]).into_dyn());
+    let stats = golden.stats().with_tensor("cadref.mean_energy", arr1(&[0.0f32]).into_dyn());
     let detector = FeatureDetector::new(golden.head(), stats).unwrap();
-    let options = Options { score: Some("cadref".to_owned()), ..Options::default() };
+    let options = Options::default().score("cadref");
     assert_eq!(detector.detect(features.row(0), &options).unwrap_err().kind(), ErrorKind::Stats);
 }
 
@@ -190,11 +180,7 @@ fn all_zero_features_get_a_verdict() {
     let (detector, features) = with_holdout(&Golden::load());
     let zero = features.outer_iter().find(|row| row.iter().all(|&h| h == 0.0)).unwrap();
     for score in ["held", "held_t", "cadref"] {
-        let options = Options {
-            score: Some(score.to_owned()),
-            threshold: Some(-1000.0),
-            ..Options::default()
-        };
+        let options = Options { threshold: Some(-1000.0), ..Options::default() }.score(score);
         let found = detector.detect(zero, &options).unwrap();
         assert_eq!(found.in_distribution, Some(score == "held"), "{score}: {}", found.score);
     }

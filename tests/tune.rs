@@ -5,10 +5,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{Golden, close};
-use itp_ood::tune::grid::{self, Sweep};
+use itp_ood::tune::candidates::{self, Candidates};
 use itp_ood::tune::pseudo::Kind;
-use itp_ood::tune::report::Setting;
-use itp_ood::tune::{Rule, TuneOptions, Tuner};
+use itp_ood::tune::{Rule, Setting, TuneOptions, Tuner};
 use itp_ood::{ErrorKind, FeatureDetector, Options, Pixels};
 use ndarray::{Array1, Array2, ArrayView1};
 use rand_chacha::ChaCha8Rng;
@@ -155,23 +154,23 @@ fn made_features(at: usize) -> Array1<f32> {
 fn the_plan_is_seeded_and_balanced() {
     let options = TuneOptions { per_kind: 20, ..TuneOptions::default() };
     let (tuner_a, classes) = tuner(options, 400);
-    let jobs = tuner_a.jobs().unwrap();
-    assert_eq!(jobs.len(), 16 * 20);
-    assert_eq!(jobs, tuner(options, 400).0.jobs().unwrap());
-    assert_ne!(jobs, tuner(TuneOptions { seed: 1, ..options }, 400).0.jobs().unwrap());
+    let tasks = tuner_a.tasks().unwrap();
+    assert_eq!(tasks.len(), 16 * 20);
+    assert_eq!(tasks, tuner(options, 400).0.tasks().unwrap());
+    assert_ne!(tasks, tuner(TuneOptions { seed: 1, ..options }, 400).0.tasks().unwrap());
     for kind in Kind::ALL {
-        let of_kind: Vec<_> = jobs.iter().filter(|job| job.kind == kind).collect();
+        let of_kind: Vec<_> = tasks.iter().filter(|task| task.kind == kind).collect();
         for class in 0..5 {
-            let n = of_kind.iter().filter(|job| classes[job.image] == class).count();
+            let n = of_kind.iter().filter(|task| classes[task.image] == class).count();
             assert_eq!(n, 4, "{} of class {class}", kind.name());
         }
-        for job in of_kind {
-            assert_eq!(job.partner.is_some(), kind.needs_partner());
-            assert!(job.partner.is_none_or(|other| classes[other] != classes[job.image]));
+        for task in of_kind {
+            assert_eq!(task.partner.is_some(), kind.needs_partner());
+            assert!(task.partner.is_none_or(|other| classes[other] != classes[task.image]));
         }
     }
     let image = picture(16, 16, 3, 0);
-    let noise: Vec<_> = jobs.iter().filter(|job| job.kind == Kind::Noise).collect();
+    let noise: Vec<_> = tasks.iter().filter(|task| task.kind == Kind::Noise).collect();
     let made = |at: usize| noise[at].make(&image, None).unwrap().data;
     assert_eq!(made(0), made(0));
     assert_ne!(made(0), made(1), "every image has its own noise");
@@ -182,23 +181,25 @@ fn the_sweep_agrees_with_the_scores() {
     let golden = Golden::load();
     let features = golden.f32_matrix("test_features");
     let detector = FeatureDetector::new(golden.head(), golden.stats()).unwrap();
-    let sweep = Sweep::new(detector.head(), detector.stats(), features.view()).unwrap();
-    let settings = sweep.settings();
+    let candidates =
+        Candidates::new(detector.head(), detector.stats(), 1.0, features.view()).unwrap();
+    let settings = candidates.settings();
     assert_eq!(settings.len(), 1 + 7 * 11 + 16 + 9);
-    let all: Vec<Vec<f64>> = features.outer_iter().map(|row| sweep.scores(row)).collect();
+    let all: Vec<Vec<f64>> =
+        features.outer_iter().map(|row| candidates.scores(row).unwrap()).collect();
     for (column, setting) in settings.iter().enumerate() {
         let (score, options) = match *setting {
             Setting::Energy {} => ("energy", Options::default()),
             Setting::Itp { p, lambda } => {
-                ("itp", Options { p: Some(p), lambda: Some(lambda), ..Options::default() })
+                ("itp", Options::default().with("p", p).unwrap().with("lambda", lambda).unwrap())
             }
             Setting::Held { lambda } => {
-                ("held", Options { held_lambda: Some(lambda), ..Options::default() })
+                ("held", Options::default().with("heldLambda", lambda).unwrap())
             }
             Setting::React { clip, .. } => {
                 for (row, scores) in features.outer_iter().zip(&all) {
                     let clipped = row.mapv(|h| h.min(clip as f32)).insert_axis(ndarray::Axis(0));
-                    let energy = Options { score: Some("energy".to_owned()), ..Options::default() };
+                    let energy = Options::default().score("energy");
                     let expected = detector.scores(clipped.view(), &energy).unwrap()[0];
                     close(scores[column], expected, 1e-5, "react");
                 }
@@ -206,7 +207,7 @@ fn the_sweep_agrees_with_the_scores() {
             }
             Setting::HeldT { .. } => unreachable!("derived from HELD and T"),
         };
-        let options = Options { score: Some(score.to_owned()), ..options };
+        let options = options.score(score);
         let expected = detector.scores(features.view(), &options).unwrap();
         for (found, expected) in all.iter().zip(expected) {
             assert!(
@@ -234,7 +235,7 @@ fn auroc_counts_pairs_and_half_of_ties() {
             };
         }
     }
-    close(grid::auroc(&id, ood.into_iter()), 100.0 * brute / 12.0, 1e-12, "auroc");
+    close(candidates::auroc(&id, ood.into_iter()), 100.0 * brute / 12.0, 1e-12, "auroc");
 }
 
 #[test]
@@ -242,8 +243,8 @@ fn picks_are_written_with_scores_and_a_report() {
     for rule in [Rule::R1, Rule::RStar] {
         let options = TuneOptions { per_kind: 48, rule, ..TuneOptions::default() };
         let (mut tuner, _) = tuner(options, 400);
-        for (at, job) in tuner.jobs().unwrap().iter().enumerate() {
-            tuner.add(job, made_features(at).view()).unwrap();
+        for (at, task) in tuner.tasks().unwrap().iter().enumerate() {
+            tuner.add(task, made_features(at).view()).unwrap();
         }
         let (stats, report) = tuner.finish().unwrap();
         let scores: Vec<_> = report.families.iter().map(|family| family.score).collect();
@@ -255,7 +256,7 @@ fn picks_are_written_with_scores_and_a_report() {
         let energy = report.families[0].tried[0].clone();
         for family in &report.families {
             let pick = family.pick(rule);
-            let allowed = |tried: &&itp_ood::tune::report::Tried| {
+            let allowed = |tried: &&itp_ood::tune::report::Candidate| {
                 rule == Rule::R1 || tried.near_mean >= energy.near_mean - 1.0
             };
             let best = family.tried.iter().filter(allowed).map(|tried| tried.mean);
@@ -264,25 +265,25 @@ fn picks_are_written_with_scores_and_a_report() {
         let Setting::Itp { p, lambda } = report.family("itp").unwrap().pick(rule).setting else {
             panic!("not ITP's")
         };
-        assert_eq!((stats.settings.p, stats.settings.lambda), (p, lambda));
+        let of = |name| stats.settings().get(name);
+        assert_eq!((of("itp.p"), of("itp.lambda")), (Some(p), Some(lambda)));
         let Setting::HeldT { lambda, a, .. } = report.family("held_t").unwrap().pick(rule).setting
         else {
             panic!("not HELD+T's")
         };
-        assert_eq!((stats.settings.held_lambda, stats.settings.held_a), (lambda, Some(a)));
-        assert!(stats.settings.react.is_some());
+        assert_eq!((of("held.lambda"), of("held_t.a")), (Some(lambda), Some(a)));
+        assert!(of("react.clip").is_some());
         for score in ["energy", "itp", "held", "held_t", "cadref"] {
-            assert_eq!(stats.id_scores[score].len(), 400, "{score}");
+            assert_eq!(stats.id_scores()[score].len(), 400, "{score}");
         }
         let again = itp_ood::Stats::from_bytes(&stats.to_bytes().unwrap()).unwrap();
-        // JSON may lose the last bit of a.
-        let held_a = again.settings.held_a.unwrap();
-        close(held_a, stats.settings.held_a.unwrap(), 1e-12, "a");
-        let again = itp_ood::Settings { held_a: stats.settings.held_a, ..again.settings };
-        assert_eq!(again, stats.settings);
+        for (name, value) in stats.settings().hyperparameters() {
+            // JSON may lose the last bit.
+            close(again.settings().get(name).unwrap(), value, 1e-12, name);
+        }
         // HELD+T's mean in the report is what its stored settings give.
         let detector = FeatureDetector::new(Golden::load().head(), stats).unwrap();
-        let held_t = Options { score: Some("held_t".to_owned()), ..Options::default() };
+        let held_t = Options::default().score("held_t");
         let found = detector.detect(made_features(0).view(), &held_t).unwrap();
         assert!(found.threshold.is_some());
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
@@ -311,12 +312,12 @@ fn the_order_of_work_does_not_matter() {
             let class = Some(classes[image] as usize);
             tuner.add_holdout(image, class, features.row(image)).unwrap();
         }
-        let mut jobs: Vec<_> = tuner.jobs().unwrap().into_iter().enumerate().collect();
+        let mut tasks: Vec<_> = tuner.tasks().unwrap().into_iter().enumerate().collect();
         if backwards {
-            jobs.reverse();
+            tasks.reverse();
         }
-        for (at, job) in jobs {
-            tuner.add(&job, made_features(at).view()).unwrap();
+        for (at, task) in tasks {
+            tuner.add(&task, made_features(at).view()).unwrap();
         }
         tuner.finish().unwrap()
     };
@@ -338,22 +339,22 @@ fn bad_input_is_named() {
     for image in (0..400).filter(|&image| classes[image] == 2) {
         one.add_holdout(image, Some(2), features.row(image)).unwrap();
     }
-    let error = one.jobs().unwrap_err();
+    let error = one.tasks().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.message().contains("at least two"), "{error}");
     assert_eq!(one.finish().unwrap_err().kind(), ErrorKind::Data);
 
     // None at all, and images without what is made of them.
-    assert_eq!(tuner(options, 0).0.jobs().unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(tuner(options, 0).0.tasks().unwrap_err().kind(), ErrorKind::Data);
     let error = tuner(options, 400).0.finish().unwrap_err();
     assert!(error.message().contains("jigsaw2"), "{error}");
 
     // Ten images: it works, and says what that means.
     let (mut ten, _) = tuner(options, 10);
-    let jobs = ten.jobs().unwrap();
-    assert_eq!(jobs.len(), 16 * 10);
-    for (at, job) in jobs.iter().enumerate() {
-        ten.add(job, made_features(at).view()).unwrap();
+    let tasks = ten.tasks().unwrap();
+    assert_eq!(tasks.len(), 16 * 10);
+    for (at, task) in tasks.iter().enumerate() {
+        ten.add(task, made_features(at).view()).unwrap();
     }
     let (_, report) = ten.finish().unwrap();
     let warnings = report.warnings.join("\n");
@@ -368,8 +369,8 @@ fn bad_input_is_named() {
     assert_eq!(t.add_holdout(9, Some(0), short.view()).unwrap_err().kind(), ErrorKind::Features);
     assert_eq!(t.add_holdout(9, Some(0), nan.view()).unwrap_err().kind(), ErrorKind::Features);
     assert_eq!(t.add_holdout(9, Some(5), ok).unwrap_err().kind(), ErrorKind::Data);
-    let job = t.jobs().unwrap()[0];
-    assert_eq!(t.add(&job, short.view()).unwrap_err().kind(), ErrorKind::Features);
+    let task = t.tasks().unwrap()[0];
+    assert_eq!(t.add(&task, short.view()).unwrap_err().kind(), ErrorKind::Features);
     t.add_holdout(21, None, ok).unwrap();
     assert!(t.warnings().join("\n").contains("without a class"));
     let none = TuneOptions { per_kind: 0, ..options };

@@ -4,64 +4,15 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::candidates;
 use super::pseudo::Kind;
-use super::{Rule, grid};
+use super::rule::Rule;
+use super::setting::Setting;
 
-/// One setting of one score.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Setting {
-    /// Energy: none.
-    Energy {},
-    /// ITP.
-    Itp {
-        /// CRP's percentage.
-        p: f64,
-        /// FTP's limit; `"inf"` in JSON for infinity.
-        #[serde(with = "crate::settings::infinite")]
-        lambda: f64,
-    },
-    /// ReAct.
-    React {
-        /// Percentile of the features of held-out images.
-        percentile: f64,
-        /// The clip: the feature value at that percentile.
-        clip: f64,
-    },
-    /// HELD.
-    Held {
-        /// Its limit; `"inf"` in JSON for infinity.
-        #[serde(with = "crate::settings::infinite")]
-        lambda: f64,
-    },
-    /// HELD+T.
-    HeldT {
-        /// HELD's limit; `"inf"` in JSON for infinity.
-        #[serde(with = "crate::settings::infinite")]
-        lambda: f64,
-        /// T's share.
-        w: f64,
-        /// T's weight: `w sd(HELD) / sd(T)`.
-        a: f64,
-    },
-}
-
-impl std::fmt::Display for Setting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {
-            Self::Energy {} => f.write_str("-"),
-            Self::Itp { p, lambda } => write!(f, "p {p}, lambda {lambda}"),
-            Self::React { percentile, clip } => write!(f, "percentile {percentile} ({clip:.4})"),
-            Self::Held { lambda } => write!(f, "lambda {lambda}"),
-            Self::HeldT { lambda, w, a } => write!(f, "lambda {lambda}, w {w:.2} (a {a:.4})"),
-        }
-    }
-}
-
-/// A setting that was tried.
+/// A setting with its AUROCs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tried {
+pub struct Candidate {
     /// The setting.
     pub setting: Setting,
     /// AUROC of in-distribution images against each kind, in percent; order of [`Report::kinds`].
@@ -79,7 +30,7 @@ pub struct Family {
     /// Name of the score.
     pub score: &'static str,
     /// Every setting, in the order of the grid.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<Candidate>,
     /// Which one rule R1 picks.
     pub r1: usize,
     /// Which one rule R\* picks.
@@ -88,7 +39,7 @@ pub struct Family {
 
 impl Family {
     /// The pick of a rule.
-    pub fn pick(&self, rule: Rule) -> &Tried {
+    pub fn pick(&self, rule: Rule) -> &Candidate {
         &self.tried[match rule {
             Rule::R1 => self.r1,
             Rule::RStar => self.r_star,
@@ -199,11 +150,12 @@ impl Report {
     /// ITP's means as a map of p and lambda.
     fn itp_table(&self, text: &mut String) {
         let Some(itp) = self.family("itp") else { return };
-        let head: Vec<String> = grid::LAMBDA.iter().map(|lambda| format!("{lambda}")).collect();
+        let head: Vec<String> =
+            candidates::LAMBDA.iter().map(|lambda| format!("{lambda}")).collect();
         let _ = writeln!(text, "\n## ITP: mean over kinds by p and lambda\n");
         let _ = writeln!(text, "| p | {} |", head.join(" | "));
         let _ = writeln!(text, "|{}", "---|".repeat(head.len() + 1));
-        for (p, row) in grid::P.iter().zip(itp.tried.chunks(grid::LAMBDA.len())) {
+        for (p, row) in candidates::P.iter().zip(itp.tried.chunks(candidates::LAMBDA.len())) {
             let cells: Vec<String> = row.iter().map(|tried| format!("{:.2}", tried.mean)).collect();
             let _ = writeln!(text, "| {p} | {} |", cells.join(" | "));
         }

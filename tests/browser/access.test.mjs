@@ -1,4 +1,4 @@
-// For everyone: axe on each section in light and dark, keyboard, phone width, 200% zoom; and
+// Accessibility: axe on each section in light and dark, keyboard, phone width, 200% zoom; and
 // screenshots for review.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-// Item 5, Calibrate: a stats file made in the browser, that the page, the package and the command line take.
+// Calibrate: a stats file made in the browser works on the page, in the package and on the command line.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -19,11 +19,11 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
     await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
     await page.locator("#calibrate select").first().selectOption("digits");
     await page.setInputFiles("#calibrate-training input[webkitdirectory]", classFolder(DIGITS, 5));
-    await page.locator("#calibrate-training .status", { hasText: "50 pictures in 10 classes." }).waitFor();
+    await page.locator("#calibrate-training .status", { hasText: "50 images in 10 classes." }).waitFor();
     assert.deepEqual(await page.locator("#calibrate-training tbody th").allTextContents(), DIGITS);
-    await page.locator("#calibrate-training .warn", { hasText: /10 of 10 classes have fewer than 30 pictures/ }).waitFor();
+    await page.locator("#calibrate-training .warn", { hasText: /10 of 10 classes have fewer than 30 images/ }).waitFor();
     await page.setInputFiles("#calibrate-holdout input[webkitdirectory]", classFolder(["x"], 12));
-    await page.locator("#calibrate-holdout .status", { hasText: "12 held-out pictures." }).waitFor();
+    await page.locator("#calibrate-holdout .status", { hasText: "12 held-out images." }).waitFor();
     await page.getByRole("button", { name: "Make the stats file" }).click();
     const save = page.getByRole("button", { name: "Download digits.itp.safetensors" });
     await save.waitFor();
@@ -56,7 +56,7 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
   });
 });
 
-test("what is missing or does not fit is said", { skip }, async () => {
+test("missing and inconsistent input is reported", { skip }, async () => {
   await onPage(up, { hash: "#calibrate", fresh: true }, async (page) => {
     const make = page.getByRole("button", { name: "Make the stats file" });
     const says = (text) => page.locator("#calibrate-work .status", { hasText: text }).waitFor();
@@ -64,12 +64,12 @@ test("what is missing or does not fit is said", { skip }, async () => {
     await says("Choose your ONNX file first.");
     await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
     await make.click();
-    await says("Give the training pictures first.");
+    await says("Choose the training images first.");
     // Classes by hand.
     await page.locator("#calibrate-training summary").click();
     for (const name of ["cats", "dogs"]) {
       await page.getByRole("textbox", { name: "Class", exact: true }).fill(name);
-      await page.setInputFiles('input[aria-label="Pictures for this class"]', [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })));
+      await page.setInputFiles('input[aria-label="Images of this class"]', [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })));
       await page.getByRole("button", { name: "Add to the class" }).click();
     }
     assert.deepEqual(await page.locator("#calibrate-training tbody th").allTextContents(), ["cats", "dogs"]);

@@ -1,5 +1,4 @@
-// Item 1, Try: the page says of every gallery picture what the command line said of it when the
-// gallery was made.
+// Try: the page gives every gallery image the score, class and verdict that the command line gave it.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -13,13 +12,13 @@ const TOLERANCE = 1e-3;
 const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
 const itp = at("target/release/itp");
 
-/** The page's verdicts on a model's pictures. */
-async function verdictsOf(page, model, pictures) {
-  // A model's pictures stand together, in the order of the list.
+/** The page's verdicts on a model's images. */
+async function verdictsOf(page, model, images) {
+  // A model's images stand together, in the order of the list.
   const thumbs = page.locator(`#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`);
-  assert.equal(await thumbs.count(), pictures.length);
+  assert.equal(await thumbs.count(), images.length);
   const found = [];
-  for (const [i, { title, truth }] of pictures.entries()) {
+  for (const [i, { title, truth }] of images.entries()) {
     await page.evaluate(() => (globalThis.answers.length = 0));
     await thumbs.nth(i).evaluate((thumb) => thumb.click());
     await page.waitForFunction(() => globalThis.answers.length > 0);
@@ -28,31 +27,31 @@ async function verdictsOf(page, model, pictures) {
     assert.equal(shown.answer, label);
     assert.equal(shown.kind === "in", inDistribution);
     assert.ok(Math.abs(shown.score - score) <= 0.0051, `${title}: ${shown.score} is shown, not ${score}`);
-    assert.equal(/mistake/.test(shown.advice), (truth !== null) !== inDistribution, `${title}: ${shown.advice}`);
+    assert.equal(/verdict is wrong/.test(shown.advice), (truth !== null) !== inDistribution, `${title}: ${shown.advice}`);
     found.push({ label, inDistribution, score, threshold });
   }
   return found;
 }
 
 /** The scores that the list has, or else those of the native command, if it is built. */
-function scoresOf(model, pictures) {
-  const listed = pictures.map(({ expected }) => expected.score);
+function scoresOf(model, images) {
+  const listed = images.map(({ expected }) => expected.score);
   if (!listed.includes(undefined)) return listed;
   if (!existsSync(itp)) return undefined;
-  const files = pictures.map(({ file }) => at("www/models/gallery", file));
+  const files = images.map(({ file }) => at("www/models/gallery", file));
   const { status, stdout, stderr } = spawnSync(itp, ["score", at(`www/models/${model}.onnx`), at(`www/models/${model}.itp.safetensors`), ...files, "--json"], { encoding: "utf8", maxBuffer: 1 << 26 });
   assert.equal(status, 0, stderr);
   return stdout.trim().split("\n").map((line) => JSON.parse(line).score);
 }
 
-for (const model of new Set(gallery.map((picture) => picture.model))) {
-  const pictures = gallery.filter((picture) => picture.model === model);
+for (const model of new Set(gallery.map((image) => image.model))) {
+  const images = gallery.filter((image) => image.model === model);
   test(`the gallery of ${model}: verdict, class and score as expected`, { skip }, async (t) => {
     await onPage(up, { prepare: listen }, async (page) => {
       await verdict(page);
-      const found = await verdictsOf(page, model, pictures);
-      const scores = scoresOf(model, pictures);
-      const wrong = pictures.flatMap(({ file, expected }, i) => {
+      const found = await verdictsOf(page, model, images);
+      const scores = scoresOf(model, images);
+      const wrong = images.flatMap(({ file, expected }, i) => {
         const { label, inDistribution, score, threshold } = found[i];
         const wanted = scores?.[i] ?? score;
         const asExpected =
@@ -63,7 +62,7 @@ for (const model of new Set(gallery.map((picture) => picture.model))) {
         return asExpected ? [] : [{ file, expected: { ...expected, score: wanted }, found: found[i] }];
       });
       assert.deepEqual(wrong, []);
-      if (scores) t.diagnostic(`${pictures.length} pictures; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`);
+      if (scores) t.diagnostic(`${images.length} images; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`);
       await t.test("the scores", { skip: scores ? false : "gallery.json has none, and the native command is not built" }, () => undefined);
     });
   });

@@ -1,4 +1,4 @@
-// Item 4, Measure: files in, honest figures out; and a model of one's own.
+// Measure: metrics from files, and the visitor's own model.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -21,13 +21,13 @@ async function saved(page, button) {
 /** Share of pairs that are in order, ties half. */
 const aurocOf = (id, ood) => id.flatMap((a) => ood.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((sum, value) => sum + value) / (id.length * ood.length);
 
-test("two sets give the figures that their scores imply", { skip }, async () => {
+test("the metrics of two sets follow from their scores", { skip }, async () => {
   await onPage(up, { hash: "#measure?model=digits" }, async (page) => {
     await page.waitForFunction(() => document.querySelector("#model").value === "digits");
     await choose(page, "id", files(12, bars));
-    await page.locator("#measure-id .status", { hasText: /^12 pictures/ }).waitFor();
+    await page.locator("#measure-id .status", { hasText: /^12 images/ }).waitFor();
     await choose(page, "ood", [...files(9, noise), { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no") }]);
-    await page.locator("#measure-ood .status", { hasText: /^9 pictures; 1 can't be read, such as broken.png/ }).waitFor();
+    await page.locator("#measure-ood .status", { hasText: /^9 images; 1 can't be read, such as broken.png/ }).waitFor();
     await page.locator("#measure-results").waitFor();
     const csv = await saved(page, "#csv");
     assert.equal(csv.name, "itp-scores.csv");
@@ -51,40 +51,40 @@ test("two sets give the figures that their scores imply", { skip }, async () => 
   });
 });
 
-test("a folder is taken, and work can be cancelled", { skip }, async () => {
+test("folders are accepted, and inference can be cancelled", { skip }, async () => {
   await onPage(up, { hash: "#measure" }, async (page) => {
     await verdictLoaded(page);
     const folder = classFolder(["a", "b", "c"], 40);
-    writeFileSync(join(folder, "notes.txt"), "not a picture");
+    writeFileSync(join(folder, "notes.txt"), "not an image");
     await page.setInputFiles("#measure-id input[webkitdirectory]", folder);
     await page.locator("#measure-id button", { hasText: "Cancel" }).click();
-    await page.locator("#measure-id .status", { hasText: /^(Cancelled\.|120 pictures)/ }).waitFor();
+    await page.locator("#measure-id .status", { hasText: /^(Cancelled\.|120 images)/ }).waitFor();
     await page.setInputFiles("#measure-id input[webkitdirectory]", folder);
-    await page.locator("#measure-id .status", { hasText: "120 pictures; 1 files are no pictures." }).waitFor();
+    await page.locator("#measure-id .status", { hasText: "120 images; 1 file is not an image." }).waitFor();
   });
 });
 
-test("the gallery can be measured without own pictures", { skip }, async () => {
+test("the gallery can be measured", { skip }, async () => {
   await onPage(up, { hash: "#measure" }, async (page) => {
     await verdictLoaded(page);
     await page.locator("#measure-gallery").click();
     await page.locator("#measure-results").waitFor();
     assert.ok((await page.locator("#measure-table tr").count()) >= 6);
-    // Split by what the pictures show, not by what the model was found to say of them.
+    // Split by what the images show, not by the model's verdicts.
     const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
     const model = await page.locator("#model").inputValue();
-    const familiar = gallery.filter((picture) => picture.model === model && picture.truth !== null).length;
-    const foreign = gallery.filter((picture) => picture.model === model && picture.truth === null).length;
-    await page.locator("#measure-size", { hasText: `Of ${familiar} familiar and ${foreign} foreign` }).waitFor();
+    const id = gallery.filter((image) => image.model === model && image.truth !== null).length;
+    const ood = gallery.filter((image) => image.model === model && image.truth === null).length;
+    await page.locator("#measure-size", { hasText: `From ${id} ID and ${ood} OOD` }).waitFor();
   });
 });
 
-test("an own model and stats file serve the whole page; a wrong pair is refused in words", { skip }, async () => {
+test("the visitor's own model works on the whole page; a model with another's stats file is refused", { skip }, async () => {
   await onPage(up, { hash: "#measure" }, async (page) => {
     await verdictLoaded(page);
     const own = "#own input[accept]";
     await page.setInputFiles(own, [at("www/models/digits.onnx")]);
-    await page.locator("#own .status", { hasText: /Now its stats file/ }).waitFor();
+    await page.locator("#own .status", { hasText: /choose its stats file/ }).waitFor();
     await page.setInputFiles(own, [at("www/models/photos.itp.safetensors")]);
     await page.locator("#own .status", { hasText: /made for another model|hash|mismatch/i }).waitFor();
     await page.setInputFiles(own, [at("www/models/digits.onnx"), at("www/models/digits.itp.safetensors")]);

@@ -1,4 +1,4 @@
-// Item 6: one file from a disk, and a site of files from any sub-path, both without a network.
+// The single file opened from a disk, and the site below any path, both work offline.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";

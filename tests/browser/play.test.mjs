@@ -1,10 +1,13 @@
-// Item 3, Play: settings act at once, on kept features.
+// Play: hyperparameters take effect at once, on stored features.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { at } from "../../scripts/lib/tools.mjs";
 import { number, onPage, open, setUp, skip, verdict } from "./support.mjs";
 
 const up = setUp();
+const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
 
 /** Writes down which calls go to the worker. */
 const spy = (page) =>
@@ -38,7 +41,7 @@ test("sliders act without running the network, the last value wins, Reset restor
     assert.equal(await page.locator("#lambda-out").textContent(), "off");
     assert.ok((await crpCount(page)) > 0);
     await slide(page, "p", 0);
-    // CRP still leaves out what is not above the lowest mean contribution: one weight at most.
+    // CRP still prunes what is not above the lowest mean contribution: at most one weight.
     await page.waitForFunction(() => Number(document.querySelectorAll("#play-counts b")[1].textContent) <= 1);
     const calls = await page.evaluate(() => globalThis.calls.map(({ name }) => name));
     assert.deepEqual(calls.filter((name) => name === "detect" || name === "features"), []);
@@ -76,17 +79,17 @@ test("dragging a slider keeps up with the screen", { skip }, async (t) => {
   });
 });
 
-test("scores and ReAct can be chosen; a link carries the settings", { skip }, async () => {
+test("scores and ReAct can be chosen; a link carries the hyperparameters", { skip }, async () => {
   await onPage(up, {}, async (page) => {
     await verdict(page);
     await open(page, "play");
     await page.selectOption("#score-choice", "energy");
-    await page.locator("#subject-answer", { hasText: /^Energy / }).waitFor();
+    await page.locator("#subject-text", { hasText: /^Energy / }).waitFor();
     const energy = number((await page.locator("#play-waterfall .step-value").allTextContents())[0]);
-    assert.match(await page.locator("#subject-answer").textContent(), new RegExp(`^Energy ${energy.toFixed(2).replace("-", "−")}`));
+    assert.match(await page.locator("#subject-text").textContent(), new RegExp(`^Energy ${energy.toFixed(2).replace("-", "−")}`));
     if (await page.locator("#react").isEnabled()) {
       await page.locator("#react").check();
-      await page.locator("#subject-answer", { hasText: /^ReAct / }).waitFor();
+      await page.locator("#subject-text", { hasText: /^ReAct / }).waitFor();
       await slide(page, "clip", 0.5);
       await page.locator("#clip-out", { hasText: "0.50" }).waitFor();
     }
@@ -95,12 +98,18 @@ test("scores and ReAct can be chosen; a link carries the settings", { skip }, as
     await page.locator("#link").click();
     await page.locator("#link-done", { hasText: /./ }).waitFor();
     const link = page.url();
-    for (const part of ["p=35", "lambda=1.4", "score=energy", "model=photos", "picture="]) assert.ok(link.includes(part), link);
-    const said = await page.locator("#subject-answer").textContent();
+    for (const part of ["p=35", "lambda=1.4", "score=energy", "model=photos", "image="]) assert.ok(link.includes(part), link);
+    const said = await page.locator("#subject-text").textContent();
     const second = await page.context().newPage();
     await second.goto(link);
-    await second.locator("#subject-answer", { hasText: /./ }).waitFor();
-    assert.equal(await second.locator("#subject-answer").textContent(), said);
+    await second.locator("#subject-text", { hasText: /./ }).waitFor();
+    assert.equal(await second.locator("#subject-text").textContent(), said);
     assert.equal(await second.locator("#p").inputValue(), "35");
+    // Links made by earlier versions call the image `picture`.
+    const third = await page.context().newPage();
+    const other = gallery.filter(({ model }) => model === "photos")[2];
+    await third.goto(link.replace(/image=[^&]+/, `picture=${other.file}`));
+    await verdict(third, other.title);
+    await Promise.all([second.close(), third.close()]);
   });
 });

@@ -1,5 +1,5 @@
-// Item 5, Calibrate: from the same pictures and settings, the page and the command line make the
-// same stats file.
+// Calibrate: from the same images and hyperparameters, the page and the command line make the same
+// stats file.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -9,14 +9,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { at } from "../../scripts/lib/tools.mjs";
 import { pixelModel } from "../js/onnx.mjs";
-import { picture, toPng } from "../js/support.mjs";
+import { testImage, toPng } from "../js/support.mjs";
 import { onPage, setUp, skip } from "./support.mjs";
 
 const up = setUp();
 const itp = at("target/release/itp");
 const noItp = existsSync(itp) ? false : "the native command is not built";
 
-/** A folder with `count` pictures for each class, of many sizes: enlarged, reduced, cropped, grey, with alpha. */
+/** A folder with `count` images for each class, of many sizes: enlarged, reduced, cropped, grey, with alpha. */
 function folderOf(classes, count, seed) {
   const folder = mkdtempSync(join(tmpdir(), "itp-same-stats-"));
   classes.forEach((name, k) => {
@@ -24,7 +24,7 @@ function folderOf(classes, count, seed) {
     for (let i = 0; i < count; i++) {
       const n = seed + k * count + i;
       // Ten and more files: sorted as text, 10 comes before 2.
-      writeFileSync(join(folder, name, `${i}.png`), toPng(picture(n, 12 + ((n * 13) % 90), 12 + ((n * 29) % 70), [3, 3, 4, 1][n % 4])));
+      writeFileSync(join(folder, name, `${i}.png`), toPng(testImage(n, 12 + ((n * 13) % 90), 12 + ((n * 29) % 70), [3, 3, 4, 1][n % 4])));
     }
   });
   return folder;
@@ -48,7 +48,7 @@ function half(bits) {
   return (bits >> 15 ? -1 : 1) * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
 }
 
-/** Both stats files for a model, from the same pictures and settings. */
+/** Both stats files for a model, from the same images and settings. */
 async function make(name, onnx, preset, labels) {
   const [training, holdout] = [folderOf(labels, 12, 0), folderOf(["a", "b"], 20, 1000)];
   const [model, output] = [join(training, `${name}.onnx`), join(training, "native.itp.safetensors")];
@@ -61,10 +61,10 @@ async function make(name, onnx, preset, labels) {
     await open.setInputFiles('#calibrate input[aria-label="ONNX file"]', model);
     await open.locator("#calibrate select").first().selectOption(preset);
     await open.setInputFiles("#calibrate-training input[webkitdirectory]", training);
-    await open.locator("#calibrate-training .status", { hasText: "120 pictures in 10 classes." }).waitFor();
+    await open.locator("#calibrate-training .status", { hasText: "120 images in 10 classes." }).waitFor();
     await open.setInputFiles("#calibrate-holdout input[webkitdirectory]", holdout);
-    await open.locator("#calibrate-holdout .status", { hasText: "40 held-out pictures." }).waitFor();
-    for (const [label, value] of [["CRP: p, in percent", "20"], ["FTP: λ", "1.6"], ["Familiar pictures that pass, in percent", "90"]]) await open.getByLabel(label).fill(value);
+    await open.locator("#calibrate-holdout .status", { hasText: "40 held-out images." }).waitFor();
+    for (const [label, value] of [["CRP: p, in percent", "20"], ["FTP: λ", "1.6"], ["ID images accepted, in percent", "90"]]) await open.getByLabel(label).fill(value);
     await open.getByRole("button", { name: "Make the stats file" }).click();
     const save = open.getByRole("button", { name: `Download ${name}.itp.safetensors` });
     await save.waitFor();

@@ -1,4 +1,4 @@
-// What the browser tests share: the built site on a server, a Chromium, and pictures to give it.
+// Shared by the browser tests: the built site on a server, a Chromium, and images.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -74,7 +74,7 @@ export function busyness() {
   return Math.max(1, (performance.now() - start) / ((used.user + used.system) / 1000));
 }
 
-/** Waits for a verdict on a picture with this caption (any, if left out); returns how it reads. */
+/** Waits for the verdict on an image with this caption (by default, any); returns its texts. */
 export async function verdict(page, caption) {
   await page.waitForFunction((wanted) => {
     const card = document.querySelector("#verdict");
@@ -110,7 +110,7 @@ export function png(width, height, grey) {
   return toPng({ data, width, height, channels: 1 });
 }
 
-/** A folder with `count` pictures for each class, of bars whose place tells the class. */
+/** A folder with `count` images per class, of bars whose position depends on the class. */
 export function classFolder(classes, count) {
   const folder = mkdtempSync(join(tmpdir(), "itp-classes-"));
   classes.forEach((name, k) => {

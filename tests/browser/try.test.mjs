@@ -1,4 +1,4 @@
-// Item 1, Try: pictures from everywhere, and the verdict in words.
+// Try: images from all sources, and their verdicts.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { busyness, onPage, png, setUp, skip, verdict } from "./support.mjs";
 const up = setUp({ args: ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] });
 const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "utf8"));
 
-test("the default picture has its verdict within two seconds of opening", { skip }, async (t) => {
+test("the first image gets its verdict within two seconds of opening the page", { skip }, async (t) => {
   const times = [];
   for (let i = 0; i < 2; i++) {
     const busy = busyness();
@@ -29,7 +29,7 @@ test("the default picture has its verdict within two seconds of opening", { skip
   assert.ok(Math.min(...times) < 2000, `${times.map(Math.round).join(", ")} ms`);
 });
 
-test("a gallery picture of the other model switches to it", { skip }, async () => {
+test("a gallery image of the other model switches to it", { skip }, async () => {
   await onPage(up, {}, async (page) => {
     await verdict(page);
     const digit = gallery.find(({ file }) => file === "digit-3.png");
@@ -39,21 +39,21 @@ test("a gallery picture of the other model switches to it", { skip }, async () =
     assert.equal(words, "In-distribution");
     assert.equal(await page.locator("#model").inputValue(), "digits");
     assert.equal(await page.locator('.thumb[aria-pressed="true"]').count(), 1);
-    // And back, by the list of models.
+    // And back, through the model list.
     await page.selectOption("#model", "photos");
     await verdict(page, gallery.find(({ model }) => model === "photos").title);
   });
 });
 
-test("a picture of the other model, pressed before the first model is there, is the one that counts", { skip }, async () => {
-  // Whichever of the two models comes first.
+test("a gallery image chosen while the first model is loading is the one that is shown", { skip }, async () => {
+  // Whichever of the two models loads first.
   for (const slow of ["photos", "digits"]) {
     const prepare = (page) => page.route(`**/${slow}.onnx`, (route) => setTimeout(() => void route.continue(), 1500));
     await onPage(up, { prepare }, async (page) => {
       const digit = gallery.find(({ file }) => file === "digit-3.png");
       await page.locator(".thumb", { hasText: digit.title }).first().click();
       assert.equal((await verdict(page, digit.title)).answer, "3");
-      // Nor does the slow one take its place afterwards.
+      // Nor does the slow model replace it afterwards.
       await page.waitForTimeout(2000);
       assert.equal((await verdict(page, digit.title)).answer, "3");
       assert.equal(await page.locator("#model").inputValue(), "digits");
@@ -61,7 +61,7 @@ test("a picture of the other model, pressed before the first model is there, is 
   }
 });
 
-test("pictures can be chosen, dropped and pasted", { skip }, async () => {
+test("images can be chosen, dropped and pasted", { skip }, async () => {
   await onPage(up, {}, async (page) => {
     await verdict(page);
     const buffer = png(40, 30, (x, y) => (x * 5 + y * 3) % 256);
@@ -84,11 +84,11 @@ test("pictures can be chosen, dropped and pasted", { skip }, async () => {
   });
 });
 
-test("what is no picture is refused in words, and the next picture works", { skip }, async () => {
+test("a file that is not an image is refused, and the next image works", { skip }, async () => {
   await onPage(up, {}, async (page) => {
     await verdict(page);
-    await page.setInputFiles("#file", { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
-    await page.locator("#notice", { hasText: /can't be shown as a picture/ }).waitFor();
+    await page.setInputFiles("#file", { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("not an image") });
+    await page.locator("#notice", { hasText: /can't be shown as an image/ }).waitFor();
     await page.locator(".thumb").nth(1).click();
     await verdict(page, gallery.filter(({ model }) => model === "photos")[1].title);
     assert.ok(await page.locator("#notice").isHidden());
@@ -99,7 +99,7 @@ test("the webcam shows its rate, and stops when the page is hidden", { skip }, a
   await onPage(up, {}, async (page) => {
     await verdict(page);
     await page.locator("#camera").click();
-    await page.locator("#fps", { hasText: /^[\d.]+ frames a second$/ }).waitFor();
+    await page.locator("#fps", { hasText: /^[\d.]+ frames per second$/ }).waitFor();
     assert.equal(await page.locator("#camera").getAttribute("aria-pressed"), "true");
     assert.equal(await page.evaluate(() => document.querySelector("#video").srcObject.getTracks()[0].readyState), "live");
     const track = await page.evaluateHandle(() => document.querySelector("#video").srcObject.getTracks()[0]);
@@ -128,7 +128,7 @@ test("digits are drawn with mouse, finger and pen", { skip }, async () => {
     await page.mouse.up();
     assert.equal((await verdict(page)).answer, "7");
     await page.locator("#clear").click();
-    await page.locator("#verdict-words", { hasText: "No picture yet" }).waitFor();
+    await page.locator("#verdict-words", { hasText: "No image yet" }).waitFor();
     // A one, with finger and pen.
     for (const pointerType of ["touch", "pen"]) {
       await page.locator("#pad").evaluate((pad, type) => {
@@ -141,7 +141,7 @@ test("digits are drawn with mouse, finger and pen", { skip }, async () => {
       }, pointerType);
       assert.equal((await verdict(page)).answer, "1", pointerType);
       await page.locator("#pad").press("Delete");
-      await page.locator("#verdict-words", { hasText: "No picture yet" }).waitFor();
+      await page.locator("#verdict-words", { hasText: "No image yet" }).waitFor();
     }
   });
 });

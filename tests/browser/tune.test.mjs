@@ -1,4 +1,4 @@
-// Calibrate's last part: settings without foreign pictures, from held-out pictures alone.
+// Calibrate: hyperparameters are selected from held-out ID images alone.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,10 +12,10 @@ const DIGITS = Array.from("0123456789");
 const ONNX = at("www/models/digits.onnx");
 const axe = readFileSync(at("node_modules/axe-core/axe.min.js"), "utf8");
 
-/** Starts tuning with few pictures of each kind. */
+/** Starts tuning with few images per kind. */
 async function choose(page, perKind = 4) {
-  await page.getByLabel("Pictures of each kind").fill(String(perKind));
-  await page.getByRole("button", { name: "Choose the settings" }).click();
+  await page.getByLabel("Images per kind").fill(String(perKind));
+  await page.getByRole("button", { name: "Select hyperparameters" }).click();
 }
 
 const says = (page, text) => page.locator("#tuning > .status", { hasText: text }).waitFor();
@@ -26,27 +26,27 @@ async function saved(page, name) {
 }
 
 for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "dark"]]) {
-  test(`held-out pictures give settings, a map and files, ${width} wide, ${colorScheme}`, { skip }, async () => {
+  test(`held-out images give hyperparameters, a heat map and files, ${width} wide, ${colorScheme}`, { skip }, async () => {
     await onPage(up, { hash: "#calibrate?model=digits", context: { viewport: { width, height }, colorScheme, reducedMotion: "reduce" } }, async (page) => {
       await page.locator("#tuning label", { hasText: "The model in use, Digits" }).waitFor();
       await page.setInputFiles("#tuning input[webkitdirectory]", classFolder(DIGITS, 3));
-      await page.locator(".tune-intake .status", { hasText: "30 held-out pictures." }).waitFor();
+      await page.locator(".tune-intake .status", { hasText: "30 held-out images." }).waitFor();
       await choose(page);
-      await says(page, "Done: 30 held-out pictures, 64 made of them.");
+      await says(page, "Done: 30 held-out images, 64 pseudo-OOD images.");
 
-      // The sixteen kinds, in words and as pictures that differ.
+      // The sixteen kinds, each with a description and a different image.
       const kinds = page.locator(".kinds canvas");
       assert.equal(await kinds.count(), 16);
       assert.match(await page.locator(".kind").first().textContent(), /jigsaw2four tiles, shuffled/);
       const looks = await kinds.evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
       assert.equal(new Set(looks).size, 16);
 
-      // What to know, and the picks in words.
+      // Warnings, and the selected hyperparameters in words.
       assert.match(await page.getByRole("list", { name: "Tuning warnings" }).textContent(), /Only 30 held-out images/);
-      const picks = await page.getByRole("list", { name: "Picks" }).locator("li").allTextContents();
+      const picks = await page.getByRole("list", { name: "Selected hyperparameters" }).locator("li").allTextContents();
       assert.deepEqual(picks.map((text) => text.split(/[: ]/)[0]), ["Energy", "ITP", "ReAct", "HELD", "HELD+T"]);
 
-      // The map, by keys and by pointer; the table says the same.
+      // The heat map by keys and by pointer; the table agrees.
       const map = page.locator("#tuning .heat");
       assert.equal(await map.locator(".heat-cell").count(), 77);
       assert.equal(await map.locator(".heat-r1").count(), 1);
@@ -60,7 +60,7 @@ for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "da
       assert.equal(await cell.textContent(), "p 0, λ ∞");
       await page.keyboard.press("ArrowRight");
       assert.equal(await cell.textContent(), width > 1000 ? "p 0, λ 3" : "p 5, λ ∞");
-      assert.match(await page.locator("#tune-said").textContent(), /AUROC \d/);
+      assert.match(await page.locator("#tune-cell-text").textContent(), /AUROC \d/);
       const box = await map.locator(".heat-cell").last().boundingBox();
       await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
       assert.equal(await cell.textContent(), "p 50, λ 0.8");
@@ -77,7 +77,7 @@ for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "da
       assert.ok(beyond <= 0, `${beyond} pixels too wide`);
       await screenshot(page, `tune-${width}x${height}-${colorScheme}`);
 
-      // The files, and the page with them.
+      // The files, and the page using them.
       const json = await saved(page, "Report as JSON");
       const report = JSON.parse(json.bytes.toString());
       assert.equal(json.name, "digits.tuning.json");
@@ -102,38 +102,38 @@ for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "da
   });
 }
 
-test("what is missing is said; cancelling stops, and it can begin again", { skip }, async () => {
+test("missing input is reported; tuning can be cancelled and started again", { skip }, async () => {
   await onPage(up, { hash: "#calibrate?model=digits", fresh: true }, async (page) => {
     await page.locator("#tuning label", { hasText: "The model in use, Digits" }).waitFor();
     await choose(page);
-    await says(page, "Give held-out pictures first.");
+    await says(page, "Choose held-out images first.");
     await page.setInputFiles("#tuning input[webkitdirectory]", classFolder(["0"], 4));
-    await page.locator(".tune-intake .status", { hasText: "4 held-out pictures." }).waitFor();
+    await page.locator(".tune-intake .status", { hasText: "4 held-out images." }).waitFor();
     await choose(page);
     await says(page, /at least two/);
     await page.setInputFiles("#tuning input[webkitdirectory]", classFolder(DIGITS, 20));
-    await page.locator(".tune-intake .status", { hasText: "200 held-out pictures." }).waitFor();
+    await page.locator(".tune-intake .status", { hasText: "200 held-out images." }).waitFor();
     await choose(page, 200);
     await says(page, "steps");
     await page.locator("#tuning > .actions").getByRole("button", { name: "Cancel" }).click();
     await says(page, "Cancelled.");
     assert.equal(await page.locator("#tuning .heat").count(), 0);
     await choose(page, 1);
-    await says(page, "Done: 200 held-out pictures, 16 made of them.");
+    await says(page, "Done: 200 held-out images, 16 pseudo-OOD images.");
   });
 });
 
-test("a stats file that was just made is tuned with its held-out pictures", { skip }, async () => {
+test("a stats file that was just made is tuned on its held-out images", { skip }, async () => {
   await onPage(up, { hash: "#calibrate", fresh: true }, async (page) => {
     await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
     await page.locator("#calibrate select").first().selectOption("digits");
     await page.setInputFiles("#calibrate-training input[webkitdirectory]", classFolder(DIGITS, 20));
-    await page.locator("#calibrate-training .status", { hasText: "200 pictures in 10 classes." }).waitFor();
+    await page.locator("#calibrate-training .status", { hasText: "200 images in 10 classes." }).waitFor();
     await page.getByRole("button", { name: "Make the stats file" }).click();
     await page.getByRole("button", { name: "Download digits.itp.safetensors" }).waitFor();
     assert.ok(await page.getByLabel("The stats file made above").isChecked());
     await choose(page, 2);
-    await says(page, "Done: 20 held-out pictures, 32 made of them.");
+    await says(page, "Done: 20 held-out images, 32 pseudo-OOD images.");
     assert.doesNotMatch(await page.getByRole("list", { name: "Tuning warnings" }).textContent(), /without a class/);
     const { bytes } = await saved(page, "Download digits.tuned.itp.safetensors");
     const detector = await loadDetector({ model: readFileSync(ONNX), stats: bytes, worker: false });
@@ -155,7 +155,7 @@ test("Play and Measure list HELD, HELD+T and CADRef beside ITP and Energy", { sk
   });
 });
 
-test("Explain shows whose evidence goes", { skip }, async () => {
+test("Explain shows what is pruned near to and far from the training data", { skip }, async () => {
   await onPage(up, { hash: "#explain", fresh: true }, async (page) => {
     assert.equal(await page.locator("#near-far tbody tr").count(), 5);
     await page.waitForFunction(() => {

@@ -1,4 +1,4 @@
-// Item 2, Why: the figures agree with each other, and every weight can be reached.
+// Why: the numbers agree with each other, and every weight can be reached.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,13 +18,13 @@ test("the waterfall adds up, and the axis and logits say the same", { skip }, as
     const axis = await page.locator("#why-axis svg").getAttribute("aria-label");
     assert.match(axis, new RegExp(`score is ${String(score.toFixed(2)).replace("-", "−")}`));
     assert.match(axis, new RegExp(`threshold is ${threshold.toFixed(2).replace("-", "−")}`));
-    assert.match(axis, /held-out familiar pictures/);
+    assert.match(axis, /held-out ID images/);
     assert.ok((await page.locator("#why-axis .bar-id").count()) > 5, "the histogram is drawn");
     assert.equal(await page.locator("#why-logits .mark-after").count(), 11, "ten classes and the legend");
   });
 });
 
-test("where a model's settings leave out next to nothing, the paper's are a click away", { skip }, async () => {
+test("where a model's hyperparameters prune next to nothing, the paper's are one click away", { skip }, async () => {
   await onPage(up, { hash: "#why?p=0&lambda=off" }, async (page) => {
     await page.locator("#why-little a").click();
     await page.locator("#why-little").waitFor({ state: "hidden" });
@@ -51,7 +51,7 @@ test("the map counts every weight, and each is reached by keys and by pointing",
     await page.waitForFunction((old) => document.querySelector("#weight-title").textContent.split(",")[0] !== old.split(",")[0], first);
     await page.keyboard.press("End");
     await page.waitForFunction((last) => document.querySelector("#weight-title").textContent.endsWith(`feature ${last}`), features - 1);
-    const [w, h, says, mu, sigma, z] = await Promise.all(["Weight W", "Feature h", "Contribution", "Class mean", "Class deviation", "z ="].map(async (name) => number(await weightRow(page, name))));
+    const [w, h, says, mu, sigma, z] = await Promise.all(["Weight W", "Feature h", "Contribution", "Class mean", "Class std. deviation", "z ="].map(async (name) => number(await weightRow(page, name))));
     assert.ok(Math.abs(w * h - says) < 2e-4 * (1 + Math.abs(w) + Math.abs(h)));
     if (sigma > 0.01) assert.ok(Math.abs((says - mu) / sigma - z) < 0.05 + 0.02 * Math.abs(z));
     // Pointing, zooming and another order.
@@ -82,13 +82,13 @@ test("HELD and T add up", { skip }, async () => {
     const [back, before, after, score, t, , a, , total] = note.match(/-?\d+\.\d+/g).map(Number);
     assert.ok(Math.abs(before - back - after) < 0.002, note);
     assert.ok(Math.abs(score - a * t - total) < 0.01, note);
-    assert.ok(number(await weightRow(page, "HELD holds back")) >= 0);
-    assert.ok(number(await weightRow(page, "Its part of T")) >= 0);
+    assert.ok(number(await weightRow(page, "HELD excess")) >= 0);
+    assert.ok(number(await weightRow(page, "Part of T")) >= 0);
   });
 });
 
 test("the list of overconfident weights leads to the map", { skip }, async () => {
-  // The photo model's own lambda prunes nothing on many pictures. A fresh page has no list of earlier settings.
+  // The photo model's own lambda prunes nothing on many images. A fresh page has no list of earlier settings.
   await onPage(up, { hash: "#why?lambda=1", fresh: true }, async (page) => {
     const row = page.locator("#list tr").first();
     await row.locator("button").waitFor();

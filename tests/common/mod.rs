@@ -33,7 +33,7 @@ impl Golden {
     }
 
     pub fn options(&self) -> Options {
-        Options { p: Some(self.p()), lambda: Some(self.lambda()), ..Options::default() }
+        Options::default().with("p", self.p()).unwrap().with("lambda", self.lambda()).unwrap()
     }
 
     pub fn bytes(&self, name: &str) -> Vec<u8> {

@@ -7,7 +7,7 @@ import { loadDetector } from "itp-ood";
 import { launchChromium, watchErrors } from "../../scripts/lib/chromium.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at, run } from "../../scripts/lib/tools.mjs";
-import { makeStats, model, picture, toPng } from "../js/support.mjs";
+import { makeStats, model, testImage, toPng } from "../js/support.mjs";
 
 const quiet = ["--loglevel=error", "--no-audit", "--no-fund"];
 
@@ -16,7 +16,7 @@ const quiet = ["--loglevel=error", "--no-audit", "--no-fund"];
 const place = at("target/consumers");
 
 /** The image of every consumer, as pixels. */
-export const image = picture(5, 30, 26);
+export const image = testImage(5, 30, 26);
 
 let packed;
 

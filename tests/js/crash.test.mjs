@@ -5,7 +5,7 @@ import { before, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { loadDetector } from "itp-ood";
 import { initSync } from "../../dist/engine.js";
-import { makeStats, model, picture } from "./support.mjs";
+import { makeStats, model, testImage } from "./support.mjs";
 
 let stats;
 before(async () => {
@@ -18,9 +18,9 @@ const hostile = () => new Worker(new URL("./hostile-worker.mjs", import.meta.url
 test("a worker that throws or ends is replaced, and the error says so", async () => {
   let started = 0;
   const detector = await loadDetector({ model: model(), stats, worker: () => (started++, hostile()) });
-  const expected = await detector.detect(picture(1));
+  const expected = await detector.detect(testImage(1));
   for (const way of ["exit", "throw"]) {
-    const [crashed, ...waiting] = await Promise.allSettled([detector.idScores(way), detector.detect(picture(2)), detector.detect(picture(1))]);
+    const [crashed, ...waiting] = await Promise.allSettled([detector.idScores(way), detector.detect(testImage(2)), detector.detect(testImage(1))]);
     assert.equal(crashed.reason?.code, "crashed");
     assert.match(crashed.reason.message, /replaced/);
     // Calls that had not begun are answered by the new worker.
@@ -33,20 +33,20 @@ test("a worker that throws or ends is replaced, and the error says so", async ()
 
 test("an engine that traps in a worker is replaced", async () => {
   const detector = await loadDetector({ model: model(), stats, worker: hostile });
-  const expected = await detector.detect(picture(1));
+  const expected = await detector.detect(testImage(1));
   await detector.idScores("trap");
-  await assert.rejects(detector.detect(picture(1)), { code: "crashed", message: /replaced/ });
-  assert.deepEqual(await detector.detect(picture(1)), expected);
+  await assert.rejects(detector.detect(testImage(1)), { code: "crashed", message: /replaced/ });
+  assert.deepEqual(await detector.detect(testImage(1)), expected);
   detector.dispose();
 });
 
 test("an engine that traps on the calling thread is replaced for every detector on it", async () => {
   const [first, second] = [await loadDetector({ model: model(), stats, worker: false }), await loadDetector({ model: model(), stats, worker: false })];
-  const expected = await first.detect(picture(1));
+  const expected = await first.detect(testImage(1));
   new Uint8Array(engineMemory()).fill(255);
-  await assert.rejects(first.detect(picture(1)), { code: "crashed", message: /replaced/ });
-  assert.deepEqual(await first.detect(picture(1)), expected);
-  assert.deepEqual(await second.detect(picture(1)), expected);
+  await assert.rejects(first.detect(testImage(1)), { code: "crashed", message: /replaced/ });
+  assert.deepEqual(await first.detect(testImage(1)), expected);
+  assert.deepEqual(await second.detect(testImage(1)), expected);
   first.dispose();
   second.dispose();
 });
@@ -54,7 +54,7 @@ test("an engine that traps on the calling thread is replaced for every detector 
 test("a worker given ready made can't be replaced, and the error says what to pass", async () => {
   const detector = await loadDetector({ model: model(), stats, worker: hostile() });
   await assert.rejects(detector.idScores("exit"), { code: "crashed" });
-  await assert.rejects(detector.detect(picture(1)), { code: "crashed", message: /worker: \(\) => new Worker/ });
+  await assert.rejects(detector.detect(testImage(1)), { code: "crashed", message: /worker: \(\) => new Worker/ });
   detector.dispose();
 });
 
@@ -62,7 +62,7 @@ test("1,000 images leave the engine's memory where it was after the tenth", asyn
   const detector = await loadDetector({ model: model(), stats, worker: false });
   let tenth = 0;
   for (let i = 1; i <= 1000; i++) {
-    const result = await detector.detect(picture(i % 7, 60, 50));
+    const result = await detector.detect(testImage(i % 7, 60, 50));
     if (i % 100 === 0) await detector.explain(result);
     if (i === 10) tenth = engineMemory().byteLength;
   }
@@ -75,7 +75,7 @@ test("100 load and dispose rounds leave the memory where it was after the tenth"
   let engine = 0;
   for (let i = 1; i <= 100; i++) {
     const detector = await loadDetector({ model: model(), stats, worker: false });
-    await detector.detect(picture(1));
+    await detector.detect(testImage(1));
     detector.dispose();
     if (i === 10) engine = engineMemory().byteLength;
   }
@@ -84,7 +84,7 @@ test("100 load and dispose rounds leave the memory where it was after the tenth"
   let tenth = 0;
   for (let i = 1; i <= 100; i++) {
     const detector = await loadDetector({ model: model(), stats });
-    await detector.detect(picture(1));
+    await detector.detect(testImage(1));
     detector.dispose();
     if (i === 10) tenth = process.memoryUsage().rss;
   }

@@ -1,4 +1,4 @@
-// Writes small ONNX classifiers for pictures of 3 x 32 x 32. Weights are made up, the same each time.
+// Writes small ONNX classifiers for images of 3 x 32 x 32. Weights are made up, the same each time.
 
 import { seeded } from "./support.mjs";
 
@@ -26,7 +26,7 @@ function model(classes, nodes, weights) {
     const values = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => (random() - 0.5) * scale);
     return bytes(5, [...dims.map((size) => number(1, size)), number(2, 1), bytes(8, name), bytes(9, Buffer.from(values.buffer))]);
   });
-  const graph = [...nodes, bytes(2, "made-up"), ...tensors, value(11, "picture", [1, 3, 32, 32]), value(12, "logits", [1, classes])];
+  const graph = [...nodes, bytes(2, "made-up"), ...tensors, value(11, "image", [1, 3, 32, 32]), value(12, "logits", [1, classes])];
   return Buffer.concat([number(1, 8), bytes(7, graph), bytes(8, number(2, 17))]);
 }
 
@@ -35,7 +35,7 @@ export const headModel = (classes, features) =>
   model(
     classes,
     [
-      node("GlobalAveragePool", ["picture"], "pooled"),
+      node("GlobalAveragePool", ["image"], "pooled"),
       node("Flatten", ["pooled"], "means"),
       node("Gemm", ["means", "spread.w", "spread.b"], "spread"),
       node("Relu", ["spread"], "features"),
@@ -48,6 +48,6 @@ export const headModel = (classes, features) =>
 export const pixelModel = (classes) =>
   model(
     classes,
-    [node("Flatten", ["picture"], "features"), node("Gemm", ["features", "last.w", "last.b"], "logits")],
+    [node("Flatten", ["image"], "features"), node("Gemm", ["features", "last.w", "last.b"], "logits")],
     { "last.w": [[classes, 3072], 0.1], "last.b": [[classes], 0.2] },
   );

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { loadDetector, OodError, Reason } from "itp-ood";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
-import { makeStats, model, modelPath, picture, preprocess, toPng } from "./support.mjs";
+import { makeStats, model, modelPath, testImage, preprocess, toPng } from "./support.mjs";
 
 let stats;
 let detector;
@@ -41,7 +41,7 @@ test("info describes network and stats file", () => {
 });
 
 test("a verdict is a plain object that can be cloned", async () => {
-  const result = await detector.detect(picture(1));
+  const result = await detector.detect(testImage(1));
   assert.deepEqual(structuredClone(result), result);
   assert.equal(result.label, detector.info.labels[result.classIndex]);
   assert.equal(result.inDistribution, result.score >= result.threshold);
@@ -55,12 +55,12 @@ test("a verdict is a plain object that can be cloned", async () => {
 
 test("a worker and the calling thread give the same result", async () => {
   const here = await loadDetector({ model: model(), stats, worker: false });
-  assert.deepEqual(await here.detect(picture(2)), await detector.detect(picture(2)));
+  assert.deepEqual(await here.detect(testImage(2)), await detector.detect(testImage(2)));
   here.dispose();
 });
 
-test("grey, RGB and RGBA pixels of the same picture agree", async () => {
-  const grey = picture(3, 24, 20, 1);
+test("grey, RGB and RGBA pixels of the same image agree", async () => {
+  const grey = testImage(3, 24, 20, 1);
   const spread = (channels) => {
     const data = new Uint8ClampedArray(24 * 20 * channels).fill(255);
     grey.data.forEach((value, i) => data.fill(value, i * channels, i * channels + 3));
@@ -72,7 +72,7 @@ test("grey, RGB and RGBA pixels of the same picture agree", async () => {
 });
 
 test("rescore with the stored settings gives the same verdict, with others another", async () => {
-  const result = await detector.detect(picture(4));
+  const result = await detector.detect(testImage(4));
   assert.deepEqual(await detector.rescore(result), result);
   const plain = await detector.rescore(result.features, { p: 0, lambda: Infinity });
   assert.equal(plain.counts.overconfident, 0);
@@ -81,7 +81,7 @@ test("rescore with the stored settings gives the same verdict, with others anoth
 });
 
 test("an explanation adds up to the logit, and agrees with the weight map", async () => {
-  const result = await detector.detect(picture(5));
+  const result = await detector.detect(testImage(5));
   const map = await detector.weightMap(result);
   const { features } = detector.info;
   const tally = [0, 0, 0, 0];
@@ -104,7 +104,7 @@ test("an explanation adds up to the logit, and agrees with the weight map", asyn
 });
 
 test("scores of many rows are those of single images", async () => {
-  const results = [await detector.detect(picture(6)), await detector.detect(picture(7))];
+  const results = [await detector.detect(testImage(6)), await detector.detect(testImage(7))];
   const expected = Float64Array.from(results, ({ score }) => score);
   assert.deepEqual(await detector.scores(results.map(({ features }) => features)), expected);
 });
@@ -122,7 +122,7 @@ test("ID scores and metrics", async () => {
 
 test("a batch comes in input order, with errors as values", async () => {
   const broken = { data: new Uint8Array(5), width: 2, height: 2 };
-  const images = Array.from({ length: 20 }, (_, i) => (i === 7 ? broken : picture(i, 8 + 3 * (i % 5), 9)));
+  const images = Array.from({ length: 20 }, (_, i) => (i === 7 ? broken : testImage(i, 8 + 3 * (i % 5), 9)));
   const progress = [];
   const results = [];
   for await (const result of detector.detectAll(images, { concurrency: 2, onProgress: (step) => progress.push(step) })) {
@@ -140,7 +140,7 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
   let closed = false;
   async function* camera() {
     try {
-      for (let i = 0; ; i++) yield picture(i);
+      for (let i = 0; ; i++) yield testImage(i);
     } finally {
       closed = true;
     }
@@ -155,9 +155,9 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
   let release;
   const gate = new Promise((resolve) => (release = resolve));
   async function* stalling() {
-    yield picture(1);
+    yield testImage(1);
     await gate;
-    yield picture(2);
+    yield testImage(2);
   }
   const batch = detector.detectAll(stalling(), { concurrency: 1 });
   assert.equal((await batch.next()).value.index, 0);
@@ -168,7 +168,7 @@ test("a batch reads a slow source as it comes, and stops when its reader does", 
 
 test("aborting a batch ends it", async () => {
   const controller = new AbortController();
-  const images = Array.from({ length: 50 }, (_, i) => picture(i));
+  const images = Array.from({ length: 50 }, (_, i) => testImage(i));
   await assert.rejects(async () => {
     for await (const { index } of detector.detectAll(images, { signal: controller.signal, concurrency: 1 })) {
       if (index === 3) controller.abort("enough");
@@ -178,11 +178,11 @@ test("aborting a batch ends it", async () => {
 });
 
 test("aborting a call", async () => {
-  await assert.rejects(detector.detect(picture(1), { signal: AbortSignal.abort() }), fails("aborted"));
+  await assert.rejects(detector.detect(testImage(1), { signal: AbortSignal.abort() }), fails("aborted"));
   const controller = new AbortController();
-  const running = detector.detect(picture(1), { signal: controller.signal });
-  const waiting = detector.detect(picture(2), { signal: controller.signal });
-  const other = detector.detect(picture(3));
+  const running = detector.detect(testImage(1), { signal: controller.signal });
+  const waiting = detector.detect(testImage(2), { signal: controller.signal });
+  const other = detector.detect(testImage(3));
   controller.abort();
   await assert.rejects(running, fails("aborted"));
   await assert.rejects(waiting, fails("aborted"));
@@ -208,11 +208,11 @@ test("wrong inputs are refused with a code, and the next image works", async () 
     [null, "image"],
     [undefined, "image"],
     [7, "image"],
-    [new Blob([toPng(picture(1))]), "image", /sharp/],
+    [new Blob([toPng(testImage(1))]), "image", /sharp/],
     ["/nowhere/image.png", "fetch", /nowhere/],
   ];
   for (const [image, code, ...words] of cases) await assert.rejects(detector.detect(image), fails(code, ...words));
-  const result = await detector.detect(picture(1));
+  const result = await detector.detect(testImage(1));
   for (const options of [{ p: -1 }, { p: 101 }, { lambda: -1 }, { lambda: NaN }, { score: "nonsense" }, { temperature: 0 }, { p: "x" }]) {
     await assert.rejects(detector.rescore(result, options), fails("options"), JSON.stringify(options));
   }
@@ -222,7 +222,7 @@ test("wrong inputs are refused with a code, and the next image works", async () 
   await assert.rejects(detector.scores(new Float32Array(5)), fails("features"));
   await assert.rejects(detector.explain(result, { class: "no such class" }), fails("options", /no such class/));
   await assert.rejects(detector.explain(result, { class: 99 }), fails("options", /99/));
-  assert.deepEqual(await detector.detect(picture(1)), result);
+  assert.deepEqual(await detector.detect(testImage(1)), result);
 });
 
 test("wrong files are refused with a code", async () => {
@@ -281,19 +281,19 @@ test("downloads that fail name address and status", async () => {
 test("calibration in the package", async () => {
   const maker = await loadDetector({ model: model(), preprocess });
   assert.deepEqual(maker.info.labels, []);
-  await assert.rejects(maker.detect(picture(1)), fails("stats"));
-  assert.equal((await maker.features(picture(1))).length, maker.info.features);
+  await assert.rejects(maker.detect(testImage(1)), fails("stats"));
+  assert.equal((await maker.features(testImage(1))).length, maker.info.features);
   await assert.rejects(maker.calibrate(["only one"]));
   const labels = detector.info.labels;
   const calibrator = await maker.calibrate(labels);
-  await assert.rejects(calibrator.add(picture(1), "unknown"), fails("options", /unknown/));
-  for (let i = 0; i < 6 * labels.length; i++) await calibrator.add(await maker.features(picture(i)), labels[i % labels.length]);
+  await assert.rejects(calibrator.add(testImage(1), "unknown"), fails("options", /unknown/));
+  for (let i = 0; i < 6 * labels.length; i++) await calibrator.add(await maker.features(testImage(i)), labels[i % labels.length]);
   assert.deepEqual(await calibrator.counts(), Uint32Array.from(labels, () => 6));
   assert.ok((await calibrator.warnings()).length > 0);
   const bytes = await calibrator.finish({ p: 20, lambda: 1.6 });
   const made = await loadDetector({ model: model(), stats: bytes });
   assert.equal(made.info.settings.p, 20);
-  assert.equal((await made.detect(picture(1))).inDistribution, undefined);
+  assert.equal((await made.detect(testImage(1))).inDistribution, undefined);
   made.dispose();
   calibrator.dispose();
   calibrator.dispose();
@@ -303,13 +303,13 @@ test("calibration in the package", async () => {
 test("dispose may be repeated; calls afterwards say so", async () => {
   for (const worker of [true, false]) {
     const short = await loadDetector({ model: model(), stats, worker });
-    const running = short.detect(picture(1));
+    const running = short.detect(testImage(1));
     short.dispose();
     short.dispose();
     short[Symbol.dispose]();
     await assert.rejects(running, fails("disposed"));
-    await assert.rejects(short.detect(picture(1)), fails("disposed"));
+    await assert.rejects(short.detect(testImage(1)), fails("disposed"));
     await assert.rejects(short.idScores("itp"), fails("disposed"));
-    await assert.rejects(short.detectAll([picture(1)]).next(), fails("disposed"));
+    await assert.rejects(short.detectAll([testImage(1)]).next(), fails("disposed"));
   }
 });

@@ -1,4 +1,4 @@
-// One detector, three ways to run it: the native command, Node, Chromium. The same pictures must
+// One detector, three ways to run it: the native command, Node, Chromium. The same images must
 // get the same scores.
 
 import assert from "node:assert/strict";
@@ -11,17 +11,17 @@ import { loadDetector } from "itp-ood";
 import { launchChromium, noBrowser } from "../../scripts/lib/chromium.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
-import { picture, toPng } from "./support.mjs";
+import { testImage, toPng } from "./support.mjs";
 
 const itp = at("target/release/itp");
 const [model, stats] = ["www/models/photos.onnx", "www/models/photos.itp.safetensors"];
 
-/** A hundred pictures of many sizes: enlarged, reduced, cropped, grey, with alpha. */
-const pictures = Array.from({ length: 100 }, (_, i) =>
-  picture(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]),
+/** A hundred images of many sizes: enlarged, reduced, cropped, grey, with alpha. */
+const images = Array.from({ length: 100 }, (_, i) =>
+  testImage(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]),
 );
 const folder = mkdtempSync(join(tmpdir(), "itp-same-"));
-const files = pictures.map((image, i) => {
+const files = images.map((image, i) => {
   const file = join(folder, `${String(i).padStart(3, "0")}.png`);
   writeFileSync(file, toPng(image));
   return file;
@@ -36,7 +36,7 @@ before(() => {
   });
   assert.equal(status, 0, stderr);
   native = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  assert.equal(native.length, pictures.length);
+  assert.equal(native.length, images.length);
 });
 
 after(() => rmSync(folder, { recursive: true }));
@@ -47,7 +47,7 @@ function compare(found) {
   found.forEach(({ score, label, inDistribution }, i) => {
     const expected = native[i];
     const tolerance = 1e-4 * Math.max(1, Math.abs(expected.score));
-    assert.ok(Math.abs(score - expected.score) <= tolerance, `picture ${i}: ${score} is not ${expected.score}`);
+    assert.ok(Math.abs(score - expected.score) <= tolerance, `image ${i}: ${score} is not ${expected.score}`);
     if (Math.abs(score - expected.threshold) > tolerance) assert.equal(inDistribution, expected.inDistribution);
     if (expected.topK[0].probability - expected.topK[1].probability > 1e-3) assert.equal(label, expected.label);
   });
@@ -57,7 +57,7 @@ test("Node gives the native scores", { skip: !existsSync(itp) && "the native com
   const detector = await loadDetector({ model: at(model), stats: at(stats) });
   try {
     const found = [];
-    for (const image of pictures) found.push(await detector.detect(image));
+    for (const image of images) found.push(await detector.detect(image));
     compare(found);
   } finally {
     detector.dispose();

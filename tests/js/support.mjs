@@ -29,8 +29,8 @@ export function seeded(seed) {
   };
 }
 
-/** A smooth picture with a little noise, so that decoding and resizing are put to the test. */
-export function picture(seed, width = 24, height = 20, channels = 3) {
+/** A smooth image with a little noise, so that decoding and resizing are put to the test. */
+export function testImage(seed, width = 24, height = 20, channels = 3) {
   const random = seeded(seed);
   const phases = Array.from({ length: channels }, () => [random() * 6, random() * 0.6, random() * 0.6]);
   const data = new Uint8Array(width * height * channels);
@@ -45,7 +45,7 @@ export function picture(seed, width = 24, height = 20, channels = 3) {
   return { data, width, height, channels };
 }
 
-/** The picture as a PNG file. */
+/** The image as a PNG file. */
 export function toPng({ data, width, height, channels }) {
   const rows = Buffer.alloc(height * (1 + width * channels));
   for (let y = 0; y < height; y++) {
@@ -76,8 +76,8 @@ export async function makeStats(loadDetector, bytes = model(), settings = {}, re
   const detector = await loadDetector({ model: bytes, preprocess: resized, worker: false });
   const labels = Array.from({ length: detector.info.classes }, (_, k) => `class ${k}`);
   const calibrator = await detector.calibrate(labels);
-  for (let i = 0; i < 12 * labels.length; i++) await calibrator.add(picture(i), i % labels.length);
-  for (let i = 0; i < 40; i++) await calibrator.addHoldout(picture(1000 + i));
+  for (let i = 0; i < 12 * labels.length; i++) await calibrator.add(testImage(i), i % labels.length);
+  for (let i = 0; i < 40; i++) await calibrator.addHoldout(testImage(1000 + i));
   const stats = await calibrator.finish(settings);
   calibrator.dispose();
   detector.dispose();

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector, OodError } from "itp-ood";
 import { at } from "../../scripts/lib/tools.mjs";
-import { makeStats, model, picture, preprocess, seeded, toPng } from "./support.mjs";
+import { makeStats, model, testImage, preprocess, seeded, toPng } from "./support.mjs";
 
 const itp = at("target/release/itp");
 const KINDS = "jigsaw2 jigsaw4 pixels mixup cutmix rot90 rot180 blur noise invert cutout contrast phase swap zoom tile".split(" ");
@@ -30,8 +30,8 @@ const fails = (code, ...words) => (error) => {
   return true;
 };
 
-/** Held-out pictures of the first `classes` classes, in turns. */
-const holdout = (count, classes) => Array.from({ length: count }, (_, i) => ({ image: picture(2000 + i), classIndex: i % classes }));
+/** Held-out images, taken in turn from the first `classes` classes. */
+const holdout = (count, classes) => Array.from({ length: count }, (_, i) => ({ image: testImage(2000 + i), classIndex: i % classes }));
 
 /** Which of the seven strokes of a pocket calculator's digit are lit. */
 const STROKES = [0b1110111, 0b0100100, 0b1011101, 0b1101101, 0b0101110, 0b1101011, 0b1111011, 0b0100101, 0b1111111, 0b1101111];
@@ -59,7 +59,7 @@ function close(found, expected, where) {
   else assert.ok(Math.abs(found - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `${where}: ${found} is not ${expected}`);
 }
 
-test("the same pictures and seed give the native picks", { skip: !existsSync(itp) && "the native command is not built" }, async () => {
+test("the same images and seed give the native picks", { skip: !existsSync(itp) && "the native command is not built" }, async () => {
   const [onnx, digits] = [at("www/models/digits.onnx"), at("www/models/digits.itp.safetensors")];
   const folder = mkdtempSync(join(tmpdir(), "itp-tune-"));
   const here = await loadDetector({ model: onnx, stats: digits });
@@ -108,7 +108,7 @@ test("the same pictures and seed give the native picks", { skip: !existsSync(itp
   }
 });
 
-test("pictures of any side can be tuned on: what the engine leaves out of rustfft is not what transforms them", async () => {
+test("images of any size can be tuned on, whichever plan rustfft chooses", async () => {
   const anySize = new Uint8Array(readFileSync(at("tests/models/any_size.onnx")));
   // Powers, products, primes by Rader's and by Bluestein's way: rustfft plans each differently.
   for (const side of [8, 13, 24, 31, 59, 97, 121, 224]) {
@@ -172,9 +172,9 @@ test("wrong input is refused with a code, and the detector goes on", async () =>
     ["holdout/", "options", /array/],
     [undefined, "options", /array/],
     [[{}, null], "image", /Not an image/],
-    [[{ image: picture(1), classIndex: 4 }], "options", /class 4/],
-    [[{ image: picture(1), classIndex: -1 }], "options"],
-    [[{ image: picture(1), classIndex: 0.5 }], "options"],
+    [[{ image: testImage(1), classIndex: 4 }], "options", /class 4/],
+    [[{ image: testImage(1), classIndex: -1 }], "options"],
+    [[{ image: testImage(1), classIndex: 0.5 }], "options"],
     [[{ image: "/nowhere/a.png" }], "fetch", /nowhere/],
   ]) {
     await assert.rejects(detector.tune(images), fails(code, ...words));
@@ -188,10 +188,10 @@ test("wrong input is refused with a code, and the detector goes on", async () =>
   bare.dispose();
   const another = new Uint8Array(readFileSync(at("www/models/digits.itp.safetensors")));
   await assert.rejects(loadDetector({ model: model(), stats: another }), fails("mismatch"));
-  assert.ok((await detector.detect(picture(1))).label);
+  assert.ok((await detector.detect(testImage(1))).label);
 });
 
-test("a picture that can't be read is left out and named", async () => {
+test("an image that can't be read is skipped and reported", async () => {
   const images = holdout(12, 3);
   images.splice(5, 0, { image: { data: new Uint8Array(5), width: 2, height: 2 }, classIndex: 0 });
   const { broken, report } = await detector.tune(images, { perKind: 2 });
@@ -210,7 +210,7 @@ test("tuning can be aborted at any step, and other calls get their turn", async 
     }
     let told = 0;
     const running = own.tune(holdout(30, 3), { perKind: 20, onProgress: ({ done }) => (told = done) });
-    await own.detect(picture(1));
+    await own.detect(testImage(1));
     assert.ok(told < 100, `${told} steps came first`);
     own.dispose();
     await assert.rejects(running, fails("disposed"));
@@ -218,7 +218,7 @@ test("tuning can be aborted at any step, and other calls get their turn", async 
 });
 
 test("an explanation has what HELD and T make of it", async () => {
-  const result = await detector.detect(picture(5));
+  const result = await detector.detect(testImage(5));
   const { held, contribution, mu, sigma } = await detector.explain(result);
   const lambda = detector.info.settings.heldLambda;
   let back = 0;

@@ -1,35 +1,36 @@
-// The page: puts the sections together, and opens the first picture.
+// The entry point: sets up the sections, and opens the first image.
 
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/charts.css";
-import { App } from "./app.js";
-import { isSingleFile } from "./assets.js";
-import { startCalibrate } from "./calibrate.js";
-import { byId, setOptions, wordsOf } from "./dom.js";
-import { startExplain } from "./explain.js";
-import { showGallery } from "./gallery.js";
-import { startMeasure } from "./measure.js";
-import { builtIn, type GalleryPicture, loadGallery } from "./models.js";
-import { startPlay } from "./play.js";
-import { startSubject } from "./subject.js";
-import { fromQuery } from "./settings.js";
-import { startTry } from "./try.js";
-import { type Address, readAddress, startViews } from "./views.js";
-import { startWhy } from "./why.js";
+import { App } from "./state/app.js";
+import { isSingleFile } from "./state/assets.js";
+import { messageOf } from "./state/errors.js";
+import { builtIn, type GalleryImage, loadGallery } from "./state/models.js";
+import { fromQuery } from "./state/overrides.js";
+import { showGallery } from "./try/gallery.js";
+import { byId, setOptions } from "./ui/dom.js";
+import { startCalibrate } from "./views/calibrate.js";
+import { startExplain } from "./views/explain.js";
+import { startMeasure } from "./views/measure.js";
+import { type Address, readAddress, startNavigation } from "./views/navigation.js";
+import { startPlay } from "./views/play.js";
+import { startSubjectStrip } from "./views/subject-strip.js";
+import { startTry } from "./views/try.js";
+import { startWhy } from "./views/why.js";
 
 const app = new App(builtIn);
-let gallery: GalleryPicture[] = [];
+let gallery: GalleryImage[] = [];
 
-// The model, its stats file and the engine are fetched while the page is put together.
+// Start downloading the model, its stats file and the engine before setting up the page.
 const address = readAddress();
-const asked = builtIn.find(({ id }) => id === address.query.get("model")) ?? builtIn[0];
-if (!asked) throw new Error("the page was built without a model");
-const wanted = asked;
-const loading = app.use(wanted.id, fromQuery(address.query));
+const linked = builtIn.find(({ id }) => id === address.query.get("model")) ?? builtIn[0];
+if (!linked) throw new Error("The page was built without a model.");
+const firstModel = linked;
+const loading = app.use(firstModel.id, fromQuery(address.query));
 
 const { openGallery } = startTry(app);
-startSubject(app);
+startSubjectStrip(app);
 startWhy(app);
 startPlay(app);
 startMeasure(app, () => gallery);
@@ -43,13 +44,13 @@ app.on("notice", () => {
 });
 
 const select = byId<HTMLSelectElement>("model");
-const showModels = (): void => setOptions(select, app.entries.map(({ id, title }) => ({ value: id, text: title })), app.model?.id ?? wanted.id);
+const showModels = (): void => setOptions(select, app.entries.map(({ id, title }) => ({ value: id, text: title })), app.model?.id ?? firstModel.id);
 app.on("entries", showModels);
 app.on("model", () => {
   showModels();
   const { subject } = app;
-  // A gallery picture belongs to its model; any other picture is looked at again.
-  if (subject && !subject.gallery) void app.look(subject);
+  // A gallery image belongs to its model; any other image is run on the new model.
+  if (subject && !subject.gallery) void app.detect(subject);
 });
 showModels();
 select.addEventListener("change", () => {
@@ -59,32 +60,37 @@ select.addEventListener("change", () => {
 });
 
 let shownQuery = address.query.toString();
-startViews(({ query }: Address) => {
-  // A link that is followed while the page is open.
+startNavigation(({ query }: Address) => {
+  // A link followed while the page is open.
   if (query.size === 0 || query.toString() === shownQuery) return;
   shownQuery = query.toString();
   void openLink(query);
 });
 
+/** The gallery image of a link; earlier links call it `picture`. */
+function imageOf(query: URLSearchParams): string | null {
+  return query.get("image") ?? query.get("picture");
+}
+
 async function openLink(query: URLSearchParams): Promise<void> {
   const model = query.get("model");
   if (model && model !== app.model?.id) await app.use(model);
-  const picture = gallery.find(({ file }) => file === query.get("picture"));
-  if (picture && picture !== app.subject?.gallery) await openGallery(picture);
-  app.change(fromQuery(query));
+  const image = gallery.find(({ file }) => file === imageOf(query));
+  if (image && image !== app.subject?.gallery) await openGallery(image);
+  app.override(fromQuery(query));
 }
 
 async function start(): Promise<void> {
   try {
     gallery = await loadGallery();
-    showGallery(app, gallery, (picture) => void openGallery(picture));
+    showGallery(app, gallery, (image) => void openGallery(image));
     const first =
-      gallery.find(({ file, model }) => file === address.query.get("picture") && model === wanted.id) ??
-      gallery.find(({ model }) => model === wanted.id);
+      gallery.find(({ file, model }) => file === imageOf(address.query) && model === firstModel.id) ??
+      gallery.find(({ model }) => model === firstModel.id);
     if (first) await openGallery(first);
     else await loading;
-  } catch (thrown) {
-    app.tell(wordsOf(thrown));
+  } catch (error) {
+    app.notify(messageOf(error));
   }
 }
 void start();

@@ -1,18 +1,18 @@
-// What an AbortSignal does here.
+// AbortSignal helpers.
 
 import { OodError } from "./errors.js";
 
-/** Throws when `signal` has fired. */
+/** Throws if `signal` has been aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal);
 }
 
-/** The error for a fired signal; its reason is the cause. */
+/** The error for an aborted signal; its reason is the cause. */
 export function abortedError(signal: AbortSignal): OodError {
-  return new OodError("aborted", "The work was aborted by the caller's signal.", { cause: signal.reason });
+  return new OodError("aborted", "The operation was aborted by the caller's signal.", { cause: signal.reason });
 }
 
-/** The same promise, given up early when `signal` fires. */
+/** The same promise, rejected early when `signal` is aborted. */
 export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {

@@ -1,11 +1,12 @@
-// Loading, and the detector that a program holds.
+// Loads detectors, and implements the public Detector on top of a link.
 
 import { throwIfAborted, withAbort } from "./abort.js";
 import { OodError } from "./errors.js";
-import { toPortable } from "./image.js";
-import { type Link, LocalLink, type Port, WorkerLink } from "./link.js";
+import { toPayload } from "./image.js";
+import type { Link, Port } from "./link.js";
+import { LocalLink } from "./local-link.js";
 import { runPool } from "./pool.js";
-import type { Portable, Start } from "./protocol.js";
+import type { ImagePayload, SessionInit } from "./protocol.js";
 import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
 import { runTuning } from "./tune.js";
 import type {
@@ -29,23 +30,24 @@ import type {
   TuneImage,
   TuneOptions,
 } from "./types.js";
+import { WorkerLink } from "./worker-link.js";
 
 /** What differs between browsers and Node. */
 export interface Platform {
-  /** The engine's own file: the faster one where it runs. */
+  /** URL of the fastest engine that runs here. */
   readonly engine: URL;
   open: Open;
   /** Starts the package's worker. */
   startWorker: () => unknown;
-  /** Talks to a worker: ours, or a caller's own. */
+  /** Wraps a worker, of the package or of the caller. */
   connect(worker: unknown): Port;
 }
 
-/** Loads a detector; see the entry points for the public function. */
+/** Loads a detector; the entry points export the public function. */
 export async function load(options: LoadOptions, platform: Platform): Promise<Detector> {
   const { worker = true, signal, onProgress } = options;
   throwIfAborted(signal);
-  // One failed download ends the others.
+  // One failed download cancels the others.
   const stop = new AbortController();
   const forward = (): void => stop.abort(signal?.reason);
   signal?.addEventListener("abort", forward);
@@ -59,53 +61,53 @@ export async function load(options: LoadOptions, platform: Platform): Promise<De
       read("model", options.model),
       options.stats === undefined ? undefined : read("stats", options.stats),
     ]);
-    const start: Start = {
+    const init: SessionInit = {
       module,
       model,
       ...(stats && { stats }),
       ...(options.preprocess && { preprocess: options.preprocess }),
     };
-    const makeLink = linkMaker(worker, start, platform);
+    const makeLink = linkMaker(worker, init, platform);
     link = makeLink();
     onProgress?.({ part: "prepare", loaded: 0, total: 1 });
     const info = await withAbort(link.start(), signal);
     onProgress?.({ part: "prepare", loaded: 1, total: 1 });
-    const alone = worker !== true && typeof worker !== "function";
-    return new LoadedDetector(link, info, platform.open, alone ? undefined : makeLink);
-  } catch (thrown) {
+    const single = worker !== true && typeof worker !== "function";
+    return new LoadedDetector(link, info, platform.open, single ? undefined : makeLink);
+  } catch (error) {
     stop.abort();
     link?.dispose();
-    throw thrown;
+    throw error;
   } finally {
     signal?.removeEventListener("abort", forward);
   }
 }
 
-function linkMaker(worker: NonNullable<LoadOptions["worker"]>, start: Start, platform: Platform): () => Link {
-  if (worker === false) return () => new LocalLink(start);
-  let given = false;
-  const once = (): unknown => {
-    if (given) {
-      throw new OodError("crashed", "The worker crashed and can't be replaced, as it was given ready made. Pass `worker: () => new Worker(...)` instead.");
+function linkMaker(worker: NonNullable<LoadOptions["worker"]>, init: SessionInit, platform: Platform): () => Link {
+  if (worker === false) return () => new LocalLink(init);
+  let used = false;
+  const useOnce = (): unknown => {
+    if (used) {
+      throw new OodError("crashed", "The worker crashed, and a worker instance can't be replaced. Pass `worker: () => new Worker(...)` instead.");
     }
-    given = true;
+    used = true;
     return worker;
   };
-  const make = worker === true ? platform.startWorker : typeof worker === "function" ? worker : once;
-  return () => new WorkerLink(() => platform.connect(make()), start);
+  const make = worker === true ? platform.startWorker : typeof worker === "function" ? worker : useOnce;
+  return () => new WorkerLink(() => platform.connect(make()), init);
 }
 
-/** Where `using` is not known yet (Safari), the method is out of reach, and `dispose()` remains. */
+/** Without `Symbol.dispose` (Safari) the method can't be reached, but `dispose()` can. */
 const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol("Symbol.dispose");
 
-/** Numbers what is begun in sessions. */
-let begun = 0;
+/** Ids of calibration and tuning sessions. */
+let nextSessionId = 0;
 
 class LoadedDetector implements Detector {
   readonly info: DetectorInfo;
   readonly #link: Link;
   readonly #open: Open;
-  /** Makes another link for a pool; undefined where there can be only one. */
+  /** Makes another link for the pool of a batch; undefined if there can be only one. */
   readonly #makeLink: (() => Link) | undefined;
   readonly #extraLinks = new Set<Link>();
   #disposed = false;
@@ -122,11 +124,11 @@ class LoadedDetector implements Detector {
   }
 
   detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
-    const { concurrency = Math.min(4, coresHere()), signal, onProgress, ...settings } = options;
+    const { concurrency = Math.min(4, coreCount()), signal, onProgress, ...settings } = options;
     const extra = (): Link => {
       const link = (this.#makeLink as () => Link)();
       this.#extraLinks.add(link);
-      // A worker that can't start answers its first image with the reason.
+      // If the worker can't start, its first image gets the error.
       link.start().catch(() => undefined);
       return link;
     };
@@ -147,7 +149,7 @@ class LoadedDetector implements Detector {
   }
 
   async features(image: Input, options: CallOptions = {}): Promise<Float32Array> {
-    return this.#link.call("features", [await this.#portable(image, options.signal)], options.signal);
+    return this.#link.call("features", [await this.#payload(image, options.signal)], options.signal);
   }
 
   async rescore(result: FeatureSource, options: DetectOptions & CallOptions = {}): Promise<Detection> {
@@ -156,9 +158,9 @@ class LoadedDetector implements Detector {
   }
 
   async explain(result: FeatureSource, options: ExplainOptions = {}): Promise<Explanation> {
-    const { signal, class: wanted, ...settings } = options;
-    const known = wanted ?? (result as Partial<Detection>).classIndex;
-    const classIndex = known === undefined ? undefined : indexOf(known, this.info.labels, this.info.classes);
+    const { signal, class: requested, ...settings } = options;
+    const known = requested ?? (result as Partial<Detection>).classIndex;
+    const classIndex = known === undefined ? undefined : toClassIndex(known, this.info.labels, this.info.classes);
     return this.#link.call("explain", [featuresOf(result), classIndex, settings], signal);
   }
 
@@ -170,9 +172,9 @@ class LoadedDetector implements Detector {
   async scores(rows: Float32Array | readonly Float32Array[], options: DetectOptions & CallOptions = {}): Promise<Float64Array> {
     const { signal, ...settings } = options;
     const width = this.info.features;
-    const values = rows instanceof Float32Array ? rows : joined(rows, width);
+    const values = rows instanceof Float32Array ? rows : concatenate(rows, width);
     if (values.length % width !== 0) {
-      throw new OodError("features", `${values.length} values are not rows of ${width} features.`);
+      throw new OodError("features", `${values.length} values can't be split into rows of ${width} features.`);
     }
     return this.#link.call("scores", [values, values.length / width, settings], signal);
   }
@@ -187,16 +189,16 @@ class LoadedDetector implements Detector {
   }
 
   async calibrate(labels: readonly string[]): Promise<Calibrator> {
-    const id = begun++;
+    const id = nextSessionId++;
     await this.#link.call("calibrate", [id, [...labels]]);
-    const take = async (image: Input | Float32Array, signal?: AbortSignal): Promise<Portable | Float32Array> =>
-      image instanceof Float32Array ? image : this.#portable(image, signal);
+    const toInput = async (image: Input | Float32Array, signal?: AbortSignal): Promise<ImagePayload | Float32Array> =>
+      image instanceof Float32Array ? image : this.#payload(image, signal);
     return {
       add: async (image, label, { signal } = {}) => {
-        const classIndex = indexOf(label, labels, labels.length);
-        return this.#link.call("addTraining", [id, await take(image, signal), classIndex], signal);
+        const classIndex = toClassIndex(label, labels, labels.length);
+        return this.#link.call("addTraining", [id, await toInput(image, signal), classIndex], signal);
       },
-      addHoldout: async (image, { signal } = {}) => this.#link.call("addHoldout", [id, await take(image, signal)], signal),
+      addHoldout: async (image, { signal } = {}) => this.#link.call("addHoldout", [id, await toInput(image, signal)], signal),
       counts: () => this.#link.call("calibrationCounts", [id]),
       warnings: () => this.#link.call("calibrationWarnings", [id]),
       finish: (settings?: CalibrationSettings) => this.#link.call("finishCalibration", [id, settings]),
@@ -207,9 +209,9 @@ class LoadedDetector implements Detector {
   }
 
   async tune(images: readonly TuneImage[], options: TuneOptions = {}): Promise<Tuned> {
-    return runTuning(begun++, this.#link, images, options, {
-      portable: (image) => this.#portable(image, options.signal),
-      classOf: (wanted) => indexOf(wanted, this.info.labels, this.info.classes),
+    return runTuning(nextSessionId++, this.#link, images, options, {
+      payload: (image) => this.#payload(image, options.signal),
+      toClassIndex: (requested) => toClassIndex(requested, this.info.labels, this.info.classes),
     });
   }
 
@@ -224,17 +226,17 @@ class LoadedDetector implements Detector {
   }
 
   async #detectWith(link: Link, image: Input, { signal, ...settings }: DetectOptions & CallOptions): Promise<Detection> {
-    return link.call("detect", [await this.#portable(image, signal), settings], signal);
+    return link.call("detect", [await this.#payload(image, signal), settings], signal);
   }
 
-  async #portable(image: Input, signal: AbortSignal | undefined): Promise<Portable> {
+  async #payload(image: Input, signal: AbortSignal | undefined): Promise<ImagePayload> {
     throwIfAborted(signal);
     if (this.#disposed) throw new OodError("disposed", "The detector was disposed of.");
-    return toPortable(image, this.#open, signal);
+    return toPayload(image, this.#open, signal);
   }
 }
 
-function coresHere(): number {
+function coreCount(): number {
   return globalThis.navigator?.hardwareConcurrency || 2;
 }
 
@@ -244,7 +246,7 @@ function featuresOf(result: FeatureSource): Float32Array {
   throw new OodError("features", "Pass a result of detect(), or its features as a Float32Array.");
 }
 
-function joined(rows: readonly Float32Array[], width: number): Float32Array {
+function concatenate(rows: readonly Float32Array[], width: number): Float32Array {
   const all = new Float32Array(rows.length * width);
   rows.forEach((row, index) => {
     if (row.length !== width) {
@@ -255,8 +257,8 @@ function joined(rows: readonly Float32Array[], width: number): Float32Array {
   return all;
 }
 
-function indexOf(wanted: string | number, labels: readonly string[], classes: number): number {
-  const index = typeof wanted === "number" ? wanted : labels.indexOf(wanted);
+function toClassIndex(requested: string | number, labels: readonly string[], classes: number): number {
+  const index = typeof requested === "number" ? requested : labels.indexOf(requested);
   if (Number.isInteger(index) && index >= 0 && index < classes) return index;
-  throw new OodError("options", `There is no class ${JSON.stringify(wanted)}: pass one of the labels, or an index below ${classes}.`);
+  throw new OodError("options", `There is no class ${JSON.stringify(requested)}: pass one of the labels, or an index below ${classes}.`);
 }

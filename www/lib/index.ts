@@ -23,7 +23,7 @@ export { OodError, type OodErrorCode } from "./errors.js";
 export * from "./types.js";
 
 /**
- * Loads the engine (once a page), a model and its stats file.
+ * Loads the engine (once per page), a model and its stats file.
  *
  * @throws {@link OodError} with the codes `fetch`, `engine`, `model`, `stats`, `mismatch`, `aborted`, `crashed`.
  */
@@ -32,12 +32,12 @@ export function loadDetector(options: LoadOptions): Promise<Detector> {
 }
 
 const platform: Platform = {
-  // Bundlers look for exactly these forms.
+  // Bundlers recognise exactly these forms.
   get engine() {
     return hasRelaxedSimd() ? new URL("./engine-relaxed.wasm", import.meta.url) : new URL("./engine.wasm", import.meta.url);
   },
   startWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "itp-ood" }),
-  open: (address, signal) => fetch(address, signal ? { signal } : {}),
+  open: (url, signal) => fetch(url, signal ? { signal } : {}),
   connect: (worker) => connect(worker as Worker),
 };
 
@@ -52,7 +52,7 @@ function connect(worker: Worker): Port {
       };
       worker.onmessageerror = () => onFailure("a message could not be read");
     },
-    hold: () => undefined,
+    setBusy: () => undefined,
     terminate: () => worker.terminate(),
   };
 }

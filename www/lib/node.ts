@@ -1,4 +1,4 @@
-// The package in Node: files from the file system, workers of node:worker_threads.
+// The package in Node: files come from the file system, workers from node:worker_threads.
 
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
@@ -11,7 +11,7 @@ import type { Detector, LoadOptions } from "./types.js";
 export { OodError, type OodErrorCode } from "./errors.js";
 export * from "./types.js";
 
-/** As in browsers; a string that is no address is a path. */
+/** As in browsers; a string that is not a URL is a path. */
 export function loadDetector(options: LoadOptions): Promise<Detector> {
   return load(options, platform);
 }
@@ -25,13 +25,13 @@ const platform: Platform = {
   connect: (worker) => connect(worker as Worker),
 };
 
-async function open(address: string | URL | Request, signal?: AbortSignal): Promise<Response> {
-  if (address instanceof Request) return fetch(address, signal ? { signal } : {});
-  // "C:\\model.onnx" would parse as an address, too.
-  const isPath = typeof address === "string" && (/^[a-z]:[\\/]/i.test(address) || !URL.canParse(address));
-  const url = isPath ? undefined : new URL(address);
+async function open(source: string | URL | Request, signal?: AbortSignal): Promise<Response> {
+  if (source instanceof Request) return fetch(source, signal ? { signal } : {});
+  // "C:\\model.onnx" would parse as a URL, too.
+  const isPath = typeof source === "string" && (/^[a-z]:[\\/]/i.test(source) || !URL.canParse(source));
+  const url = isPath ? undefined : new URL(source);
   if (url && url.protocol !== "file:") return fetch(url, signal ? { signal } : {});
-  return new Response(await readFile(url ?? address, { signal }));
+  return new Response(await readFile(url ?? source, { signal }));
 }
 
 function connect(worker: Worker): Port {
@@ -40,9 +40,9 @@ function connect(worker: Worker): Port {
     listen: (onReply, onFailure) => {
       worker.on("message", (reply: Reply) => onReply(reply));
       worker.on("error", (error) => onFailure(error.message));
-      worker.on("exit", () => onFailure("it ended"));
+      worker.on("exit", () => onFailure("it exited"));
     },
-    hold: (busy) => (busy ? worker.ref() : worker.unref()),
+    setBusy: (busy) => (busy ? worker.ref() : worker.unref()),
     terminate: () => void worker.terminate(),
   };
 }

@@ -1,4 +1,4 @@
-// A batch over several links, in input order.
+// Runs a batch over a pool of links; results come in input order.
 
 import { abortedError, throwIfAborted } from "./abort.js";
 import { OodError } from "./errors.js";
@@ -8,7 +8,7 @@ import type { BatchProgress, BatchResult, Detection, Input } from "./types.js";
 interface Pool {
   images: Iterable<Input> | AsyncIterable<Input>;
   concurrency: number;
-  /** There can be no second link. */
+  /** Whether there can be no second link. */
   single: boolean;
   first: Link;
   extra(): Link;
@@ -18,11 +18,11 @@ interface Pool {
   onProgress: ((progress: BatchProgress) => void) | undefined;
 }
 
-/** Yields each image's verdict or error, in input order; reads a few images ahead at most. */
+/** Yields each image's detection or error in input order; reads at most a few images ahead. */
 export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, undefined> {
   const { images, concurrency, signal, onProgress } = pool;
   if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new OodError("options", `concurrency is ${concurrency}; it must be a whole number from 1 on.`);
+    throw new OodError("options", `concurrency is ${concurrency}; it must be a positive integer.`);
   }
   throwIfAborted(signal);
   const size = pool.single ? 1 : concurrency;
@@ -43,7 +43,7 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     }
     return new Promise((resolve) => waiting.push(resolve));
   };
-  const giveBack = (link: Link): void => {
+  const release = (link: Link): void => {
     const next = waiting.shift();
     if (next) next(link);
     else idle.push(link);
@@ -59,7 +59,7 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     } catch (error) {
       result = { index, error: error as OodError };
     }
-    giveBack(link);
+    release(link);
     onProgress?.({ done: ++done, ...(total !== undefined && { total }) });
     return result;
   };
@@ -80,10 +80,10 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     while (!ended || window.length > 0) {
       if (!ended && !reading && window.length < 2 * size) {
         reading = read();
-        // It is awaited below, unless the consumer stops before.
+        // Awaited below, unless the consumer stops before that.
         reading.catch(() => undefined);
       }
-      // A slow source must not hold back what is finished, nor the other way round.
+      // Neither a slow source nor a slow detection may hold back the other.
       const oldest = await Promise.race([...window.slice(0, 1), ...(reading ? [reading] : [])]);
       if (signal?.aborted) throw abortedError(signal);
       if (!oldest) continue;

@@ -1,4 +1,4 @@
-// What passes between a detector and the session that runs the engine for it, in a worker or not.
+// The messages between a detector and the session that runs the engine for it.
 
 import type { PlainError } from "./errors.js";
 import type {
@@ -9,28 +9,28 @@ import type {
   Explanation,
   Metrics,
   Preprocess,
+  PseudoOodTask,
   RawImage,
   Tuned,
-  TuneJob,
   TuneOptions,
 } from "./types.js";
 
-/** What a session starts from. A module and blobs are shared, not copied, between workers. */
-export interface Start {
+/** What a session needs to start. Workers share the module and the blobs without copying. */
+export interface SessionInit {
   module: WebAssembly.Module;
   model: Blob;
   stats?: Blob;
   preprocess?: Preprocess;
 }
 
-/** An image that can be posted; an encoded one is decoded where the engine runs. */
-export type Portable = Blob | ImageBitmap | RawImage;
+/** An image that can be posted. Encoded images are decoded where the engine runs. */
+export type ImagePayload = Blob | ImageBitmap | RawImage;
 
-/** The calls that a session answers. */
+/** The calls a session handles. */
 export interface Calls {
-  start(start: Start): DetectorInfo;
-  features(image: Portable): Float32Array;
-  detect(image: Portable, options: DetectOptions): Detection;
+  start(init: SessionInit): DetectorInfo;
+  features(image: ImagePayload): Float32Array;
+  detect(image: ImagePayload, options: DetectOptions): Detection;
   rescore(features: Float32Array, options: DetectOptions): Detection;
   explain(features: Float32Array, classIndex: number | undefined, options: DetectOptions): Explanation;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
@@ -38,16 +38,16 @@ export interface Calls {
   idScores(score: string, options?: DetectOptions): Float32Array | undefined;
   metrics(idScores: Float64Array, oodScores: Float64Array): Metrics;
   calibrate(calibrator: number, labels: string[]): void;
-  addTraining(calibrator: number, image: Portable | Float32Array, classIndex: number): void;
-  addHoldout(calibrator: number, image: Portable | Float32Array): void;
+  addTraining(calibrator: number, image: ImagePayload | Float32Array, classIndex: number): void;
+  addHoldout(calibrator: number, image: ImagePayload | Float32Array): void;
   calibrationCounts(calibrator: number): Uint32Array;
   calibrationWarnings(calibrator: number): string[];
   finishCalibration(calibrator: number, settings: CalibrationSettings | undefined): Uint8Array;
   tune(tuner: number, options: Required<Pick<TuneOptions, "seed" | "perKind" | "rule">>): void;
-  tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: Portable): void;
-  tuneJobs(tuner: number): TuneJob[];
-  /** Makes a job's image, to be seen (`preview`) or to be learned from. */
-  tuneStep(tuner: number, job: number, preview: boolean, image: Portable, partner: Portable | undefined): RawImage | undefined;
+  tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: ImagePayload): void;
+  pseudoOodTasks(tuner: number): PseudoOodTask[];
+  /** Makes a task's pseudo-OOD image: to be shown (`preview`), or to extract its features. */
+  runPseudoOodTask(tuner: number, task: number, preview: boolean, image: ImagePayload, partner: ImagePayload | undefined): RawImage | undefined;
   finishTuning(tuner: number): Omit<Tuned, "broken">;
   /** Frees a calibrator or a tuner. */
   end(id: number): void;
@@ -55,7 +55,7 @@ export interface Calls {
 
 export type CallName = keyof Calls;
 export type Arguments<Name extends CallName> = Parameters<Calls[Name]>;
-export type Answer<Name extends CallName> = ReturnType<Calls[Name]>;
+export type Result<Name extends CallName> = ReturnType<Calls[Name]>;
 
 export interface Request {
   id: number;
@@ -65,7 +65,7 @@ export interface Request {
 
 export type Reply = { id: number; value: unknown } | { id: number; error: PlainError };
 
-/** The buffers of an answer's typed arrays, which can be moved instead of copied. */
+/** The buffers of a result's typed arrays, which can be moved instead of copied. */
 export function buffersOf(value: unknown): ArrayBuffer[] {
   const parts = ArrayBuffer.isView(value) ? [value] : Object.values(value ?? {});
   const buffers = parts.flatMap((part) =>

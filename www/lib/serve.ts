@@ -1,10 +1,10 @@
-// The worker's side of the protocol, the same in browsers and in Node.
+// The worker's end of the protocol, in browsers and in Node.
 
 import type { OodError } from "./errors.js";
 import { type Arguments, buffersOf, type CallName, type Reply, type Request } from "./protocol.js";
 import { Session } from "./session.js";
 
-/** Answers requests, one after the other. */
+/** Handles requests one after the other. */
 export function serve(listen: (onRequest: (request: Request) => void) => void, post: (reply: Reply, transfer: ArrayBuffer[]) => void): void {
   const session = new Session();
   listen(({ id, name, args }) => {

@@ -1,9 +1,9 @@
-// Runs the engine: in a worker, or on the calling thread where workers are not wanted.
+// Runs the engine, in a worker or on the calling thread.
 
 import * as glue from "./engine.js";
 import { isPlainError, messageOf, OodError } from "./errors.js";
 import { toPixels } from "./image.js";
-import type { Answer, Arguments, CallName, Portable } from "./protocol.js";
+import type { Arguments, CallName, ImagePayload, Result } from "./protocol.js";
 import type {
   CalibrationSettings,
   Detection,
@@ -12,12 +12,12 @@ import type {
   Explanation,
   Metrics,
   Preprocess,
+  PseudoOodTask,
   RawImage,
-  TuneJob,
   TuneReport,
 } from "./types.js";
 
-// The engine's classes as they really are: the generated declarations know no structs.
+// The generated declarations type structs as `any`; these are their real types.
 interface Engine {
   readonly info: DetectorInfo;
   features(pixels: Uint8Array | Uint8ClampedArray, width: number, height: number, channels: number): Float32Array;
@@ -40,9 +40,9 @@ interface EngineCalibrator {
 
 interface EngineTuner {
   addHoldout(image: number, classIndex: number | undefined, features: Float32Array): void;
-  jobs(): TuneJob[];
-  make(engine: Engine, job: number, image: RawImage, partner: RawImage | undefined): RawImage;
-  run(engine: Engine, job: number, image: RawImage, partner: RawImage | undefined): void;
+  jobs(): PseudoOodTask[];
+  make(engine: Engine, task: number, image: RawImage, partner: RawImage | undefined): RawImage;
+  run(engine: Engine, task: number, image: RawImage, partner: RawImage | undefined): void;
   finish(): Uint8Array;
   /** JSON. */
   readonly report: string;
@@ -50,136 +50,147 @@ interface EngineTuner {
   free(): void;
 }
 
-// Each by its name, so that bundlers drop the rest of the generated file.
+// Accessed one by one, so that bundlers can drop the rest of the generated file.
 const Engine = glue.Engine as unknown as new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
 const Calibrator = glue.Calibrator as unknown as new (engine: Engine, labels: string[]) => EngineCalibrator;
 const Tuner = glue.Tuner as unknown as new (engine: Engine, options: object) => EngineTuner;
 const metrics = glue.metrics as unknown as (idScores: Float64Array, oodScores: Float64Array) => Metrics;
 
-/** Counts the instances that crashed on this thread: all sessions on it share one. */
-let crashes = 0;
+/** How many engine instances crashed on this thread; all of its sessions share one instance. */
+let crashCount = 0;
 
-type Handlers = { [Name in CallName]: (...args: Arguments<Name>) => Answer<Name> | Promise<Answer<Name>> };
+type Handlers = { [Name in CallName]: (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>> };
 
-/** One engine, and the calibrators and tuners begun with it. */
+/** One engine, with the calibrators and tuners created from it. */
 export class Session {
   #engine: Engine | undefined;
-  #crashes = crashes;
-  readonly #begun = new Map<number, EngineCalibrator | EngineTuner>();
+  /** {@link crashCount} when the session started. */
+  #crashesAtStart = crashCount;
+  // By the ids that the detector gave them.
+  readonly #calibrators = new Map<number, EngineCalibrator>();
+  readonly #tuners = new Map<number, EngineTuner>();
 
-  /** Answers a call; every failure is an {@link OodError}, `crashed` if the engine is no more. */
-  async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Answer<Name>> {
+  /** Handles a call. Every failure is an {@link OodError}; its code is `crashed` if the engine trapped. */
+  async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Result<Name>> {
     try {
-      const handler = this.#handlers[name] as (...args: Arguments<Name>) => Answer<Name> | Promise<Answer<Name>>;
+      const handler = this.#handlers[name] as (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>>;
       return await handler(...args);
     } catch (thrown) {
       const error = toError(thrown);
-      // Whatever the dead instance still holds must never be touched again.
-      if (error.code === "crashed" && !this.lost) {
-        crashes++;
-        // A fresh instance; objects of the old one refuse to work.
+      if (error.code === "crashed" && !this.crashed) {
+        crashCount++;
+        // A trapped instance may be corrupt: replace it, which also invalidates all objects of the old one.
         glue.__wbg_reset_state();
       }
       throw error;
     }
   }
 
-  /** Whether the engine crashed since the session started: it has to start again. */
-  get lost(): boolean {
-    return this.#crashes !== crashes;
+  /** Whether the engine crashed since the session started; it must be started again. */
+  get crashed(): boolean {
+    return this.#crashesAtStart !== crashCount;
   }
 
   /** Frees the engine's memory. */
   dispose(): void {
-    if (!this.lost) {
-      for (const begun of this.#begun.values()) begun.free();
+    if (!this.crashed) {
+      for (const calibrator of this.#calibrators.values()) calibrator.free();
+      for (const tuner of this.#tuners.values()) tuner.free();
       this.#engine?.free();
     }
-    this.#begun.clear();
+    this.#calibrators.clear();
+    this.#tuners.clear();
     this.#engine = undefined;
   }
 
-  get #running(): Engine {
-    if (!this.#engine || this.lost) throw new OodError("disposed", "The engine was not started, or was disposed of.");
+  get #startedEngine(): Engine {
+    if (!this.#engine || this.crashed) throw new OodError("disposed", "The engine was not started, or was disposed of.");
     return this.#engine;
   }
 
-  /** What was begun under a number; each call knows which of the two it is for. */
-  #of(id: number): EngineCalibrator & EngineTuner {
-    const begun = this.#begun.get(id);
-    if (!begun) throw new OodError("disposed", "This work was disposed of, or was lost when the engine crashed: begin it again.");
-    return begun as EngineCalibrator & EngineTuner;
+  #calibrator(id: number): EngineCalibrator {
+    return this.#calibrators.get(id) ?? throwLost("calibrator");
   }
 
-  async #featuresOf(image: Portable | Float32Array): Promise<Float32Array> {
+  #tuner(id: number): EngineTuner {
+    return this.#tuners.get(id) ?? throwLost("tuner");
+  }
+
+  async #featuresOf(image: ImagePayload | Float32Array): Promise<Float32Array> {
     if (image instanceof Float32Array) return image;
     const { data, width, height, channels } = await toPixels(image);
-    return this.#running.features(data, width, height, channels);
+    return this.#startedEngine.features(data, width, height, channels);
   }
 
-  #verdict(features: Float32Array, options: DetectOptions): Detection {
-    return { ...this.#running.detect(features, options), features };
+  #detect(features: Float32Array, options: DetectOptions): Detection {
+    return { ...this.#startedEngine.detect(features, options), features };
   }
 
   readonly #handlers: Handlers = {
-    start: async (start) => {
+    start: async (init) => {
       this.dispose();
-      await startEngine(start.module);
-      this.#crashes = crashes;
-      const [model, stats] = await Promise.all([bytesOf(start.model), start.stats && bytesOf(start.stats)]);
-      this.#engine = new Engine(model, stats, start.preprocess);
+      await startEngine(init.module);
+      this.#crashesAtStart = crashCount;
+      const [model, stats] = await Promise.all([bytesOf(init.model), init.stats && bytesOf(init.stats)]);
+      this.#engine = new Engine(model, stats, init.preprocess);
       return this.#engine.info;
     },
     features: (image) => this.#featuresOf(image),
-    detect: async (image, options) => this.#verdict(await this.#featuresOf(image), options),
-    rescore: (features, options) => this.#verdict(features, options),
+    detect: async (image, options) => this.#detect(await this.#featuresOf(image), options),
+    rescore: (features, options) => this.#detect(features, options),
     explain: (features, classIndex, options) => {
-      const engine = this.#running;
+      const engine = this.#startedEngine;
       return engine.explain(features, classIndex ?? engine.detect(features, options).classIndex, options);
     },
-    weightMap: (features, options) => this.#running.weightMap(features, options),
-    scores: (features, rows, options) => this.#running.scores(features, rows, options),
-    idScores: (score, options) => this.#running.idScores(score, options),
+    weightMap: (features, options) => this.#startedEngine.weightMap(features, options),
+    scores: (features, rows, options) => this.#startedEngine.scores(features, rows, options),
+    idScores: (score, options) => this.#startedEngine.idScores(score, options),
     metrics,
     calibrate: (id, labels) => {
-      this.#begun.set(id, new Calibrator(this.#running, labels));
+      this.#calibrators.set(id, new Calibrator(this.#startedEngine, labels));
     },
     addTraining: async (id, image, classIndex) => {
       const features = await this.#featuresOf(image);
-      this.#of(id).add(features, classIndex);
+      this.#calibrator(id).add(features, classIndex);
     },
     addHoldout: async (id, image) => {
       const features = await this.#featuresOf(image);
-      this.#of(id).addHoldout(features);
+      this.#calibrator(id).addHoldout(features);
     },
-    calibrationCounts: (id) => this.#of(id).counts,
-    calibrationWarnings: (id) => this.#of(id).warnings(),
-    finishCalibration: (id, settings) => this.#of(id).finish(settings),
+    calibrationCounts: (id) => this.#calibrator(id).counts,
+    calibrationWarnings: (id) => this.#calibrator(id).warnings(),
+    finishCalibration: (id, settings) => this.#calibrator(id).finish(settings),
     tune: (id, options) => {
-      this.#begun.set(id, new Tuner(this.#running, options));
+      this.#tuners.set(id, new Tuner(this.#startedEngine, options));
     },
     tuneHoldout: async (id, image, classIndex, pixels) => {
       const features = await this.#featuresOf(pixels);
-      this.#of(id).addHoldout(image, classIndex, features);
+      this.#tuner(id).addHoldout(image, classIndex, features);
     },
-    tuneJobs: (id) => this.#of(id).jobs(),
-    tuneStep: async (id, job, preview, image, partner) => {
+    pseudoOodTasks: (id) => this.#tuner(id).jobs(),
+    runPseudoOodTask: async (id, task, preview, image, partner) => {
       const pixels = [await toPixels(image), partner && (await toPixels(partner))] as const;
-      const tuner = this.#of(id);
-      if (preview) return tuner.make(this.#running, job, ...pixels);
-      tuner.run(this.#running, job, ...pixels);
+      const tuner = this.#tuner(id);
+      if (preview) return tuner.make(this.#startedEngine, task, ...pixels);
+      tuner.run(this.#startedEngine, task, ...pixels);
       return undefined;
     },
     finishTuning: (id) => {
-      const tuner = this.#of(id);
+      const tuner = this.#tuner(id);
       const stats = tuner.finish();
       return { stats, report: JSON.parse(tuner.report) as TuneReport, markdown: tuner.markdown };
     },
     end: (id) => {
-      this.#begun.get(id)?.free();
-      this.#begun.delete(id);
+      // Ids are unique among both.
+      (this.#calibrators.get(id) ?? this.#tuners.get(id))?.free();
+      this.#calibrators.delete(id);
+      this.#tuners.delete(id);
     },
   };
+}
+
+function throwLost(kind: string): never {
+  throw new OodError("disposed", `This ${kind} was disposed of, or was lost when the engine crashed: start again.`);
 }
 
 async function startEngine(module: WebAssembly.Module): Promise<void> {
@@ -194,13 +205,13 @@ async function bytesOf(blob: Blob): Promise<Uint8Array> {
   return new Uint8Array(await blob.arrayBuffer());
 }
 
-/** The engine throws plain objects for what it refuses; anything else means that it died. */
+/** The engine throws plain objects for expected errors; anything else means that it crashed. */
 function toError(thrown: unknown): OodError {
   if (thrown instanceof OodError) return thrown;
   if (isPlainError(thrown)) return new OodError(thrown.code, thrown.message);
   return new OodError(
     "crashed",
-    `The engine crashed (${messageOf(thrown)}). It is replaced: the next call works. If the same input crashes it again, please report it.`,
+    `The engine crashed (${messageOf(thrown)}). It has been replaced: the next call works. If the same input crashes it again, please report it.`,
     { cause: thrown },
   );
 }

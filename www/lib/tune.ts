@@ -1,41 +1,41 @@
-// Tuning, one small call a step: other calls get their turn between two of them, and aborting works.
+// Tuning in small steps, one call each: other calls run between two of them, and it can be aborted.
 
 import { OodError } from "./errors.js";
 import type { Link } from "./link.js";
-import type { Portable } from "./protocol.js";
-import type { Input, RawImage, Tuned, TuneImage, TuneJob, TuneOptions, TuneProgress } from "./types.js";
+import type { ImagePayload } from "./protocol.js";
+import type { Input, PseudoOodTask, RawImage, Tuned, TuneImage, TuneOptions, TuneProgress } from "./types.js";
 
-/** What the detector does for tuning. */
+/** What tuning needs of the detector. */
 interface Helpers {
-  portable: (image: Input) => Promise<Portable>;
-  classOf: (wanted: number) => number;
+  payload: (image: Input) => Promise<ImagePayload>;
+  toClassIndex: (requested: number) => number;
 }
 
-/** Without a worker the page has to be let in now and then; in milliseconds. */
-const BREATH = 50;
+/** How often to yield to the event loop, in milliseconds: without a worker, the page would freeze. */
+const YIELD_INTERVAL_MS = 50;
 
-/** Chooses settings from held-out images; `id` names the work to the session. */
+/** Selects hyperparameters from held-out images; `id` identifies the tuner in the session. */
 export async function runTuning(
   id: number,
   link: Link,
   images: readonly TuneImage[],
   { seed = 0, perKind = 100, rule = "r1", signal, onProgress, onPreview }: TuneOptions,
-  { portable, classOf }: Helpers,
+  { payload, toClassIndex }: Helpers,
 ): Promise<Tuned> {
-  const given: unknown = images;
-  if (!Array.isArray(given)) throw new OodError("options", "tune takes an array of held-out images: [{ image, classIndex }, ...].");
+  const untyped: unknown = images;
+  if (!Array.isArray(untyped)) throw new OodError("options", "tune takes an array of held-out images: [{ image, classIndex }, ...].");
   await link.call("tune", [id, { seed, perKind, rule }], signal);
   try {
     const broken: Tuned["broken"] = [];
     let done = 0;
     let total = images.length + 16 * Math.min(perKind, images.length) + 1;
-    let breathed = 0;
-    const tell = (part: TuneProgress["part"]): void => onProgress?.({ part, done: done++, total });
-    // Thousands of decoded pictures would not fit into memory: what a job needs is decoded again.
-    const taken = (index: number): Promise<Portable> => portable(images[index]?.image as Input);
-    /** Does a step; an image that can't be read is left out. */
+    let yieldedAt = 0;
+    const report = (part: TuneProgress["part"]): void => onProgress?.({ part, done: done++, total });
+    // Thousands of decoded images would not fit into memory, so each task decodes its images again.
+    const load = (index: number): Promise<ImagePayload> => payload(images[index]?.image as Input);
+    /** Runs one step; images that can't be read are skipped and recorded. */
     const step = async (part: TuneProgress["part"], index: number, work: () => Promise<unknown>): Promise<void> => {
-      tell(part);
+      report(part);
       try {
         await work();
       } catch (thrown) {
@@ -43,34 +43,34 @@ export async function runTuning(
         if (error.code !== "image" && error.code !== "fetch") throw error;
         broken.push({ index, error });
       }
-      if (Date.now() - breathed > BREATH) {
-        await new Promise((go) => setTimeout(go));
-        breathed = Date.now();
+      if (Date.now() - yieldedAt > YIELD_INTERVAL_MS) {
+        await new Promise((resume) => setTimeout(resume));
+        yieldedAt = Date.now();
       }
     };
 
     for (const [index, image] of images.entries()) {
       const classIndex = image?.classIndex;
-      const known = classIndex === undefined ? classIndex : classOf(classIndex);
-      await step("holdout", index, async () => link.call("tuneHoldout", [id, index, known, await taken(index)], signal));
+      const known = classIndex === undefined ? classIndex : toClassIndex(classIndex);
+      await step("holdout", index, async () => link.call("tuneHoldout", [id, index, known, await load(index)], signal));
     }
-    // The first says more than that no image is left.
+    // The first error says more than "no images" would.
     if (broken[0] && broken.length === images.length) throw broken[0].error;
-    const jobs = await link.call("tuneJobs", [id], signal);
-    total = images.length + jobs.length + 1;
+    const tasks = await link.call("pseudoOodTasks", [id], signal);
+    total = images.length + tasks.length + 1;
     const make = async (number: number, preview: boolean): Promise<RawImage | undefined> => {
-      const { image, partner } = jobs[number] as TuneJob;
-      return link.call("tuneStep", [id, number, preview, await taken(image), partner === undefined ? partner : await taken(partner)], signal);
+      const { image, partner } = tasks[number] as PseudoOodTask;
+      return link.call("runPseudoOodTask", [id, number, preview, await load(image), partner === undefined ? partner : await load(partner)], signal);
     };
     if (onPreview) {
-      for (const [number, job] of jobs.entries()) {
-        if (jobs[number - 1]?.kind !== job.kind) onPreview({ ...job, made: (await make(number, true)) as RawImage });
+      for (const [number, task] of tasks.entries()) {
+        if (tasks[number - 1]?.kind !== task.kind) onPreview({ ...task, made: (await make(number, true)) as RawImage });
       }
     }
-    for (const [number, { image }] of jobs.entries()) await step("made", image, () => make(number, false));
-    tell("rating");
+    for (const [number, { image }] of tasks.entries()) await step("made", image, () => make(number, false));
+    report("rating");
     const tuned = await link.call("finishTuning", [id], signal);
-    tell("rating");
+    report("rating");
     return { ...tuned, broken };
   } finally {
     link.call("end", [id]).catch(() => undefined);

@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 /**
- * A type of the platform by its global name, or `never` where the platform lacks it. With it the
- * declarations compile both with and without the DOM's types.
+ * A global type of the platform by its name, or `never` where the platform lacks it, so that the
+ * declarations compile with and without DOM types.
  */
 export type Global<Name extends string> =
   typeof globalThis extends Record<Name, { prototype: infer Type }> ? Type : never;
 
-/** A file: its address, a request for it, the answer to one, or its bytes. */
+/** A file: its URL, a request for it, a response, or its bytes. */
 export type Source =
   | string
   | Global<"URL">
@@ -17,7 +17,7 @@ export type Source =
   | ArrayBuffer
   | ArrayBufferView;
 
-/** Pixels in memory, row by row from the top left, 8 bits a channel. */
+/** Pixels in memory: row by row from the top left, 8 bits per channel. */
 export interface RawImage {
   /** `width * height * channels` values. */
   data: Uint8Array | Uint8ClampedArray;
@@ -25,14 +25,14 @@ export interface RawImage {
   width: number;
   /** In pixels. */
   height: number;
-  /** 1 grey, 3 RGB, 4 RGBA with straight alpha. Left out, it follows from the length of `data`. */
+  /** 1 grey, 3 RGB, 4 RGBA with straight alpha. Derived from the length of `data` by default. */
   channels?: 1 | 3 | 4;
 }
 
 /**
- * An image. A string or URL is fetched. Encoded files (a `Blob`, an address) are decoded by the
- * browser at their natural size without colour conversion; resizing happens in the engine. In Node
- * only {@link RawImage} is an image.
+ * An image. Strings and URLs are fetched. Encoded files (a `Blob` or a URL) are decoded by the browser
+ * at their natural size without colour conversion; the engine resizes them. Node decodes no images:
+ * pass a {@link RawImage} there.
  */
 export type Input =
   | string
@@ -47,47 +47,47 @@ export type Input =
   | Global<"VideoFrame">
   | RawImage;
 
-/** How pixels become the network's input, in this order: resize, crop, normalise. */
+/** How pixels become the network's input. Applied in this order: resize, crop, normalise. */
 export interface Preprocess {
-  /** Length of the shorter side after resizing. Left out: no resizing. */
+  /** Length of the shorter side after resizing, in pixels. No resizing by default. */
   resize?: number;
-  /** Height and width of the centre crop. Left out: no crop. */
+  /** Height and width of the centre crop, in pixels. No crop by default. */
   crop?: [height: number, width: number];
-  /** As PIL computes it, with antialias. */
+  /** As PIL computes it, with antialiasing. */
   interpolation: "bilinear" | "bicubic";
-  /** What the network takes. */
+  /** Colour channels of the network's input. */
   channels: "rgb" | "grey";
-  /** Per channel, of values in 0..1. */
+  /** Mean per channel, for pixel values in 0..1. */
   mean: number[];
-  /** Per channel, of values in 0..1. */
+  /** Standard deviation per channel, for pixel values in 0..1. */
   std: number[];
 }
 
-/** Settings of one detection. What is left out is taken from the stats file. */
+/** Hyperparameters and other options of one call. Defaults come from the stats file. */
 export interface DetectOptions {
-  /** Percentage of weights that CRP prunes, 0..100. */
+  /** CRP's p: percentage of weights pruned for every image, 0..100. */
   p?: number;
-  /** How many deviations a contribution may lie above its mean before FTP prunes it; `Infinity`: never. */
+  /** FTP's lambda: weights whose contribution exceeds mean + lambda * standard deviation are pruned; `Infinity`: none. */
   lambda?: number;
-  /** Which score decides: one of {@link DetectorInfo.scores}. */
+  /** The post-hoc detector whose score decides: one of {@link DetectorInfo.scores}. */
   score?: string;
-  /** Temperature of softmax-like scores, above 0. */
+  /** Temperature of softmax and energy scores, above 0. */
   temperature?: number;
-  /** Scores from here on are in-distribution. */
+  /** Images with a score of at least this are in-distribution. */
   threshold?: number;
-  /** Clip features at this value (ReAct). */
+  /** ReAct: features are clipped at this value. */
   react?: number;
-  /** Share of in-distribution images that the threshold keeps, above 0 and below 1. */
+  /** Fraction of held-out in-distribution images that the threshold accepts, above 0 and below 1. */
   tpr?: number;
-  /** How many classes to list in {@link Detection.topK}; 5. */
+  /** How many classes to list in {@link Detection.topK}; 5 by default. */
   topK?: number;
-  /** HELD's own lambda, where the score is `held` or `held_t`; 0 or more. */
+  /** Lambda of the scores `held` and `held_t`, 0 or more. */
   heldLambda?: number;
-  /** Weight of the T term of `held_t`; 0 or more. */
+  /** Weight `a` of the atypicality in the score `held_t`, 0 or more. */
   heldA?: number;
 }
 
-/** The settings a result was made with. */
+/** The hyperparameters a result was computed with. */
 export interface UsedSettings {
   p: number;
   lambda: number;
@@ -99,33 +99,33 @@ export interface UsedSettings {
   heldA?: number;
 }
 
-/** What is known of the network and the stats file. */
+/** The loaded network and its stats file. */
 export interface DetectorInfo {
   /** K, the number of classes. */
   classes: number;
-  /** D, the number of features before the last layer. */
+  /** D, the number of penultimate-layer features. */
   features: number;
-  /** What the network takes: 1, channels, height, width. */
+  /** Shape of the network's input: 1, channels, height, width. */
   inputShape: [batch: number, channels: number, height: number, width: number];
-  /** Names of the classes, in the order of the logits. Empty without a stats file. */
+  /** Class names, in the order of the logits. Empty without a stats file. */
   labels: string[];
   preprocess: Preprocess;
-  /** Defaults of {@link DetectOptions} from the stats file, if there is one. */
+  /** Defaults of {@link DetectOptions}, if there is a stats file. */
   settings?: UsedSettings;
-  /** Training images per class behind the stats file. */
+  /** Number of training images per class behind the statistics. */
   counts: number[];
-  /** Names of the scores that the stats file can serve. */
+  /** Names of the post-hoc detectors that the stats file supports. */
   scores: string[];
-  /** Of the default score. */
+  /** Threshold of the default score. */
   threshold?: number;
-  /** How many held-out ID images the threshold and the p-values rest on. */
+  /** Number of held-out ID images behind the threshold and the p-values. */
   idImages: number;
   modelSha256: string;
-  /** Name of the graph node whose output is the features. */
+  /** Name of the graph node that outputs the features. */
   featureNode: string;
-  /** Operators that run on this project's own kernels, and on tract's. */
+  /** Number of operators that run on this project's own kernels, and on tract's. */
   operators: { own: number; tract: number };
-  /** What a person should know, such as few images per class. */
+  /** Warnings for people, for example about few images per class. */
   warnings: string[];
 }
 
@@ -137,7 +137,7 @@ export interface ClassProbability {
   probability: number;
 }
 
-/** How many of the K x D weights were pruned for one image, and why. */
+/** How many of the head's K x D weights were pruned for one image, and why. */
 export interface PruningCounts {
   total: number;
   kept: number;
@@ -149,9 +149,9 @@ export interface PruningCounts {
   both: number;
 }
 
-/** The verdict on one image: a plain, cloneable object. */
+/** The result for one image: a plain, cloneable object. */
 export interface Detection {
-  /** The likeliest class, of the logits before pruning. */
+  /** The predicted class, from the logits before pruning. */
   label: string;
   classIndex: number;
   /** Higher is more in-distribution. */
@@ -159,42 +159,42 @@ export interface Detection {
   scoreName: string;
   /** Energy of the logits before pruning. */
   unprunedScore: number;
-  /** Scores from here on are in-distribution; absent where the stats file has none. */
+  /** Images with a score of at least this are in-distribution; absent if the stats file has none. */
   threshold?: number;
-  /** Whether the image belongs to what the network was trained on; absent without a threshold. */
+  /** Whether the image is in-distribution; absent without a threshold. */
   inDistribution?: boolean;
-  /** Share of held-out ID images that score at most as high, 0..1, conformal. */
+  /** Conformal p-value, 0..1: the fraction of held-out ID images that score at most as high. */
   pValue?: number;
   topK: ClassProbability[];
   /** K logits before and after pruning. */
   logits: Float32Array;
   prunedLogits: Float32Array;
-  /** Energies with nothing pruned, with one part of ITP, and with all of it. */
+  /** Energies without pruning, with CRP or FTP alone, and with both (ITP). */
   energies: { plain: number; crp: number; ftp: number; itp: number };
   counts: PruningCounts;
-  /** As used for this result. */
+  /** The hyperparameters used. */
   settings: UsedSettings;
-  /** D features before the last layer; {@link Detector.rescore} and {@link Detector.explain} start from them. */
+  /** D penultimate-layer features, the input of {@link Detector.rescore} and {@link Detector.explain}. */
   features: Float32Array;
 }
 
 /** Why a weight was pruned: values of {@link Explanation.reason} and of the weight map. */
 export const Reason = { Kept: 0, Redundant: 1, Overconfident: 2, Both: 3 } as const;
 
-/** Every parameter of one class for one image; arrays have one entry per feature. */
+/** Every weight of one class for one image; arrays have one entry per feature. */
 export interface Explanation {
   classIndex: number;
   label: string;
   bias: number;
   logit: number;
   prunedLogit: number;
-  /** CRP's threshold: weights whose mean contribution is not above it are pruned for every image. */
+  /** CRP's threshold: weights with a mean contribution of at most this are pruned for every image. */
   omega: number;
   weight: Float32Array;
   feature: Float32Array;
   /** weight * feature. */
   contribution: Float32Array;
-  /** Mean and deviation of the contribution over the class's training images. */
+  /** Mean and standard deviation of the contribution over the class's training images. */
   mu: Float32Array;
   sigma: Float32Array;
   /** (contribution - mu) / sigma, clamped to +-1000. */
@@ -203,37 +203,37 @@ export interface Explanation {
   limit: Float32Array;
   /** One of {@link Reason}. */
   reason: Uint8Array;
-  /** Sums of contributions; the four and the bias give the logit. */
+  /** Sums of contributions by reason; the four and the bias add up to the logit. */
   keptSum: number;
   redundantSum: number;
   overconfidentSum: number;
   bothSum: number;
-  /** What HELD and T make of the same features. */
+  /** The scores `held` and `held_t` of the same features. */
   held: HeldExplanation;
 }
 
-/** The scores `held` and `held_t` of the same class; arrays have one entry per feature. */
+/** Explains the scores `held` and `held_t` for the same class; arrays have one entry per feature. */
 export interface HeldExplanation {
-  /** How much a weight may contribute: mu + heldLambda * sigma. */
+  /** Upper limit of the contribution: mu + heldLambda * sigma. */
   limit: Float32Array;
-  /** What a contribution has above its limit, 0 if nothing. */
+  /** How far the contribution exceeds its limit, 0 if it does not. */
   heldBack: Float32Array;
-  /** Each feature's share of T: how many deviations it lies from its mean over all classes, divided by D. */
+  /** Each feature's part of the atypicality: its absolute z-score over all classes, divided by D. */
   tTerms: Float32Array;
   heldBackSum: number;
-  /** The class's logit with contributions held at their limits. */
+  /** The class's logit with contributions clamped to their limits. */
   logit: number;
-  /** The scores: HELD, the T term, and HELD - a * T where the weight `a` is known. */
+  /** The score HELD, the atypicality `t`, and HELD - a * t if the weight `a` is known. */
   held: number;
   t: number;
   a?: number;
   heldT?: number;
 }
 
-/** How well a score separates: fractions in 0..1. */
+/** How well a score separates ID from OOD images; fractions in 0..1. */
 export interface Metrics {
   auroc: number;
-  /** Share of OOD images accepted where 95% of the ID images are. */
+  /** Fraction of OOD images accepted at the threshold that accepts 95% of the ID images. */
   fpr95: number;
   auprIn: number;
   auprOut: number;
@@ -241,107 +241,107 @@ export interface Metrics {
   roc: { fpr: Float32Array; tpr: Float32Array };
 }
 
-/** Progress of loading. */
+/** Loading progress. */
 export interface LoadProgress {
   part: "engine" | "model" | "stats" | "prepare";
-  /** Bytes so far; for `prepare` (parsing and optimising the network) 0, then 1. */
+  /** Bytes loaded; for `prepare` (parsing and optimising the network) 0, then 1. */
   loaded: number;
-  /** Bytes in all, where the server says so. */
+  /** Total bytes, if the server sends the length. */
   total?: number;
 }
 
-/** Progress of a batch. */
+/** Batch progress. */
 export interface BatchProgress {
-  /** Images finished, broken ones included. */
+  /** Images finished, including failed ones. */
   done: number;
-  /** Images in all, where the input has a length. */
+  /** Total number of images, if the input has a length. */
   total?: number;
 }
 
-/** One image of a batch: a verdict, or what was wrong with it. */
+/** One image of a batch: its result, or the error. */
 export type BatchResult =
   | { index: number; detection: Detection; error?: never }
   | { index: number; error: import("./errors.js").OodError; detection?: never };
 
-/** What {@link loadDetector} needs. */
+/** Options of {@link loadDetector}. */
 export interface LoadOptions {
   /** The ONNX classifier. */
   model: Source;
-  /** Its `.itp.safetensors` file. Left out, only features and calibration work, and `preprocess` is needed. */
+  /** Its `.itp.safetensors` file. Without it, only features and calibration are available, and `preprocess` is required. */
   stats?: Source;
-  /** Overrides what the stats file says. */
+  /** Overrides the preprocessing in the stats file. */
   preprocess?: Preprocess;
   /**
-   * The engine's WebAssembly file, where it is not found beside the package's own files, or where it
-   * shall be the same everywhere. Left out: `engine-relaxed.wasm` where relaxed SIMD is there (it
-   * multiplies and adds in one instruction), `engine.wasm` elsewhere.
+   * The engine's WebAssembly file, if it is not served beside the package's other files, or to use the
+   * same engine everywhere. By default `engine-relaxed.wasm` where relaxed SIMD (which has a fused
+   * multiply-add) is supported, and `engine.wasm` elsewhere.
    */
   engine?: Source;
   /**
-   * `true` (the default): a module worker of the package. `false`: on the calling thread. A function
-   * makes the workers (for CDNs and bundlers without worker support); a worker of your own can't be
-   * replaced when it crashes, nor serve a pool.
+   * `true` (the default): the package's module worker. `false`: the calling thread. A function that
+   * creates workers: for CDNs and for bundlers without worker support. A worker instance can't be
+   * replaced after a crash, and batches run on it alone.
    */
   worker?: boolean | Global<"Worker"> | (() => Global<"Worker">);
   signal?: Global<"AbortSignal">;
   onProgress?: (progress: LoadProgress) => void;
 }
 
-/** Options of a call that can be aborted. */
+/** Options of every call. */
 export interface CallOptions {
   signal?: Global<"AbortSignal">;
 }
 
-/** Which class to explain. */
+/** Options of {@link Detector.explain}. */
 export interface ExplainOptions extends DetectOptions, CallOptions {
-  /** A label or an index; the class of the result, if left out. */
+  /** A label or an index; the predicted class by default. */
   class?: string | number;
 }
 
 /** Options of {@link Detector.detectAll}. */
 export interface BatchOptions extends DetectOptions, CallOptions {
-  /** How many images are worked on at once, each in a worker of its own; one less than the cores, 4 at most. */
+  /** Size of the worker pool; the number of cores by default, at most 4. */
   concurrency?: number;
   onProgress?: (progress: BatchProgress) => void;
 }
 
-/** What {@link Detector.rescore} and {@link Detector.explain} start from: a result, or features. */
+/** Input of {@link Detector.rescore} and {@link Detector.explain}: a result, or features. */
 export type FeatureSource = { features: Float32Array } | Float32Array;
 
-/** Settings that go into a new stats file. */
+/** Hyperparameters to store in a new stats file. */
 export interface CalibrationSettings {
   p?: number;
   lambda?: number;
   score?: string;
-  /** Share of held-out ID images that the threshold accepts, 0..1; 0.95. */
+  /** Fraction of held-out ID images that the threshold accepts, 0..1; 0.95 by default. */
   tpr?: number;
 }
 
-/** Makes a stats file in the browser. */
+/** Collects statistics and writes a stats file. */
 export interface Calibrator {
-  /** A training image (or its features) of a class: a label or an index. */
+  /** Adds a training image (or its features) of a class, given as a label or an index. */
   add(image: Input | Float32Array, label: string | number, options?: CallOptions): Promise<void>;
-  /** A held-out ID image, for the threshold and the p-values. */
+  /** Adds a held-out ID image, for the threshold and the p-values. */
   addHoldout(image: Input | Float32Array, options?: CallOptions): Promise<void>;
-  /** Images per class so far. */
+  /** Number of images per class so far. */
   counts(): Promise<Uint32Array>;
   /** The stats file's bytes. */
   finish(settings?: CalibrationSettings): Promise<Uint8Array>;
-  /** What a person should know, such as classes with few images. */
+  /** Warnings for people, for example about classes with few images. */
   warnings(): Promise<string[]>;
-  /** Frees its memory; may be called again. */
+  /** Frees its memory. Further calls do nothing. */
   dispose(): void;
 }
 
-/** A held-out ID image: one that the network was not trained on. */
+/** A held-out ID image, on which the network was not trained. */
 export interface TuneImage {
-  /** It is decoded again whenever a pseudo-OOD image is made of it, so it must stay readable until tuning ends. */
+  /** Must stay readable until tuning ends: it is decoded again for each pseudo-OOD image made of it. */
   image: Input;
-  /** Its class; the predicted one, if left out. */
+  /** Its class; the predicted one by default. */
   classIndex?: number;
 }
 
-/** A way in which a pseudo-OOD image is made of a held-out one. */
+/** A transformation that makes a pseudo-OOD image of a held-out one. */
 export type TuneKind =
   | "jigsaw2"
   | "jigsaw4"
@@ -360,74 +360,74 @@ export type TuneKind =
   | "zoom"
   | "tile";
 
-/** A pseudo-OOD image to make: places of its images among those given. */
-export interface TuneJob {
+/** A pseudo-OOD image to make; `image` and `partner` are indices into the given images. */
+export interface PseudoOodTask {
   kind: TuneKind;
   image: number;
-  /** A second image, of another class, where the kind takes one. */
+  /** A second image, of another class, for kinds that combine two. */
   partner?: number;
 }
 
-/** What {@link TuneOptions.onPreview} is shown. */
-export interface TunePreview extends TuneJob {
-  /** The image as the network will see it. */
+/** Argument of {@link TuneOptions.onPreview}. */
+export interface TunePreview extends PseudoOodTask {
+  /** The pseudo-OOD image, as the network will see it. */
   made: RawImage;
 }
 
-/** Progress of tuning. */
+/** Tuning progress. */
 export interface TuneProgress {
-  /** Looking at the held-out images, at what is made of them, and rating the settings (one long step). */
+  /** Running the held-out images, running the pseudo-OOD images, and rating the candidates (one long step). */
   part: "holdout" | "made" | "rating";
-  /** Steps finished, of all parts. */
+  /** Steps finished, over all parts. */
   done: number;
   total: number;
 }
 
 /** Options of {@link Detector.tune}. */
 export interface TuneOptions extends CallOptions {
-  /** The same seed and images give the same pseudo-OOD images, here and on the command line; 0. */
+  /** The same seed and images give the same pseudo-OOD images, here and on the command line; 0 by default. */
   seed?: number;
-  /** Pseudo-OOD images of each kind; 100. */
+  /** Pseudo-OOD images per kind; 100 by default. */
   perKind?: number;
   /**
-   * Which settings are written: `r1` (the default), the best mean over all kinds; `r*`, the best of
-   * those that lose at most one point to Energy near the training data.
+   * Which candidate is selected: `r1` (the default), the best mean AUROC over all kinds; `r*`, the best
+   * of those that lose at most one point to Energy on the near-OOD kinds.
    */
   rule?: "r1" | "r*";
   onProgress?: (progress: TuneProgress) => void;
-  /** Shown one image of each kind, before the work on all of them begins. */
+  /** Called with one image of each kind, before all of them are run. */
   onPreview?: (preview: TunePreview) => void;
 }
 
-/** A setting that was tried; AUROC in percent. */
-export interface TuneTried<Setting> {
+/** One candidate of the search; AUROC in percent. */
+export interface Candidate<Setting> {
   setting: Setting;
-  /** Against each kind, in the order of {@link TuneReport.kinds}. */
+  /** Per kind, in the order of {@link TuneReport.kinds}. */
   auroc: number[];
   mean: number;
-  /** Mean over the kinds that stand for what lies near the training data. */
+  /** Mean over the near-OOD kinds. */
   nearMean: number;
 }
 
-/** All settings of one score, and the places of the picks of both rules among them. */
+/** All candidates of one detector, and the indices of those that the two rules select. */
 export interface TuneFamily<Score extends string, Setting> {
   score: Score;
-  tried: TuneTried<Setting>[];
+  tried: Candidate<Setting>[];
   r1: number;
   rStar: number;
 }
 
-/** What tuning found, as `itp tune --report` writes it. JSON has no infinity: it says `"inf"`. */
+/** The report of tuning, as `itp tune --report` writes it. Infinity is `"inf"`, as JSON has none. */
 export interface TuneReport {
   createdWith: string;
   modelSha256: string;
   seed: number;
   rule: "r1" | "r*";
-  /** Held-out images used, and classes among them. */
+  /** Number of held-out images, and of their classes. */
   holdout: number;
   classes: number;
   kinds: TuneKind[];
-  /** Pseudo-OOD images of each kind. */
+  /** Number of pseudo-OOD images per kind. */
   images: number[];
   families: (
     | TuneFamily<"energy", Record<string, never>>
@@ -436,58 +436,59 @@ export interface TuneReport {
     | TuneFamily<"held", { lambda: number | "inf" }>
     | TuneFamily<"held_t", { lambda: number | "inf"; w: number; a: number }>
   )[];
-  /** What a person should know before trusting the result. */
+  /** Warnings for people about how far to trust the result. */
   warnings: string[];
 }
 
-/** What {@link Detector.tune} gives. */
+/** Result of {@link Detector.tune}. */
 export interface Tuned {
-  /** The tuned stats file: settings, ID scores and threshold from the held-out images. */
+  /** The tuned stats file: hyperparameters, ID scores and threshold from the held-out images. */
   stats: Uint8Array;
   report: TuneReport;
-  /** The report for people. */
+  /** The report as Markdown. */
   markdown: string;
-  /** Images that could not be read and were left out. */
+  /** Images that could not be read and were skipped. */
   broken: { index: number; error: import("./errors.js").OodError }[];
 }
 
-/** A loaded network with its stats file. */
+/** A loaded network with its statistics. */
 export interface Detector {
   readonly info: DetectorInfo;
-  /** The verdict on one image. */
+  /** Classifies one image and tells whether it is in-distribution. */
   detect(image: Input, options?: DetectOptions & CallOptions): Promise<Detection>;
-  /** The verdicts on many images, in input order, from a pool of workers that share the compiled engine. */
+  /** Results of many images, in input order, from a pool of workers that share the compiled engine. */
   detectAll(
     images: Iterable<Input> | AsyncIterable<Input>,
     options?: BatchOptions,
   ): AsyncGenerator<BatchResult, void, undefined>;
-  /** D features of one image. */
+  /** The D penultimate-layer features of one image. */
   features(image: Input, options?: CallOptions): Promise<Float32Array>;
-  /** The verdict with other settings, from kept features: the network does not run again. */
+  /** The result under other options, from stored features: the network does not run again. */
   rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection>;
-  /** Every parameter of a class, and whether and why it was pruned. */
+  /** Every weight of a class, and whether and why it was pruned. */
   explain(result: FeatureSource, options?: ExplainOptions): Promise<Explanation>;
-  /** {@link Reason} of all K x D weights, class by class. */
+  /** The {@link Reason} of all K x D weights, class by class. */
   weightMap(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Uint8Array>;
   /** One score for each row of features (or for N * D values in one array). */
   scores(rows: Float32Array | readonly Float32Array[], options?: DetectOptions & CallOptions): Promise<Float64Array>;
   /**
-   * Sorted scores of the held-out ID images: as stored or, with options, under these settings.
-   * `undefined` where the stats file has none.
+   * Sorted scores of the held-out ID images: as stored or, with options, recomputed under them.
+   * `undefined` if the stats file has none.
    */
   idScores(score: string, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined>;
-  /** AUROC, FPR95 and more from scores of ID and of OOD images. */
+  /** AUROC, FPR95 and more, from the scores of ID and of OOD images. */
   metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics>;
   /** Starts a stats file for this network. */
   calibrate(labels: readonly string[]): Promise<Calibrator>;
   /**
-   * Chooses p, lambda, ReAct's clip and HELD's settings without OOD images: sixteen kinds of
-   * pseudo-OOD images are made of held-out ID images (500 or more, of at least two classes), and
-   * the settings that tell them apart best are taken. Rating the settings is one long step: aborted
-   * then, the promise is rejected at once, but other calls wait for its end. `dispose()` ends it.
+   * Selects p, lambda, ReAct's clip and HELD's hyperparameters without OOD images: sixteen kinds of
+   * pseudo-OOD images are made of held-out ID images (at least two classes; 500 images or more are
+   * recommended), and the candidates that separate them best are selected. Rating the candidates is
+   * one long step: if aborted during it, the promise is rejected at once, but other calls wait until
+   * the step ends. `dispose()` ends it.
    */
   tune(images: readonly TuneImage[], options?: TuneOptions): Promise<Tuned>;
-  /** Stops the workers and gives their memory back; may be called again. */
+  /** Stops the workers and frees their memory. Further calls do nothing. */
   dispose(): void;
   [Symbol.dispose](): void;
 }

@@ -1,4 +1,4 @@
-// The worker in Node.
+// The worker script for Node.
 
 import { parentPort } from "node:worker_threads";
 import { serve } from "./serve.js";

@@ -1,6 +1,6 @@
 /**
- * The module worker of the package. A page starts it by itself; bundlers that can't follow
- * `new Worker(new URL(...))` build it as an entry of its own.
+ * The package's module worker. The package starts it by itself; with bundlers that can't follow
+ * `new Worker(new URL(...))`, build it as a separate entry.
  *
  * @module
  */

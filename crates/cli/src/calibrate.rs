@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::{Calibrator, Error, Model, Moments, Result, Settings, Stats};
+use itp_ood::{Calibrator, Error, Model, Moments, Result, Stats};
 use ndarray::{Array2, ArrayView2};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::json;
@@ -43,14 +43,10 @@ pub struct Args {
     /// Number of images of each class behind --from-moments: one number, or one for each class
     #[arg(long, value_name = "N", value_delimiter = ',')]
     counts: Option<Vec<u64>>,
-    /// Other detectors that the file must serve, separated by commas, or all. Some need a block
-    /// of their own, whose size is printed; docs/method.md has the table
+    /// Other detectors that the file must serve, separated by commas, or all. Some need
+    /// tensors of their own, whose size is printed; docs/detectors.md has the table
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "images")]
     detectors: Vec<String>,
-    /// A detector's constant other than the published one, such as dice.p=70; docs/method.md
-    /// lists them
-    #[arg(long, value_name = "NAME=VALUE", value_parser = constant)]
-    set: Vec<(String, f64)>,
     /// One line of JSON about the result on standard output
     #[arg(long)]
     json: bool,
@@ -76,7 +72,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let settings = args.settings.options().resolve(&defaults(args.preprocess.preset()))?;
+    let options = args.settings.flags()?;
     let preprocess = args.preprocess.needed()?;
     let given_labels = args.labels.as_deref().map(labels::read).transpose()?;
     let model = Model::load(&output::read(&args.model)?, preprocess)
@@ -98,8 +94,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         _ => return Err(Error::options("give training images, or --from-moments with --counts")),
     };
-    for (name, value) in &args.set {
-        calibrator.set_constant(name, *value)?;
+    for (name, value) in &args.settings.set {
+        calibrator.set_hyperparameter(name, *value)?;
     }
     let started = Instant::now();
     let held_out =
@@ -110,25 +106,12 @@ pub fn run(args: &Args) -> Result<()> {
     for warning in calibrator.warnings() {
         eprintln!("itp: note: {warning}");
     }
-    let mut stats = calibrator.finish(settings)?;
+    let mut stats = calibrator.finish(&options)?;
     if let Some(held_out) = held_out.as_ref().filter(|_| args.tune) {
         (stats, _) = tune::choose(&pipeline, &model, held_out, stats, &args.tuning, started)?;
     }
     output::write(&args.output, &stats.to_bytes()?)?;
     summary(args, &stats, tally, held_out.map_or(Tally::default(), |held_out| held_out.tally))
-}
-
-fn constant(text: &str) -> std::result::Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok((name.to_owned(), value.parse().map_err(|e| format!("{value:?}: {e}"))?))
-}
-
-/// The paper's settings for what a preset stands for.
-fn defaults(preset: Option<&str>) -> Settings {
-    match preset {
-        Some("imagenet" | "mobilenet") => Settings { p: 30.0, lambda: 1.5, ..Settings::default() },
-        _ => Settings::default(),
-    }
 }
 
 fn from_images(
@@ -151,7 +134,7 @@ fn from_images(
         Some(labels) => labels,
         None if set.classes().len() != classes => {
             return Err(Error::data(format!(
-                "the images have {} classes ({}), but the model tells {classes} apart; give a \
+                "the images have {} classes ({}), but the model has {classes} classes; give a \
                  folder for each class of the model, or name the model's classes with --labels",
                 set.classes().len(),
                 labels::some_of(set.classes())
@@ -217,12 +200,10 @@ fn read_moments(path: &Path, counts: &[u64]) -> Result<Moments> {
 }
 
 fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<()> {
-    let threshold = stats
-        .id_scores
-        .get(&stats.settings.score)
-        .map(|scores| itp_ood::threshold::threshold(scores, stats.settings.tpr))
-        .transpose()?;
-    let ids = stats.id_scores.get(&stats.settings.score);
+    let settings = stats.settings();
+    let ids = stats.id_scores().get(&settings.score);
+    let threshold =
+        ids.map(|scores| itp_ood::threshold::threshold(scores, settings.tpr)).transpose()?;
     let interval = match (ids, threshold) {
         (Some(ids), Some(t)) => Some(itp_ood::threshold::tpr_interval(ids, t)?),
         _ => None,
@@ -233,12 +214,14 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
             "classes": stats.num_classes(), "features": stats.num_features(),
             "images": tally.used, "broken": tally.broken,
             "holdout": held_out.used, "holdoutBroken": held_out.broken,
-            "settings": stats.settings, "threshold": threshold,
+            "settings": settings, "threshold": threshold,
             "tprInterval": interval,
-            "modelSha256": stats.model_sha256, "blocks": blocks(stats),
+            "modelSha256": stats.model_sha256(), "tensors": tensors(stats),
         }));
     }
-    let Settings { score, p, lambda, .. } = &stats.settings;
+    let score = &settings.score;
+    let of = |name| settings.get(name).unwrap_or(f64::NAN);
+    let (p, lambda) = (of("itp.p"), of("itp.lambda"));
     output::line(format_args!(
         "{}: {} classes x {} features from {} images ({} left out), {} held out",
         args.output.display(),
@@ -248,8 +231,8 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
         tally.broken + held_out.broken,
         held_out.used
     ))?;
-    for (name, bytes) in blocks(stats) {
-        output::line(format_args!("block {name}: {bytes} bytes"))?;
+    for (name, bytes) in tensors(stats) {
+        output::line(format_args!("tensor {name}: {bytes} bytes"))?;
     }
     match threshold {
         Some(t) => {
@@ -266,6 +249,6 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
 }
 
 /// What the file carries beyond the moments, in bytes.
-fn blocks(stats: &Stats) -> BTreeMap<&str, usize> {
-    stats.blocks.keys().map(|name| (name.as_str(), stats.block_bytes(name))).collect()
+fn tensors(stats: &Stats) -> BTreeMap<&str, usize> {
+    stats.tensors().keys().map(|name| (name.as_str(), stats.tensor_bytes(name))).collect()
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::report::{Measured, sweep_table};
+use crate::sweep::{self, Point, Samples};
 use itp_ood::metrics::{self, Interval, Intervals, Separation, bootstrap, evaluate_by};
-use itp_ood::score::logits::argmax;
-use itp_ood::sweep::{Grid, Point, Samples};
-use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Stats};
+use itp_ood::pruning::grid::Grid;
+use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats};
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
@@ -173,7 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
     let model_labels = match (&stats, &args.labels) {
         (_, Some(path)) => labels::read(path)?,
-        (Some(stats), None) => stats.labels.clone(),
+        (Some(stats), None) => stats.labels().to_vec(),
         (None, None) => (0..model.head().num_classes()).map(|class| class.to_string()).collect(),
     };
     let (id, accuracy) = read_id(&pipeline, &args.id, model.head(), &model_labels)?;
@@ -196,28 +196,27 @@ pub fn run(args: &Args) -> Result<()> {
     };
     if let Some(stats) = stats {
         let detector = FeatureDetector::new(model.head().clone(), stats)?;
-        let settings = args.settings.options().resolve(&detector.stats().settings)?;
-        (report.p, report.lambda) = (Some(settings.p), Some(settings.lambda));
+        let settings = detector.settings(&args.settings.options()?)?;
+        (report.p, report.lambda) = (settings.get("itp.p"), settings.get("itp.lambda"));
         let ood =
             args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
         report.results = measure(args, &detector, &id, &ood)?;
         let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
         if args.sweep {
-            report.sweep = sweep(&detector, id.features.view(), &sets)?;
+            report.sweep = sweep(&detector, &settings, id.features.view(), &sets)?;
         }
         if let Some(path) = &args.samples {
             let (train, classes) = read_train(&pipeline, path, &model_labels)?;
             let per_class = per_class(&classes, model.head().num_classes());
-            let options = Options {
-                p: Some(settings.p),
-                lambda: Some(settings.lambda),
-                temperature: Some(settings.temperature),
-                ..Options::default()
-            };
+            let mut options = Options::default();
+            for name in ["itp.p", "itp.lambda", "energy.temperature"] {
+                if let Some(value) = settings.get(name) {
+                    options = options.with(name, value)?;
+                }
+            }
             let train = (train.view(), classes.as_slice());
             let id = id.features.view();
-            report.samples =
-                itp_ood::sweep::samples(model.head(), train, &per_class, &options, id, &sets)?;
+            report.samples = sweep::samples(model.head(), train, &per_class, &options, id, &sets)?;
         }
     }
     match &args.json {
@@ -233,13 +232,15 @@ pub fn run(args: &Args) -> Result<()> {
 /// 20 percentages by 20 limits.
 fn sweep(
     detector: &FeatureDetector,
+    settings: &Settings,
     id: ArrayView2<f32>,
     ood: &[ArrayView2<f32>],
 ) -> Result<Vec<Point>> {
     let p: Vec<f64> = (0..20).map(|step| f64::from(step) * 5.0).collect();
     let lambda: Vec<f64> = (1..=20).map(|step| f64::from(step) * 0.2).collect();
-    let grid = Grid::new(detector.head(), detector.stats(), &p, &lambda)?;
-    itp_ood::sweep::grid(&grid, id, ood)
+    let temperature = settings.get("energy.temperature").unwrap_or(1.0);
+    let grid = Grid::new(detector.head(), detector.stats(), temperature, &p, &lambda)?;
+    sweep::grid(&grid, id, ood)
 }
 
 /// Training images' features and classes.
@@ -304,8 +305,8 @@ fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
 
 fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
     let bytes = output::read(&args.model)?;
-    let wished: Option<Preprocess> = args.preprocess.wished()?;
-    let model = match (stats, wished) {
+    let given: Option<Preprocess> = args.preprocess.overridden()?;
+    let model = match (stats, given) {
         (Some(stats), None) => Model::load_for(&bytes, stats),
         (Some(_), Some(_)) => {
             return Err(Error::options(
@@ -336,7 +337,7 @@ fn read_id(
         head.check(features)?;
         values.extend(features);
         let truth = entry.class.and_then(|class| rows.get(class));
-        right += usize::from(truth == Some(&argmax(head.logits(features).view())));
+        right += usize::from(truth == Some(&head.predict(features)));
         Ok(())
     })?;
     let features = matrix(values, tally.used)?;
@@ -362,13 +363,13 @@ fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
 
 fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Result<Vec<Row>> {
     let names: Vec<String> = if args.detectors == ["all"] {
-        detector.scores_available().into_iter().map(str::to_owned).collect()
+        detector.scores_available()
     } else {
         args.detectors.clone()
     };
     let mut rows = Vec::new();
     for name in &names {
-        let options = Options { score: Some(name.clone()), ..args.settings.options() };
+        let options = args.settings.options()?.score(name);
         let start = Instant::now();
         let id_scores = detector.scores(id.features.view(), &options)?;
         let id_seconds = start.elapsed().as_secs_f64();

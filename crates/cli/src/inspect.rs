@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn model(args: &Args, bytes: &[u8]) -> Result<Value> {
-    let crop = args.preprocess.wished()?.and_then(|preprocess| preprocess.crop);
+    let crop = args.preprocess.overridden()?.and_then(|preprocess| preprocess.crop);
     let size = crop.map(|(height, width)| (height as usize, width as usize));
     let (backbone, head) = Backbone::from_onnx(bytes, size)?;
     Ok(json!({
@@ -60,22 +60,22 @@ fn stats(bytes: &[u8]) -> Result<Value> {
     let stats = Stats::from_bytes(bytes)?;
     let range = |scores: &Vec<f32>| json!({ "images": scores.len(), "lowest": scores.first(), "highest": scores.last() });
     let id_scores: serde_json::Map<String, Value> =
-        stats.id_scores.iter().map(|(name, scores)| (name.clone(), range(scores))).collect();
-    let blocks: serde_json::Map<String, Value> =
-        stats.blocks.iter().map(|(name, block)| (name.clone(), json!(block.shape()))).collect();
+        stats.id_scores().iter().map(|(name, scores)| (name.clone(), range(scores))).collect();
+    let tensors: serde_json::Map<String, Value> =
+        stats.tensors().iter().map(|(name, of)| (name.clone(), json!(of.shape()))).collect();
     Ok(json!({
         "kind": "stats",
         "classes": stats.num_classes(),
         "features": stats.num_features(),
-        "images": stats.counts.iter().sum::<u64>(),
-        "fewestImagesOfAClass": stats.counts.iter().min(),
-        "labels": stats.labels,
-        "preprocess": stats.preprocess,
-        "settings": stats.settings,
+        "images": stats.counts().iter().sum::<u64>(),
+        "fewestImagesOfAClass": stats.counts().iter().min(),
+        "labels": stats.labels(),
+        "preprocess": stats.preprocess(),
+        "settings": stats.settings(),
         "idScores": id_scores,
-        "blocks": blocks,
-        "modelSha256": stats.model_sha256,
-        "featureNode": stats.feature_node,
-        "createdWith": stats.created_with,
+        "tensors": tensors,
+        "modelSha256": stats.model_sha256(),
+        "featureNode": stats.feature_node(),
+        "createdWith": stats.created_with(),
     }))
 }

@@ -12,6 +12,7 @@ mod pipeline;
 mod progress;
 mod report;
 mod score;
+mod sweep;
 mod tune;
 
 use std::process::ExitCode;

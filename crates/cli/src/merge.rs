@@ -1,11 +1,9 @@
 //! `itp merge`: one stats file from those that several machines made.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use itp_ood::calibration::MAX_ID_FEATURES;
-use itp_ood::stats::ID_FEATURES;
 use itp_ood::{Error, Result, Stats};
-use ndarray::{Array2, Axis, concatenate};
 
 use crate::output;
 
@@ -29,49 +27,29 @@ pub fn run(args: &Args) -> Result<()> {
     for path in &args.stats {
         let stats = Stats::from_bytes(&output::read(path)?)
             .map_err(|error| error.context(path.display()))?;
-        parts.push((path, stats));
-    }
-    let (first_path, first) = &parts[0];
-    let mut moments = first.moments()?;
-    for (path, other) in &parts[1..] {
-        let differs = [
-            ("model (SHA-256)", first.model_sha256 != other.model_sha256),
-            ("labels", first.labels != other.labels),
-            ("preprocessing", first.preprocess != other.preprocess),
-            ("feature node", first.feature_node != other.feature_node),
-        ];
-        if let Some((what, _)) = differs.into_iter().find(|&(_, differs)| differs) {
-            return Err(Error::mismatch(format!(
-                "{} and {} have another {what}; only stats files of the same model can be merged",
-                first_path.display(),
-                path.display()
-            )));
+        if let (Some(first), Some(first_path)) = (parts.first(), args.stats.first()) {
+            let named = |error: Error| {
+                error.context(format!("{} and {}", first_path.display(), path.display()))
+            };
+            stats.check_mergeable(first).map_err(named)?;
         }
-        moments.merge(&other.moments()?)?;
+        parts.push(stats);
     }
-
-    let mut merged = Stats::from_moments(&moments, first.preprocess.clone())?;
-    merged.labels = first.labels.clone();
-    merged.settings = first.settings.clone();
-    merged.model_sha256 = first.model_sha256.clone();
-    merged.feature_node = first.feature_node.clone();
-    if let Some(sample) = id_sample(&parts) {
-        merged.blocks.insert(ID_FEATURES.to_owned(), sample.into_dyn());
-    }
+    let merged = Stats::merge(&parts)?;
     output::write(&args.output, &merged.to_bytes()?)?;
 
-    let dropped: Vec<&str> = parts
+    let kept = merged.tensors();
+    let dropped: BTreeSet<&str> = parts
         .iter()
-        .flat_map(|(_, stats)| stats.blocks.keys())
+        .flat_map(|stats| stats.tensors().keys())
+        .filter(|name| !kept.contains_key(*name))
         .map(String::as_str)
-        .filter(|&name| name != ID_FEATURES)
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
         .collect();
     if !dropped.is_empty() {
+        let dropped: Vec<&str> = dropped.into_iter().collect();
         eprintln!("itp: note: left out, as they can't be merged: {}", dropped.join(", "));
     }
-    let images: u64 = merged.counts.iter().sum();
+    let images: u64 = merged.counts().iter().sum();
     output::line(format_args!(
         "{}: {} classes x {} features from {images} images in {} files",
         args.output.display(),
@@ -79,21 +57,4 @@ pub fn run(args: &Args) -> Result<()> {
         merged.num_features(),
         parts.len()
     ))
-}
-
-/// Held-out features of all parts, each part's once, evenly thinned to what a stats file keeps.
-fn id_sample(parts: &[(&PathBuf, Stats)]) -> Option<Array2<f32>> {
-    let mut samples = Vec::new();
-    for (_, stats) in parts {
-        // Parts are often calibrated with the same held-out images.
-        if let Some(sample) = stats.id_features().filter(|sample| !samples.contains(sample)) {
-            samples.push(sample);
-        }
-    }
-    if samples.is_empty() {
-        return None;
-    }
-    let all = concatenate(Axis(0), &samples).ok()?;
-    let n = all.nrows().min(MAX_ID_FEATURES);
-    Some(Array2::from_shape_fn((n, all.ncols()), |(i, j)| all[(i * all.nrows() / n, j)]))
 }

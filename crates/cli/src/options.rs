@@ -42,7 +42,7 @@ fn crop(text: &str) -> std::result::Result<(u32, u32), String> {
 
 impl PreprocessArgs {
     /// What was asked for; `None` if nothing was.
-    pub fn wished(&self) -> Result<Option<Preprocess>> {
+    pub fn overridden(&self) -> Result<Option<Preprocess>> {
         let mut preprocess = match &self.preset {
             Some(name) => Preprocess::preset(name)?,
             None => match (&self.mean, &self.std) {
@@ -79,7 +79,7 @@ impl PreprocessArgs {
 
     /// What was asked for.
     pub fn needed(&self) -> Result<Preprocess> {
-        self.wished()?.ok_or_else(|| {
+        self.overridden()?.ok_or_else(|| {
             Error::options(format!(
                 "say how images become the model's input: --preset ({}), or --resize, --crop, \
                  --mean and --std",
@@ -87,14 +87,9 @@ impl PreprocessArgs {
             ))
         })
     }
-
-    /// Name of the preset, if one was asked for.
-    pub fn preset(&self) -> Option<&str> {
-        self.preset.as_deref()
-    }
 }
 
-/// How the detector decides.
+/// How the detector decides. Every hyperparameter can be set; the common ones have flags of their own.
 #[derive(Args)]
 #[command(next_help_heading = "Detector")]
 pub struct SettingsArgs {
@@ -116,20 +111,37 @@ pub struct SettingsArgs {
     /// Share of in-distribution images that the threshold keeps
     #[arg(long, value_name = "SHARE")]
     pub tpr: Option<f64>,
+    /// Any hyperparameter, such as dice.p=70 or heldLambda=0.5; `itp detectors` lists them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = hyperparameter)]
+    pub set: Vec<(String, f64)>,
+}
+
+fn hyperparameter(text: &str) -> std::result::Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.parse().map_err(|e| format!("{value:?}: {e}"))?))
 }
 
 impl SettingsArgs {
-    /// What was asked for.
-    pub fn options(&self) -> Options {
-        Options {
-            p: self.p,
-            lambda: self.lambda,
-            score: self.score.clone(),
-            temperature: self.temperature,
-            react: self.react,
-            tpr: self.tpr,
-            ..Options::default()
+    /// What was asked for, but for [`SettingsArgs::set`].
+    pub fn flags(&self) -> Result<Options> {
+        let mut options =
+            Options { score: self.score.clone(), tpr: self.tpr, ..Options::default() };
+        for (name, value) in [
+            ("p", self.p),
+            ("lambda", self.lambda),
+            ("temperature", self.temperature),
+            ("react", self.react),
+        ] {
+            if let Some(value) = value {
+                options = options.with(name, value)?;
+            }
         }
+        Ok(options)
+    }
+
+    /// What was asked for.
+    pub fn options(&self) -> Result<Options> {
+        self.set.iter().try_fold(self.flags()?, |options, (name, value)| options.with(name, *value))
     }
 }
 

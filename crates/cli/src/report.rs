@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::sweep::Point;
 use itp_ood::Result;
 use itp_ood::metrics::Separation;
-use itp_ood::sweep::Point;
 
 /// A detector against one set.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,8 @@ use itp_ood::pruning::Reason;
 use itp_ood::{Detection, Detector, Error, Explanation, Options, Result, Stats};
 use itp_ood_cli::dataset::{Dataset, Entry, is_image_path};
 use ndarray::Array1;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::options::{SettingsArgs, WorkArgs};
 use crate::output;
@@ -43,9 +44,9 @@ pub fn run(args: &Args) -> Result<()> {
     let stats = Stats::from_bytes(&output::read(&args.stats)?)
         .map_err(|error| error.context(args.stats.display()))?;
     let detector = Detector::new(&output::read(&args.model)?, stats)?;
-    let options = Options { threshold: args.threshold, ..args.settings.options() };
+    let options = Options { threshold: args.threshold, ..args.settings.options()? };
     // An unknown score or a wrong value is one error, not one for each image.
-    options.resolve(&detector.on_features().stats().settings)?;
+    detector.feature_detector().settings(&options)?;
     let pipeline = Pipeline::new(detector.model(), &args.work)?;
     let printer = Printer { args, detector: &detector, options: &options };
 
@@ -75,7 +76,7 @@ impl Printer<'_> {
         let path = set.path_of(entry);
         match features.and_then(|features| self.rate(&features)) {
             Ok((found, why)) if self.args.json => {
-                output::line(as_json(&path, &found, why.as_ref()))
+                output::line(as_json(&path, &found, why.as_ref())?)
             }
             Ok((found, why)) => {
                 output::line(as_text(&path, &found))?;
@@ -87,12 +88,12 @@ impl Printer<'_> {
     }
 
     fn rate(&self, features: &Array1<f32>) -> Result<(Detection, Option<Explanation>)> {
-        let on_features = self.detector.on_features();
-        let found = on_features.detect(features.view(), self.options)?;
+        let feature_detector = self.detector.feature_detector();
+        let found = feature_detector.detect(features.view(), self.options)?;
         let why = self
             .args
             .explain
-            .then(|| on_features.explain(features.view(), found.class_index, self.options))
+            .then(|| feature_detector.explain(features.view(), found.class_index, self.options))
             .transpose()?;
         Ok((found, why))
     }
@@ -124,7 +125,7 @@ fn as_text(path: &str, found: &Detection) -> String {
         "{path}: {} {:.1}%, {} {:.4}{threshold}{p}: {verdict}",
         found.label,
         found.top_k.first().map_or(0.0, |top| top.probability) * 100.0,
-        found.settings.score,
+        found.score_name,
         found.score
     )
 }
@@ -146,12 +147,12 @@ fn explain_as_text(why: &Explanation) -> Result<()> {
         output::line(format_args!(
             "  feature {j:5}: W {:8.4} x h {:8.4} = {:8.4}, usually {:8.4} +- {:7.4}, z {:7.2}: {}",
             weights.weight[j],
-            why.features[j],
+            weights.feature[j],
             weights.contribution[j],
             weights.mu[j],
             weights.sigma[j],
             weights.z[j],
-            reason_name(weights.reason[j])
+            weights.reason[j].name()
         ))?;
     }
     let held = &why.held;
@@ -161,47 +162,22 @@ fn explain_as_text(why: &Explanation) -> Result<()> {
     ))
 }
 
-fn reason_name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Kept => "kept",
-        Reason::Redundant => "redundant",
-        Reason::Overconfident => "overconfident",
-        Reason::Both => "both",
-    }
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a str,
+    #[serde(flatten)]
+    detection: Detection,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<&'a Explanation>,
 }
 
-/// The fields of a detection by their JavaScript names.
-fn as_json(path: &str, found: &Detection, why: Option<&Explanation>) -> Value {
-    let mut value = json!({
-        "path": path,
-        "label": found.label, "classIndex": found.class_index,
-        "inDistribution": found.in_distribution,
-        "score": found.score, "scoreName": found.settings.score,
-        "unprunedScore": found.unpruned_score,
-        "threshold": found.threshold, "pValue": found.p_value,
-        "topK": found.top_k, "energies": found.energies, "counts": found.counts,
-    });
-    if let Some(why) = why {
-        let w = &why.weights;
-        let [kept, redundant, overconfident, both] = w.sums;
-        let reasons: Vec<&str> = w.reason.iter().map(|&reason| reason_name(reason)).collect();
-        value["explain"] = json!({
-            "label": why.label, "classIndex": why.class_index, "omega": why.omega,
-            "bias": w.bias,
-            "sums": {
-                "kept": kept, "redundant": redundant, "overconfident": overconfident, "both": both,
-            },
-            "feature": why.features.to_vec(), "weight": w.weight.to_vec(),
-            "contribution": w.contribution.to_vec(), "mu": w.mu.to_vec(),
-            "sigma": w.sigma.to_vec(), "z": w.z.to_vec(), "limit": w.limit.to_vec(),
-            "reason": reasons,
-            "held": {
-                "limit": why.held.limit.to_vec(), "heldBack": why.held.held_back.to_vec(),
-                "tTerms": why.held.t_terms.to_vec(), "heldBackSum": why.held.held_back_sum,
-                "logit": why.held.logit, "held": why.held.held, "t": why.held.t,
-                "a": why.held.a, "heldT": why.held.held_t,
-            },
-        });
+fn as_json(path: &str, found: &Detection, explain: Option<&Explanation>) -> Result<String> {
+    let mut detection = found.clone();
+    if explain.is_none() {
+        // Two numbers for each class would be most of the line.
+        detection.logits.0 = Default::default();
+        detection.pruned_logits.0 = Default::default();
     }
-    value
+    output::json(&Line { path, detection, explain })
 }

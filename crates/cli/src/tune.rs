@@ -8,7 +8,7 @@ use std::time::Instant;
 use image::{ColorType, ImageFormat};
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::Report;
-use itp_ood::tune::{Job, Rule, TuneOptions, Tuner};
+use itp_ood::tune::{PseudoOodTask, Rule, TuneOptions, Tuner};
 use itp_ood::{Error, Model, Pixels, Result, Stats};
 use itp_ood_cli::dataset::{Dataset, decode};
 use ndarray::{Array1, Array2};
@@ -19,7 +19,7 @@ use crate::options::{FeatureArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::{Pipeline, Tally, is_own_fault};
 
-/// Columns of the picture sheet: pairs of a held-out image and what is made of it.
+/// Columns of the image sheet: pairs of a held-out image and what is made of it.
 const SHEET_PAIRS: usize = 5;
 
 /// Choose p, lambda, ReAct's clip, and HELD+T's lambda and weight without out-of-distribution images
@@ -67,7 +67,7 @@ pub struct TuneArgs {
     /// Write the AUROC of every setting against every kind: FILE.json and FILE.md
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write a picture of what was made: a row for each kind, in it held-out images each followed
+    /// Write a image of what was made: a row for each kind, in it held-out images each followed
     /// by what was made of it
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
@@ -137,24 +137,25 @@ pub fn choose(
 ) -> Result<(Stats, Report)> {
     let HeldOut { set, images, features, .. } = held_out;
     let options = TuneOptions { seed: args.seed, per_kind: args.per_kind, rule: args.rule };
-    let rows = labels::rows(set.classes(), &stats.labels)?;
+    let rows = labels::rows(set.classes(), stats.labels())?;
     let mut tuner = Tuner::new(model, stats, options)?;
     for (&image, features) in images.iter().zip(features.outer_iter()) {
         let class = set.entries()[image].class.map(|class| rows[class]);
         tuner.add_holdout(image, class, features)?;
     }
-    let jobs = tuner.jobs()?;
+    let tasks = tuner.tasks()?;
     if let Some(path) = &args.sheet {
-        output::write(path, &png(&sheet(model, set, &jobs)?)?)?;
+        output::write(path, &png(&sheet(model, set, &tasks)?)?)?;
     }
-    let work = |job: &Job| -> Result<Array1<f32>> {
-        let (_, made) = make(model, set, job)?;
+    let work = |task: &PseudoOodTask| -> Result<Array1<f32>> {
+        let (_, made) = make(model, set, task)?;
         model.features_of_resized(&made)
     };
-    pipeline.parallel("pseudo-OOD images", &jobs, work, |job, features| match features {
-        Ok(features) => tuner.add(job, features.view()),
+    pipeline.parallel("pseudo-OOD images", &tasks, work, |task, features| match features {
+        Ok(features) => tuner.add(task, features.view()),
         Err(error) if is_own_fault(&error) => {
-            let what = format!("{} as {}", set.path_of(&set.entries()[job.image]), job.kind.name());
+            let what =
+                format!("{} as {}", set.path_of(&set.entries()[task.image]), task.kind.name());
             eprintln!("itp: left out: {}", error.context(what));
             Ok(())
         }
@@ -180,25 +181,25 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A job's held-out image, as the model sees it, and what is made of it.
-fn make(model: &Model, set: &Dataset, job: &Job) -> Result<(Pixels, Pixels)> {
+/// A task's held-out image, as the model sees it, and what is made of it.
+fn make(model: &Model, set: &Dataset, task: &PseudoOodTask) -> Result<(Pixels, Pixels)> {
     let read = |image: usize| {
         let pixels = decode(&set.read(&set.entries()[image])?)?;
         model.preprocess().resized(&pixels.view()?)
     };
-    let image = read(job.image)?;
-    let partner = job.partner.map(read).transpose()?;
-    let made = job.make(&image, partner.as_ref())?;
+    let image = read(task.image)?;
+    let partner = task.partner.map(read).transpose()?;
+    let made = task.make(&image, partner.as_ref())?;
     Ok((image, made))
 }
 
 /// A row for each kind: pairs of an image and what is made of it.
-fn sheet(model: &Model, set: &Dataset, jobs: &[Job]) -> Result<Pixels> {
+fn sheet(model: &Model, set: &Dataset, tasks: &[PseudoOodTask]) -> Result<Pixels> {
     let mut rows = Vec::new();
     for kind in Kind::ALL {
-        let of_kind = jobs.iter().filter(|job| job.kind == kind).take(SHEET_PAIRS);
+        let of_kind = tasks.iter().filter(|task| task.kind == kind).take(SHEET_PAIRS);
         let pairs: Vec<(Pixels, Pixels)> =
-            of_kind.map(|job| make(model, set, job)).collect::<Result<_>>()?;
+            of_kind.map(|task| make(model, set, task)).collect::<Result<_>>()?;
         rows.push(pairs.into_iter().flat_map(|(image, made)| [image, made]).collect::<Vec<_>>());
     }
     let Pixels { width, height, channels, .. } = rows[0][0];
@@ -241,7 +242,7 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
         return output::line(json!({
             "output": args.output.display().to_string(), "rule": report.rule,
             "holdout": tally.used, "holdoutBroken": tally.broken,
-            "settings": stats.settings, "picks": picks, "seconds": report.seconds,
+            "settings": stats.settings(), "picks": picks, "seconds": report.seconds,
             "warnings": report.warnings,
         }));
     }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use itp_ood::metrics;
-use itp_ood::tune::grid::{self, Sweep};
+use itp_ood::tune::candidates::{self, Candidates};
 use itp_ood::tune::pseudo::{Kind, shuffle};
-use itp_ood::tune::report::{Report, Setting};
-use itp_ood::tune::{Rule, TuneOptions, Tuner};
+use itp_ood::tune::report::Report;
+use itp_ood::tune::{Rule, Setting, TuneOptions, Tuner};
 use itp_ood::{
     Calibrator, FeatureDetector, Model, Moments, Options, Preprocess, Result, Settings, Stats,
 };
@@ -225,25 +225,25 @@ fn tune(prepared: &Prepared) -> Report {
     for (&(image, class), features) in holdout.iter().zip(holdout_features.outer_iter()) {
         tuner.add_holdout(image, Some(class), features).unwrap();
     }
-    let jobs = tuner.jobs().unwrap();
+    let tasks = tuner.tasks().unwrap();
     let read = |image: usize| {
         let pixels = decode(&set.read(&set.entries()[image]).unwrap()).unwrap();
         model.preprocess().resized(&pixels.view().unwrap()).unwrap()
     };
     let started = Instant::now();
-    let features = in_parallel(&jobs, |job| -> Result<Array1<f32>> {
-        let made = job.make(&read(job.image), job.partner.map(read).as_ref())?;
+    let features = in_parallel(&tasks, |task| -> Result<Array1<f32>> {
+        let made = task.make(&read(task.image), task.partner.map(read).as_ref())?;
         model.features_of_resized(&made)
     });
-    for (job, features) in jobs.iter().zip(features) {
-        tuner.add(job, features.unwrap().view()).unwrap();
+    for (task, features) in tasks.iter().zip(features) {
+        tuner.add(task, features.unwrap().view()).unwrap();
     }
     let made = started.elapsed().as_secs_f64();
     let (_, report) = tuner.finish().unwrap();
     let total = started.elapsed().as_secs_f64();
     println!(
         "\n{} pseudo-OOD images made and run in {made:.0} s, {} settings rated in {:.1} s\n",
-        jobs.len(),
+        tasks.len(),
         report.families.iter().map(|family| family.tried.len()).sum::<usize>(),
         total - made
     );
@@ -261,7 +261,7 @@ fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
     let sweep = Sweep::new(head, &prepared.stats, prepared.holdout_features.view()).unwrap();
     let id = all_scores(&sweep, &prepared.id_features);
     let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| all_scores(&sweep, rows)).collect();
-    let settings = sweep.settings();
+    let settings = candidates.settings();
     let column_of = |wanted: &Setting| match *wanted {
         Setting::HeldT { lambda, .. } => {
             settings.iter().position(|setting| *setting == Setting::Held { lambda }).unwrap()
@@ -274,7 +274,7 @@ fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
         let score = |row: &Vec<f64>| row[column] - a * row[settings.len()];
         let mut sorted: Vec<f64> = id.iter().map(score).collect();
         sorted.sort_by(f64::total_cmp);
-        mean(ood.iter().map(|set| grid::auroc(&sorted, set.iter().map(score))))
+        mean(ood.iter().map(|set| candidates::auroc(&sorted, set.iter().map(score))))
     };
     let families = report.families.iter();
     families.map(|f| f.tried.iter().map(|tried| rate(&tried.setting)).collect()).collect()
@@ -340,7 +340,7 @@ fn tuning_finds_settings_that_hold_on_real_images() {
             ("HELD+T, R*", "held_t", pick("held_t", Rule::RStar)),
         ];
         for (name, score, options) in rows {
-            let options = Options { score: Some(score.to_owned()), ..options };
+            let options = options.score(score);
             let rate = |rows: ArrayView2<f32>| detector.scores(rows, &options).unwrap();
             let id = rate(prepared.id_features.view());
             let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| rate(rows.view())).collect();

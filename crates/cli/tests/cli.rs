@@ -120,10 +120,10 @@ fn calibrate_gives_the_same_bytes_from_folder_archive_and_any_number_of_threads(
     assert!(summary["threshold"].is_f64());
 
     let stats = data.stats("one.itp.safetensors");
-    assert_eq!(stats.counts, [5; 4]);
-    assert_eq!(stats.labels, CLASSES);
+    assert_eq!(stats.counts(), [5; 4]);
+    assert_eq!(stats.labels(), CLASSES);
     for score in ["energy", "itp", "crp", "ftp", "msp", "mls"] {
-        assert_eq!(stats.id_scores[score].len(), 20, "{score}");
+        assert_eq!(stats.id_scores()[score].len(), 20, "{score}");
     }
 
     let holdout = ["--holdout", holdout.as_str()];

@@ -4,23 +4,36 @@
 //! typed arrays (a view into WebAssembly memory would be cut off when the memory grows). Whatever
 //! fails throws a plain `{ code, message }`, which `www/lib` turns into an `OodError`.
 
-use js_sys::{Float32Array, Object, Reflect, Uint8Array};
-use ndarray::{ArrayView1, ArrayView2};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use wasm_bindgen::prelude::*;
+mod from_js;
+mod to_js;
 
 use itp_ood::calibration::Calibrator;
-use itp_ood::detection::{Energies, FeatureDetector, TopClass};
-use itp_ood::error::{Error, Result};
-use itp_ood::image::{ImageView, PixelFormat, Pixels, Preprocess};
-use itp_ood::model::Model;
-use itp_ood::pruning::{Counts, Reason};
-use itp_ood::score::held::HeldExplanation;
-use itp_ood::settings::{Options, Settings};
-use itp_ood::stats::Stats;
+use itp_ood::metrics;
 use itp_ood::tune::report::Report;
-use itp_ood::tune::{Job, TuneOptions, Tuner};
+use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
+use itp_ood::{Error, FeatureDetector, Info, Model, Options, Pixels, Preprocess, Result, Stats};
+use js_sys::Float32Array;
+use ndarray::{ArrayView1, ArrayView2};
+use wasm_bindgen::prelude::*;
+
+use from_js::{from_js, image_view, is_missing, pixels};
+use to_js::{to_js, to_js_error};
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+import type {
+  CalibrationSettings,
+  Detection,
+  DetectOptions,
+  DetectorInfo,
+  Explanation,
+  Metrics,
+  Preprocess,
+  PseudoOodTask,
+  RawImage,
+  TuneReport,
+} from "./types.js";
+"#;
 
 #[allow(unsafe_code, reason = "a linker symbol can't be called in any other way")]
 mod constructors {
@@ -55,112 +68,7 @@ pub fn version() -> String {
 #[wasm_bindgen]
 pub struct Engine {
     model: Model,
-    on_features: Option<FeatureDetector>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Info<'a> {
-    classes: usize,
-    features: usize,
-    input_shape: [usize; 4],
-    labels: &'a [String],
-    preprocess: &'a Preprocess,
-    settings: Option<UsedSettings<'a>>,
-    counts: Vec<f64>,
-    scores: Vec<&'static str>,
-    threshold: Option<f64>,
-    id_images: usize,
-    model_sha256: &'a str,
-    feature_node: &'a str,
-    operators: Operators,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Operators {
-    own: usize,
-    tract: usize,
-}
-
-/// [`Settings`] as JavaScript sees them: infinity is a number there.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UsedSettings<'a> {
-    p: f64,
-    lambda: f64,
-    score: &'a str,
-    temperature: f64,
-    react: Option<f64>,
-    tpr: f64,
-    held_lambda: f64,
-    held_a: Option<f64>,
-}
-
-impl<'a> From<&'a Settings> for UsedSettings<'a> {
-    fn from(settings: &'a Settings) -> Self {
-        Self {
-            p: settings.p,
-            lambda: settings.lambda,
-            score: &settings.score,
-            temperature: settings.temperature,
-            react: settings.react,
-            tpr: settings.tpr,
-            held_lambda: settings.held_lambda,
-            held_a: settings.held_a,
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Verdict<'a> {
-    label: &'a str,
-    class_index: usize,
-    score: f64,
-    score_name: &'a str,
-    unpruned_score: f64,
-    threshold: Option<f64>,
-    in_distribution: Option<bool>,
-    p_value: Option<f64>,
-    top_k: &'a [TopClass],
-    energies: Energies,
-    counts: Counts,
-    settings: UsedSettings<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ClassSums<'a> {
-    class_index: usize,
-    label: &'a str,
-    bias: f64,
-    logit: f64,
-    pruned_logit: f64,
-    omega: f64,
-    kept_sum: f64,
-    redundant_sum: f64,
-    overconfident_sum: f64,
-    both_sum: f64,
-}
-
-/// What HELD and T make of the same features; arrays follow.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HeldSums {
-    held_back_sum: f64,
-    logit: f64,
-    held: f64,
-    t: f64,
-    a: Option<f64>,
-    held_t: Option<f64>,
-}
-
-impl From<&HeldExplanation> for HeldSums {
-    fn from(why: &HeldExplanation) -> Self {
-        let &HeldExplanation { held_back_sum, logit, held, t, a, held_t, .. } = why;
-        Self { held_back_sum, logit, held, t, a, held_t }
-    }
+    feature_detector: Option<FeatureDetector>,
 }
 
 #[wasm_bindgen]
@@ -171,12 +79,14 @@ impl Engine {
     pub fn new(
         model: &[u8],
         stats: Option<Vec<u8>>,
-        preprocess: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Preprocess | undefined")] preprocess: JsValue,
     ) -> Result<Engine, JsValue> {
-        let mut stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose().map_err(thrown)?;
-        let given = if is_missing(&preprocess) { None } else { Some(from_js(preprocess)?) };
-        if let (Some(stats), Some(given)) = (&mut stats, &given) {
-            stats.preprocess = Preprocess::clone(given);
+        let stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose();
+        let mut stats = stats.map_err(to_js_error)?;
+        let given: Option<Preprocess> =
+            if is_missing(&preprocess) { None } else { Some(from_js(preprocess)?) };
+        if let Some(given) = &given {
+            stats = stats.map(|stats| stats.with_preprocess(given.clone()));
         }
         let model = match (&stats, given) {
             (Some(stats), _) => Model::load_for(model, stats),
@@ -186,42 +96,19 @@ impl Engine {
                  crop where the model needs them",
             )),
         };
-        let model = model.map_err(thrown)?;
-        let on_features = stats
+        let model = model.map_err(to_js_error)?;
+        let feature_detector = stats
             .map(|stats| FeatureDetector::new(model.head().clone(), stats))
             .transpose()
-            .map_err(thrown)?;
-        Ok(Engine { model, on_features })
+            .map_err(to_js_error)?;
+        Ok(Engine { model, feature_detector })
     }
 
     /// What is known of the model and its stats file.
-    #[wasm_bindgen(getter)]
+    #[wasm_bindgen(getter, unchecked_return_type = "DetectorInfo")]
     pub fn info(&self) -> Result<JsValue, JsValue> {
-        let detector = self.on_features.as_ref();
-        let stats = detector.map(FeatureDetector::stats);
-        let report = self.model.backbone().report();
-        let ids = stats.and_then(|stats| stats.id_scores.get(&stats.settings.score));
-        let threshold = ids
-            .zip(stats)
-            .map(|(ids, stats)| itp_ood::threshold::threshold(ids, stats.settings.tpr))
-            .transpose()
-            .map_err(thrown)?;
-        to_js(&Info {
-            classes: self.model.head().num_classes(),
-            features: self.model.head().num_features(),
-            input_shape: self.model.backbone().input_shape(),
-            labels: stats.map_or(&[], |stats| &stats.labels),
-            preprocess: self.model.preprocess(),
-            settings: stats.map(|stats| UsedSettings::from(&stats.settings)),
-            counts: stats.map_or(vec![], |s| s.counts.iter().map(|&n| n as f64).collect()),
-            scores: detector.map_or(vec![], FeatureDetector::scores_available),
-            threshold,
-            id_images: ids.map_or(0, Vec::len),
-            model_sha256: self.model.sha256(),
-            feature_node: self.model.backbone().feature_node(),
-            operators: Operators { own: report.num_custom(), tract: report.num_tract() },
-            warnings: stats.map_or(vec![], itp_ood::calibration::warnings_of),
-        })
+        let info = Info::new(&self.model, self.feature_detector.as_ref());
+        to_js(&info.map_err(to_js_error)?)
     }
 
     /// The features `[D]` of one image: preprocessing and backbone.
@@ -232,89 +119,45 @@ impl Engine {
         height: u32,
         channels: u32,
     ) -> Result<Float32Array, JsValue> {
-        let image = view(pixels, width, height, channels)?;
-        let features = self.model.features(&image).map_err(thrown)?;
+        let image = image_view(pixels, width, height, channels)?;
+        let features = self.model.features(&image).map_err(to_js_error)?;
         Ok(Float32Array::from(features.as_standard_layout().as_slice().unwrap_or(&[])))
     }
 
     /// Class, score and verdict from features; the backbone does not run.
-    pub fn detect(&self, features: &[f32], options: JsValue) -> Result<JsValue, JsValue> {
+    #[wasm_bindgen(unchecked_return_type = "Omit<Detection, \"features\">")]
+    pub fn detect(
+        &self,
+        features: &[f32],
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        let found = self.detector()?.detect(features.into(), &options).map_err(thrown)?;
-        let result = to_js(&Verdict {
-            label: &found.label,
-            class_index: found.class_index,
-            score: found.score,
-            score_name: &found.settings.score,
-            unpruned_score: found.unpruned_score,
-            threshold: found.threshold,
-            in_distribution: found.in_distribution,
-            p_value: found.p_value,
-            top_k: &found.top_k,
-            energies: found.energies,
-            counts: found.counts,
-            settings: UsedSettings::from(&found.settings),
-        })?;
-        set(&result, "logits", floats(found.logits.iter().map(|&logit| logit as f32)))?;
-        set(&result, "prunedLogits", floats(found.pruned_logits.iter().map(|&f| f as f32)))?;
-        Ok(result)
+        to_js(&self.detector()?.detect(features.into(), &options).map_err(to_js_error)?)
     }
 
     /// Every weight of one class, and whether and why it was pruned.
+    #[wasm_bindgen(unchecked_return_type = "Explanation")]
     pub fn explain(
         &self,
         features: &[f32],
         class_index: usize,
-        options: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        let why =
-            self.detector()?.explain(features.into(), class_index, &options).map_err(thrown)?;
-        let weights = &why.weights;
-        let [kept_sum, redundant_sum, overconfident_sum, both_sum] = weights.sums;
-        let result = to_js(&ClassSums {
-            class_index,
-            label: &why.label,
-            bias: weights.bias,
-            logit: weights.bias + weights.sums.iter().sum::<f64>(),
-            pruned_logit: weights.bias + kept_sum,
-            omega: why.omega,
-            kept_sum,
-            redundant_sum,
-            overconfident_sum,
-            both_sum,
-        })?;
-        for (name, values) in [
-            ("weight", &weights.weight),
-            ("feature", &why.features),
-            ("contribution", &weights.contribution),
-            ("mu", &weights.mu),
-            ("sigma", &weights.sigma),
-            ("z", &weights.z),
-            ("limit", &weights.limit),
-        ] {
-            set(&result, name, floats(values.iter().copied()))?;
-        }
-        set(&result, "reason", reasons(&weights.reason))?;
-        let held = to_js(&HeldSums::from(&why.held))?;
-        for (name, values) in [
-            ("limit", &why.held.limit),
-            ("heldBack", &why.held.held_back),
-            ("tTerms", &why.held.t_terms),
-        ] {
-            set(&held, name, floats(values.iter().map(|&value| value as f32)))?;
-        }
-        set(&result, "held", held)?;
-        Ok(result)
+        let why = self.detector()?.explain(features.into(), class_index, &options);
+        to_js(&why.map_err(to_js_error)?)
     }
 
     /// Why each of the K x D weights is left out, class by class: 0 kept, 1 redundant,
     /// 2 overconfident, 3 both.
-    #[wasm_bindgen(js_name = weightMap)]
-    pub fn weight_map(&self, features: &[f32], options: JsValue) -> Result<JsValue, JsValue> {
+    #[wasm_bindgen(js_name = weightMap, unchecked_return_type = "Uint8Array")]
+    pub fn weight_map(
+        &self,
+        features: &[f32],
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        let map = self.detector()?.weight_map(features.into(), &options).map_err(thrown)?;
-        Ok(reasons(&map))
+        to_js(&self.detector()?.weight_map(features.into(), &options).map_err(to_js_error)?)
     }
 
     /// The score of each row of features `[rows, D]`.
@@ -322,34 +165,38 @@ impl Engine {
         &self,
         features: &[f32],
         rows: usize,
-        options: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<Vec<f64>, JsValue> {
         let options: Options = from_js(options)?;
         let columns = self.model.head().num_features();
         let features = ArrayView2::from_shape((rows, columns), features).map_err(|_| {
-            thrown(Error::features(format!(
+            to_js_error(Error::features(format!(
                 "{} values given for {rows} rows of {columns} features",
                 features.len()
             )))
         })?;
-        self.detector()?.scores(features, &options).map_err(thrown)
+        self.detector()?.scores(features, &options).map_err(to_js_error)
     }
 
     /// Sorted in-distribution scores: the stored ones or, with settings given, those under these
     /// settings. `undefined` if the stats file has none.
     #[wasm_bindgen(js_name = idScores)]
-    pub fn id_scores(&self, score: &str, options: JsValue) -> Result<Option<Vec<f32>>, JsValue> {
+    pub fn id_scores(
+        &self,
+        score: &str,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions | undefined")] options: JsValue,
+    ) -> Result<Option<Vec<f32>>, JsValue> {
         let detector = self.detector()?;
         if is_missing(&options) {
-            return Ok(detector.stats().id_scores.get(score).cloned());
+            return Ok(detector.stats().id_scores().get(score).cloned());
         }
-        let options = Options { score: Some(score.to_owned()), ..from_js(options)? };
-        detector.id_scores(&options).map_err(thrown)
+        let options = from_js::<Options>(options)?.score(score);
+        detector.id_scores(&options).map_err(to_js_error)
     }
 
     fn detector(&self) -> Result<&FeatureDetector, JsValue> {
-        self.on_features.as_ref().ok_or_else(|| {
-            thrown(Error::stats("the model was loaded without a stats file; load it with one"))
+        self.feature_detector.as_ref().ok_or_else(|| {
+            to_js_error(Error::stats("the model was loaded without a stats file; load it with one"))
         })
     }
 }
@@ -363,18 +210,18 @@ impl WasmCalibrator {
     /// Starts a calibration of the engine's model, with one label for each class.
     #[wasm_bindgen(constructor)]
     pub fn new(engine: &Engine, labels: Vec<String>) -> Result<WasmCalibrator, JsValue> {
-        Calibrator::new(&engine.model, labels).map(WasmCalibrator).map_err(thrown)
+        Calibrator::new(&engine.model, labels).map(WasmCalibrator).map_err(to_js_error)
     }
 
     /// Adds a training image's features to its true class.
     pub fn add(&mut self, features: &[f32], class_index: usize) -> Result<(), JsValue> {
-        self.0.add(class_index, features.into()).map_err(thrown)
+        self.0.add(class_index, features.into()).map_err(to_js_error)
     }
 
     /// Adds a held-out in-distribution image's features.
     #[wasm_bindgen(js_name = addHoldout)]
     pub fn add_holdout(&mut self, features: &[f32]) -> Result<(), JsValue> {
-        self.0.add_holdout(ArrayView1::from(features)).map_err(thrown)
+        self.0.add_holdout(ArrayView1::from(features)).map_err(to_js_error)
     }
 
     /// Training images of each class so far.
@@ -389,53 +236,30 @@ impl WasmCalibrator {
     }
 
     /// The stats file's bytes.
-    pub fn finish(&self, settings: JsValue) -> Result<Vec<u8>, JsValue> {
-        let options: Options = from_js(settings)?;
-        let settings = options.resolve(&Settings::default()).map_err(thrown)?;
-        self.0.finish(settings).and_then(|stats| stats.to_bytes()).map_err(thrown)
+    pub fn finish(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "CalibrationSettings | undefined")] settings: JsValue,
+    ) -> Result<Vec<u8>, JsValue> {
+        let stats = self.0.finish(&from_js(settings)?);
+        stats.and_then(|stats| stats.to_bytes()).map_err(to_js_error)
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Separation {
-    auroc: f64,
-    fpr95: f64,
-    aupr_in: f64,
-    aupr_out: f64,
-    threshold95: f64,
-}
-
 /// How well the scores of in-distribution images lie above those of others.
-#[wasm_bindgen]
+#[wasm_bindgen(unchecked_return_type = "Metrics")]
 pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue> {
-    let found = itp_ood::metrics::evaluate(id_scores, ood_scores).map_err(thrown)?;
-    let mut sorted: Vec<f32> = id_scores.iter().map(|&score| score as f32).collect();
-    sorted.sort_by(f32::total_cmp);
-    let result = to_js(&Separation {
-        auroc: found.auroc,
-        fpr95: found.fpr95,
-        aupr_in: found.aupr_in,
-        aupr_out: found.aupr_out,
-        threshold95: itp_ood::threshold::threshold(&sorted, 0.95).map_err(thrown)?,
-    })?;
-    let curve = itp_ood::metrics::roc(id_scores, ood_scores).map_err(thrown)?;
-    let roc = JsValue::from(Object::new());
-    set(&roc, "fpr", floats(curve.iter().map(|&(fpr, _)| fpr as f32)))?;
-    set(&roc, "tpr", floats(curve.iter().map(|&(_, tpr)| tpr as f32)))?;
-    set(&result, "roc", roc)?;
-    Ok(result)
+    to_js(&metrics::report(id_scores, ood_scores).map_err(to_js_error)?)
 }
 
-/// Chooses settings from held-out images: src/tune.rs has the whole story.
+/// Chooses hyperparameters from held-out images ([`itp_ood::tune`]).
 ///
-/// The page adds every held-out image's features, asks for the jobs, and runs them one by one, with
-/// as many pauses as it likes.
+/// The page adds every held-out image's features, asks for the pseudo-OOD tasks, and runs them one by
+/// one, with as many pauses as it likes.
 #[wasm_bindgen(js_name = Tuner)]
 pub struct WasmTuner {
     /// None once it has finished.
     tuner: Option<Tuner>,
-    jobs: Vec<Job>,
+    tasks: Vec<PseudoOodTask>,
     report: Option<Report>,
 }
 
@@ -446,8 +270,8 @@ impl WasmTuner {
     pub fn new(engine: &Engine, options: JsValue) -> Result<WasmTuner, JsValue> {
         let options: TuneOptions = from_js(options)?;
         let stats = engine.detector()?.stats().clone();
-        let tuner = Tuner::new(&engine.model, stats, options).map_err(thrown)?;
-        Ok(Self { tuner: Some(tuner), jobs: Vec::new(), report: None })
+        let tuner = Tuner::new(&engine.model, stats, options).map_err(to_js_error)?;
+        Ok(Self { tuner: Some(tuner), tasks: Vec::new(), report: None })
     }
 
     /// Adds a held-out image's features under a number of the caller's; without a class the
@@ -459,61 +283,58 @@ impl WasmTuner {
         class_index: Option<usize>,
         features: &[f32],
     ) -> Result<(), JsValue> {
-        self.running()?.add_holdout(image, class_index, features.into()).map_err(thrown)
+        self.running()?.add_holdout(image, class_index, features.into()).map_err(to_js_error)
     }
 
-    /// The pseudo-OOD images to make, an array of `{ kind, image, partner? }`.
-    pub fn jobs(&mut self) -> Result<JsValue, JsValue> {
-        self.jobs = self.running()?.jobs().map_err(thrown)?;
-        to_js(&self.jobs)
+    /// The pseudo-OOD images to make.
+    #[wasm_bindgen(unchecked_return_type = "PseudoOodTask[]")]
+    pub fn tasks(&mut self) -> Result<JsValue, JsValue> {
+        self.tasks = self.running()?.tasks().map_err(to_js_error)?;
+        to_js(&self.tasks)
     }
 
-    /// Makes a job's image, as the model would see it, from its held-out image and, where the job
-    /// names one, its partner: `{ data, width, height, channels }`. Each image is an object of the
-    /// same form with 1, 3 or 4 channels.
+    /// Makes a task's image, as the model would see it, from its held-out image and, where the task
+    /// names one, its partner.
+    #[wasm_bindgen(unchecked_return_type = "RawImage")]
     pub fn make(
         &self,
         engine: &Engine,
-        job: usize,
-        image: JsValue,
-        partner: JsValue,
+        task: usize,
+        #[wasm_bindgen(unchecked_param_type = "RawImage")] image: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "RawImage | undefined")] partner: JsValue,
     ) -> Result<JsValue, JsValue> {
-        let made = self.made(engine, job, &image, &partner)?;
-        let result = JsValue::from(Object::new());
-        set(&result, "data", Uint8Array::from(made.data.as_slice()).into())?;
-        set(&result, "width", made.width.into())?;
-        set(&result, "height", made.height.into())?;
-        set(&result, "channels", (made.channels as u32).into())?;
-        Ok(result)
+        to_js(&self.made(engine, task, &image, &partner)?)
     }
 
-    /// Makes a job's image and keeps its features; a job may be left out.
+    /// Makes a task's image and keeps its features; a task may be left out.
     pub fn run(
         &mut self,
         engine: &Engine,
-        job: usize,
-        image: JsValue,
-        partner: JsValue,
+        task: usize,
+        #[wasm_bindgen(unchecked_param_type = "RawImage")] image: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "RawImage | undefined")] partner: JsValue,
     ) -> Result<(), JsValue> {
-        let made = self.made(engine, job, &image, &partner)?;
-        let features = engine.model.features_of_resized(&made).map_err(thrown)?;
-        let job = self.jobs[job];
-        self.running()?.add(&job, features.view()).map_err(thrown)
+        let made = self.made(engine, task, &image, &partner)?;
+        let features = engine.model.features_of_resized(&made).map_err(to_js_error)?;
+        let task = self.tasks[task];
+        self.running()?.add(&task, features.view()).map_err(to_js_error)
     }
 
     /// Picks the settings: the tuned stats file's bytes.
     pub fn finish(&mut self) -> Result<Vec<u8>, JsValue> {
         self.running()?;
         let Some(tuner) = self.tuner.take() else { return Ok(Vec::new()) };
-        let (stats, report) = tuner.finish().map_err(thrown)?;
+        let (stats, report) = tuner.finish().map_err(to_js_error)?;
         self.report = Some(report);
-        stats.to_bytes().map_err(thrown)
+        stats.to_bytes().map_err(to_js_error)
     }
 
-    /// The report as JSON, once finished.
-    #[wasm_bindgen(getter)]
-    pub fn report(&self) -> Option<String> {
-        self.report.as_ref().map(Report::to_json)
+    /// The report, once finished.
+    #[wasm_bindgen(getter, unchecked_return_type = "TuneReport")]
+    pub fn report(&self) -> Result<JsValue, JsValue> {
+        let unfinished =
+            || to_js_error(Error::options("tuning has not finished: there is no report"));
+        to_js(self.report.as_ref().ok_or_else(unfinished)?)
     }
 
     /// The report as Markdown, once finished.
@@ -524,83 +345,27 @@ impl WasmTuner {
 
     fn running(&mut self) -> Result<&mut Tuner, JsValue> {
         self.tuner.as_mut().ok_or_else(|| {
-            thrown(Error::options("tuning has finished; begin it again for another choice"))
+            to_js_error(Error::options("tuning has finished; begin it again for another choice"))
         })
     }
 
     fn made(
         &self,
         engine: &Engine,
-        job: usize,
+        task: usize,
         image: &JsValue,
         partner: &JsValue,
     ) -> Result<Pixels, JsValue> {
-        let number = self.jobs.len();
-        let job = self.jobs.get(job).ok_or_else(|| {
-            thrown(Error::options(format!("job {job} asked for, but there are {number}")))
+        let number = self.tasks.len();
+        let task = self.tasks.get(task).ok_or_else(|| {
+            to_js_error(Error::options(format!("task {task} asked for, but there are {number}")))
         })?;
         let resized = |image: &JsValue| -> Result<Pixels, JsValue> {
-            let get = |name: &str| Reflect::get(image, &JsValue::from_str(name));
-            let number = |name: &str| Ok::<_, JsValue>(get(name)?.as_f64().unwrap_or(0.0) as u32);
-            let data = Uint8Array::new(&get("data")?).to_vec();
-            let image = view(&data, number("width")?, number("height")?, number("channels")?)?;
-            engine.model.preprocess().resized(&image).map_err(thrown)
+            let image = pixels(image)?;
+            let view = image.view().map_err(to_js_error)?;
+            engine.model.preprocess().resized(&view).map_err(to_js_error)
         };
-        let partner = job.partner.map(|_| resized(partner)).transpose()?;
-        job.make(&resized(image)?, partner.as_ref()).map_err(thrown)
+        let partner = task.partner.map(|_| resized(partner)).transpose()?;
+        task.make(&resized(image)?, partner.as_ref()).map_err(to_js_error)
     }
-}
-
-/// Looks at bytes from JavaScript as an image.
-fn view(pixels: &[u8], width: u32, height: u32, channels: u32) -> Result<ImageView<'_>, JsValue> {
-    let format = match channels {
-        1 => PixelFormat::Grey8,
-        3 => PixelFormat::Rgb8,
-        4 => PixelFormat::Rgba8,
-        other => {
-            return Err(thrown(Error::image(format!(
-                "an image has 1, 3 or 4 channels, not {other}"
-            ))));
-        }
-    };
-    ImageView::new(pixels, width, height, format).map_err(thrown)
-}
-
-/// The error as JavaScript gets it.
-fn thrown(error: Error) -> JsValue {
-    #[derive(Serialize)]
-    struct Thrown<'a> {
-        code: &'static str,
-        message: &'a str,
-    }
-    let thrown = Thrown { code: error.kind().code(), message: error.message() };
-    to_js(&thrown).unwrap_or_else(|_| JsValue::from_str(error.message()))
-}
-
-fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
-    serde_wasm_bindgen::to_value(value).map_err(JsValue::from)
-}
-
-/// Reads a small object; `undefined` and `null` stand for an empty one.
-fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
-    let value = if is_missing(&value) { Object::new().into() } else { value };
-    serde_wasm_bindgen::from_value(value)
-        .map_err(|error| thrown(Error::options(format!("the options can't be read: {error}"))))
-}
-
-fn is_missing(value: &JsValue) -> bool {
-    value.is_undefined() || value.is_null()
-}
-
-fn set(object: &JsValue, name: &str, value: JsValue) -> Result<(), JsValue> {
-    Reflect::set(object, &JsValue::from_str(name), &value).map(drop)
-}
-
-fn floats(values: impl Iterator<Item = f32>) -> JsValue {
-    Float32Array::from(values.collect::<Vec<_>>().as_slice()).into()
-}
-
-fn reasons(reasons: &[Reason]) -> JsValue {
-    Uint8Array::from(reasons.iter().map(|&reason| reason as u8).collect::<Vec<_>>().as_slice())
-        .into()
 }

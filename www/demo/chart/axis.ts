@@ -1,72 +1,72 @@
-// The score axis: held-out familiar pictures as a histogram, the threshold, and this picture
-// before and after pruning.
+// The score axis: a histogram of held-out ID images, the threshold, and this image's score before and
+// after pruning.
 
+import { nameOf } from "../state/scores.js";
+import { svg } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
+import { chart, label, type Scale, scale, ticks } from "./frame.js";
+import { paddedRange, type Range, shares } from "./histogram.js";
 import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, tickLabel, ticks } from "../format.js";
-import { nameOf } from "../settings.js";
-import { bins, rangeOf } from "./bins.js";
-import { chart, label, scale } from "./frame.js";
 
-/** What the axis shows. */
+/** Data of the axis. */
 export interface AxisData {
   result: Detection;
   idScores: Float32Array | undefined;
 }
 
-/** Scores on the scale of energy, with which the score before pruning can be compared. */
-const ENERGIES = new Set(["energy", "crp", "ftp", "itp", "react", "itp+react"]);
+/** Scores on the scale of energy, which can be compared with the score before pruning. */
+const ENERGY_SCORES = new Set(["energy", "crp", "ftp", "itp", "react", "itp+react"]);
 
-/** Draws the axis into `place`; the result draws it again. */
-export function axisChart(place: HTMLElement, data: () => AxisData | undefined, { small = false } = {}): () => void {
-  // The range only grows while a setting is dragged, so that the axis does not tremble.
-  let held: { score: string; ids: number; range: [number, number] } | undefined;
+/** Adds the axis to `container`; the returned function redraws it. */
+export function axisChart(container: HTMLElement, data: () => AxisData | undefined, { small = false } = {}): () => void {
+  // The range only grows while a slider is dragged, so that the axis stays still.
+  let previous: { score: string; idCount: number; range: Range } | undefined;
   return chart(
-    place,
+    container,
     () => (small ? 108 : 200),
     ({ svg: root, width, height }) => {
       const shown = data();
       if (!shown) return undefined;
       const { result, idScores } = shown;
       const name = result.scoreName;
-      const before = ENERGIES.has(name) && name !== "energy" ? result.unprunedScore : undefined;
+      const before = ENERGY_SCORES.has(name) && name !== "energy" ? result.unprunedScore : undefined;
       const marks = [result.score, ...(before === undefined ? [] : [before]), ...(result.threshold === undefined ? [] : [result.threshold])];
-      const range = rangeOf(idScores ?? [], marks);
-      if (held?.score === name && held.ids === (idScores?.length ?? 0)) {
-        const [low, high] = held.range;
-        // Unless it has become far too wide.
+      const range = paddedRange(idScores ?? [], marks);
+      const idCount = idScores?.length ?? 0;
+      if (previous?.score === name && previous.idCount === idCount) {
+        const [low, high] = previous.range;
+        // Unless it has become much too wide.
         if (high - low < 2 * (range[1] - range[0])) range.splice(0, 2, Math.min(low, range[0]), Math.max(high, range[1]));
       }
-      held = { score: name, ids: idScores?.length ?? 0, range };
+      previous = { score: name, idCount, range };
       const side = 14;
       const bottom = height - (small ? 22 : 40);
       const top = small ? 40 : 62;
       const x = scale(range, [side, width - side]);
-      if (idScores) drawHistogram(root, bins(idScores, ...range, small ? 32 : 48), x, range, top, bottom);
-      drawScale(root, range, x, side, width, bottom);
-      if (!small) root.append(label(`${nameOf(name)} score: to the right, more like the training pictures`, width / 2, height - 4, "axis-title", "middle"));
+      if (idScores) drawHistogram(root, shares(idScores, range, small ? 32 : 48), x, top, bottom);
+      drawTicks(root, x, width, bottom);
+      if (!small) root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
       if (result.threshold !== undefined) drawThreshold(root, x(result.threshold), result.threshold, bottom, width);
-      drawPicture(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
-      return words(result, idScores, before);
+      drawImageMarks(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
+      return describe(result, idScores, before);
     },
   );
 }
 
-function drawHistogram(root: SVGSVGElement, shares: number[], x: (value: number) => number, [low, high]: [number, number], top: number, bottom: number): void {
-  const tallest = Math.max(...shares, 1e-9);
-  const step = (high - low) / shares.length;
-  const left = x(low);
-  const wide = x(low + step) - left;
-  shares.forEach((share, i) => {
+function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, top: number, bottom: number): void {
+  const tallest = Math.max(...bars, 1e-9);
+  const [left = 0, right = 0] = x.range();
+  const wide = (right - left) / bars.length;
+  bars.forEach((share, i) => {
     const tall = (share / tallest) * (bottom - top);
     if (tall > 0) root.append(svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }));
   });
 }
 
-function drawScale(root: SVGSVGElement, [low, high]: [number, number], x: (value: number) => number, side: number, width: number, bottom: number): void {
-  root.append(svg("line", { x1: side, x2: width - side, y1: bottom + 0.5, y2: bottom + 0.5, class: "axis-line" }));
-  const marks = ticks(low, high, Math.max(3, width / 90));
-  for (const value of marks) root.append(label(tickLabel(value, marks), x(value), bottom + 16, "tick", "middle"));
+function drawTicks(root: SVGSVGElement, x: Scale, width: number, bottom: number): void {
+  const [left = 0, right = 0] = x.range();
+  root.append(svg("line", { x1: left, x2: right, y1: bottom + 0.5, y2: bottom + 0.5, class: "axis-line" }));
+  for (const { value, text } of ticks(x, width, 3)) root.append(label(text, x(value), bottom + 16, "tick", "middle"));
 }
 
 function drawThreshold(root: SVGSVGElement, at: number, value: number, bottom: number, width: number): void {
@@ -81,13 +81,13 @@ interface Mark {
   score: number;
   before: number | undefined;
   threshold: number | undefined;
-  x: (value: number) => number;
+  x: Scale;
   width: number;
   bottom: number;
   inside: boolean | undefined;
 }
 
-function drawPicture(root: SVGSVGElement, { score, before, threshold, x, width, bottom, inside }: Mark): void {
+function drawImageMarks(root: SVGSVGElement, { score, before, threshold, x, width, bottom, inside }: Mark): void {
   const y = 32;
   const at = x(score);
   const kind = inside === undefined ? "mark-none" : inside ? "mark-in" : "mark-out";
@@ -101,8 +101,8 @@ function drawPicture(root: SVGSVGElement, { score, before, threshold, x, width, 
   }
   root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
   root.append(svg("path", { d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`, class: `mark ${kind}` }));
-  // Beside the marks, where there is room without crossing the threshold; below them where there is none.
-  const text = `this picture ${decimal(score)}`;
+  // Beside the marks, where it fits without crossing the threshold; otherwise below them.
+  const text = `this image ${decimal(score)}`;
   const room = text.length * 7.5;
   const sides = [-1, 1].map((way) => {
     const beyond = before === undefined ? 0 : way * (x(before) - at);
@@ -112,15 +112,15 @@ function drawPicture(root: SVGSVGElement, { score, before, threshold, x, width, 
     return { way, start, fits: end > 4 && end < width - 4, crossed };
   });
   const fitting = sides.filter(({ fits }) => fits);
-  const place = fitting.find(({ crossed }) => !crossed) ?? fitting[0];
-  if (place) root.append(label(text, place.start, y + 4.5, "mark-text halo", place.way < 0 ? "end" : "start"));
+  const side = fitting.find(({ crossed }) => !crossed) ?? fitting[0];
+  if (side) root.append(label(text, side.start, y + 4.5, "mark-text halo", side.way < 0 ? "end" : "start"));
   else root.append(label(text, at + (at > width / 2 ? -13 : 13), y + 21, "mark-text halo", at > width / 2 ? "end" : "start"));
 }
 
-function words(result: Detection, idScores: Float32Array | undefined, before: number | undefined): string {
-  const parts = [`The picture's ${nameOf(result.scoreName)} score is ${decimal(result.score)}`];
+function describe(result: Detection, idScores: Float32Array | undefined, before: number | undefined): string {
+  const parts = [`The image's ${nameOf(result.scoreName)} score is ${decimal(result.score)}`];
   if (before !== undefined) parts.push(`before pruning it is ${decimal(before)}`);
   if (result.threshold !== undefined) parts.push(`the threshold is ${decimal(result.threshold)}`);
-  if (idScores?.length) parts.push(`${idScores.length} held-out familiar pictures score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`);
+  if (idScores?.length) parts.push(`${idScores.length} held-out ID images score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`);
   return `${parts.join("; ")}.`;
 }

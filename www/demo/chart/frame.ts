@@ -1,43 +1,53 @@
-// The frame of every chart: an SVG as wide as its place, drawn again when that changes.
+// What all charts share: a responsive SVG, text, and an axis of scores.
 
-import { svg } from "../dom.js";
+import { type ScaleLinear, scaleLinear } from "d3-scale";
+import { svg } from "../ui/dom.js";
 
-/** What a chart draws with: pixels, so that text keeps its size. */
+/** An SVG in CSS pixels, so that text keeps its size. */
 export interface Frame {
   svg: SVGSVGElement;
   width: number;
   height: number;
 }
 
+/** Maps values to pixels. */
+export type Scale = ScaleLinear<number, number>;
+
+/** A linear scale from `domain` to `pixels`. */
+export function scale(domain: readonly [number, number], pixels: readonly [number, number]): Scale {
+  return scaleLinear(domain, pixels);
+}
+
 /**
- * A chart in `place`. `draw` fills the empty frame and returns what the chart shows, in words.
- * The result draws it again.
+ * Adds a chart to `container`. `draw` fills the empty frame and returns the chart's text alternative.
+ * The chart is redrawn when its width changes, and by the returned function.
  */
-export function chart(place: HTMLElement, heightOf: (width: number) => number, draw: (frame: Frame) => string | undefined): () => void {
+export function chart(container: HTMLElement, heightOf: (width: number) => number, draw: (frame: Frame) => string | undefined): () => void {
   const root = svg("svg", { role: "img" });
-  place.append(root);
+  container.append(root);
   let width = 0;
   const redraw = (): void => {
-    width = place.clientWidth;
+    width = container.clientWidth;
     if (width === 0) return;
     const height = heightOf(width);
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.setAttribute("width", String(width));
     root.setAttribute("height", String(height));
     root.replaceChildren();
-    const words = draw({ svg: root, width, height });
-    root.setAttribute("aria-label", words ?? "Nothing to show yet");
+    const description = draw({ svg: root, width, height });
+    root.setAttribute("aria-label", description ?? "Nothing to show yet");
   };
   new ResizeObserver(() => {
-    if (place.clientWidth !== width) redraw();
-  }).observe(place);
+    if (container.clientWidth !== width) redraw();
+  }).observe(container);
   return redraw;
 }
 
-/** A linear scale from values to pixels. */
-export function scale([low, high]: readonly [number, number], [from, to]: readonly [number, number]): (value: number) => number {
-  const factor = high === low ? 0 : (to - from) / (high - low);
-  return (value) => from + (value - low) * factor;
+/** The ticks of a horizontal axis of this width, about one per 90 pixels, with their labels. */
+export function ticks(x: Scale, width: number, least: number): { value: number; text: string }[] {
+  const count = Math.max(least, width / 90);
+  const format = x.tickFormat(count);
+  return x.ticks(count).map((value) => ({ value, text: format(value) }));
 }
 
 /** Text in a chart. */

@@ -1,23 +1,23 @@
-// The logits of the likeliest classes, before pruning and after.
+// The largest logits, before and after pruning.
 
+import { svg } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
+import { chart, label, scale, ticks } from "./frame.js";
 import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, tickLabel, ticks } from "../format.js";
-import { chart, label, scale } from "./frame.js";
 
-const MOST = 12;
+const MAX_CLASSES = 12;
 const ROW = 24;
 const TOP = 26;
 
-/** Draws the logits into `place`; the result draws them again. */
-export function logitsChart(place: HTMLElement, data: () => { result: Detection; labels: readonly string[] } | undefined): () => void {
+/** Adds the chart to `container`; the returned function redraws it. */
+export function logitsChart(container: HTMLElement, data: () => { result: Detection; labels: readonly string[] } | undefined): () => void {
   let classes: number[] = [];
   const height = (): number => {
     const shown = data();
-    classes = shown ? likeliest(shown.result.logits) : [];
+    classes = shown ? largest(shown.result.logits) : [];
     return TOP + Math.max(3, classes.length) * ROW + 24;
   };
-  return chart(place, height, ({ svg: root, width, height: tall }) => {
+  return chart(container, height, ({ svg: root, width, height: tall }) => {
     const shown = data();
     if (!shown) return undefined;
     const { result, labels } = shown;
@@ -27,10 +27,9 @@ export function logitsChart(place: HTMLElement, data: () => { result: Detection;
     const range: [number, number] = [Math.min(0, ...all), Math.max(0, ...all)];
     const x = scale(range, [left + 20, width - 52]);
     const bottom = tall - 22;
-    const marks = ticks(...range, Math.max(2, (width - left) / 90));
-    for (const value of marks) {
+    for (const { value, text } of ticks(x, width - left, 2)) {
       root.append(svg("line", { x1: x(value), x2: x(value), y1: TOP - 6, y2: bottom, class: value === 0 ? "axis-line" : "grid" }));
-      root.append(label(tickLabel(value, marks), x(value), bottom + 15, "tick", "middle"));
+      root.append(label(text, x(value), bottom + 15, "tick", "middle"));
     }
     legend(root, left + 16);
     classes.forEach((k, row) => {
@@ -38,15 +37,15 @@ export function logitsChart(place: HTMLElement, data: () => { result: Detection;
       const before = x(result.logits[k] as number);
       const after = x(result.prunedLogits[k] as number);
       const name = names[row] as string;
-      const chosen = k === result.classIndex;
-      root.append(label(shortened(name, left), left, y + 4, chosen ? "name chosen" : "name", "end"));
+      const predicted = k === result.classIndex;
+      root.append(label(truncate(name, left), left, y + 4, predicted ? "name predicted" : "name", "end"));
       root.append(svg("line", { x1: before, x2: after, y1: y, y2: y, class: "move" }));
       root.append(svg("circle", { cx: before, cy: y, r: 4.5, class: "mark-before" }));
       root.append(svg("path", { d: `M${after} ${y - 6}l6 6-6 6-6-6Z`, class: "mark mark-after" }));
       root.append(label(decimal(result.prunedLogits[k] as number, 1), width - 4, y + 4, "tick", "end"));
     });
     const rest = result.logits.length - classes.length;
-    return `${classes.map((k, row) => `${names[row]}: ${decimal(result.logits[k] as number)} before, ${decimal(result.prunedLogits[k] as number)} after`).join("; ")}${rest > 0 ? `; and ${rest} classes more` : ""}.`;
+    return `${classes.map((k, row) => `${names[row]}: ${decimal(result.logits[k] as number)} before, ${decimal(result.prunedLogits[k] as number)} after`).join("; ")}${rest > 0 ? `; and ${rest} more classes` : ""}.`;
   });
 }
 
@@ -55,13 +54,13 @@ function legend(root: SVGSVGElement, x: number): void {
   root.append(svg("path", { d: `M${x + 75} 3l6 6-6 6-6-6Z`, class: "mark mark-after" }), label("after pruning", x + 86, 13, "tick"));
 }
 
-function shortened(name: string, room: number): string {
-  const most = Math.floor(room / 7);
+function truncate(name: string, width: number): string {
+  const most = Math.floor(width / 7);
   return name.length > most ? `${name.slice(0, most - 1)}…` : name;
 }
 
-function likeliest(logits: Float32Array): number[] {
+function largest(logits: Float32Array): number[] {
   return Array.from(logits.keys())
     .sort((a, b) => (logits[b] as number) - (logits[a] as number))
-    .slice(0, MOST);
+    .slice(0, MAX_CLASSES);
 }

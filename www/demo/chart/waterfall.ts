@@ -1,9 +1,9 @@
-// From the energy before pruning, through CRP and FTP, to the energy after both.
+// The waterfall from the energy without pruning, via CRP and FTP, to the ITP score.
 
-import type { Detection } from "itp-ood";
-import { svg } from "../dom.js";
-import { decimal, signed } from "../format.js";
+import { svg } from "../ui/dom.js";
+import { decimal, signed } from "../ui/format.js";
 import { chart, label, scale } from "./frame.js";
+import type { Detection } from "itp-ood";
 
 interface Step {
   name: string;
@@ -13,7 +13,7 @@ interface Step {
   kind: "total" | "gain" | "loss";
 }
 
-/** The steps, whose printed figures add up exactly: each is the difference of rounded totals. */
+/** The steps. Their printed values add up exactly, as each is the difference of rounded totals. */
 export function steps({ plain, crp, itp }: Detection["energies"]): Step[] {
   const rounded = (value: number): number => Math.round(value * 100) / 100;
   const change = (name: string, from: number, to: number): Step => ({
@@ -33,10 +33,10 @@ export function steps({ plain, crp, itp }: Detection["energies"]): Step[] {
 
 const TOP = 24;
 
-/** Draws the waterfall into `place`; the result draws it again. */
-export function waterfallChart(place: HTMLElement, data: () => Detection | undefined): () => void {
+/** Adds the chart to `container`; the returned function redraws it. */
+export function waterfallChart(container: HTMLElement, data: () => Detection | undefined): () => void {
   return chart(
-    place,
+    container,
     () => 236,
     ({ svg: root, width, height }) => {
       const result = data();

@@ -1,20 +1,20 @@
-// Keeps the whole site, so that it works offline after the first visit. Each build has a cache of
-// its own, filled before it takes over.
+// Caches the whole site, so that it works offline after the first visit. Each build has its own
+// cache, which is filled before the build is activated.
 
 const PREFIX = `itp-ood ${self.registration.scope} `;
-const here = (path) => new URL(path, self.registration.scope).href;
+const urlOf = (path) => new URL(path, self.registration.scope).href;
 
-// Of the two engines, the one that this browser doesn't run (www/lib/source.ts).
+// The engine that this browser does not use is not cached (see www/lib/source.ts).
 const RELAXED_SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 0, 253, 133, 2, 26, 11];
 const OTHER_ENGINE = WebAssembly.validate(Uint8Array.from(RELAXED_SIMD)) ? /^engine\.\w+\.wasm$/ : /^engine-relaxed\./;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
-      const { version, files } = await (await fetch(here("files.json"), { cache: "no-store" })).json();
+      const { version, files } = await (await fetch(urlOf("files.json"), { cache: "no-store" })).json();
       const cache = await caches.open(PREFIX + version);
       const wanted = files.filter((name) => !OTHER_ENGINE.test(name));
-      await cache.addAll([here("./"), ...wanted.map(here)].map((address) => new Request(address, { cache: "no-cache" })));
+      await cache.addAll([urlOf("./"), ...wanted.map(urlOf)].map((url) => new Request(url, { cache: "no-cache" })));
       await self.skipWaiting();
     })(),
   );
@@ -24,7 +24,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       const mine = (await caches.keys()).filter((name) => name.startsWith(PREFIX));
-      // The newest was opened last.
+      // The newest cache was opened last.
       await Promise.all(mine.slice(0, -1).map((name) => caches.delete(name)));
       await self.clients.claim();
     })(),
@@ -34,11 +34,11 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
-  event.respondWith(answer(request));
+  event.respondWith(respond(request));
 });
 
-async function answer(request) {
-  const kept = await caches.match(request, { ignoreSearch: true });
-  if (kept) return kept;
+async function respond(request) {
+  const cached = await caches.match(request, { ignoreSearch: true });
+  if (cached) return cached;
   return fetch(request);
 }

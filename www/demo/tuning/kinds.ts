@@ -1,9 +1,9 @@
-// The sixteen kinds of pictures that tuning makes, in plain words, and one of each to look at.
+// The sixteen kinds of pseudo-OOD images, described and previewed.
 
+import { h } from "../ui/dom.js";
 import type { RawImage, TuneKind, TunePreview } from "itp-ood";
-import { h } from "../dom.js";
 
-/** What becomes of a familiar picture. */
+/** What is done to an ID image. */
 export const KINDS: Record<TuneKind, string> = {
   jigsaw2: "four tiles, shuffled",
   jigsaw4: "sixteen tiles, shuffled",
@@ -23,10 +23,10 @@ export const KINDS: Record<TuneKind, string> = {
   tile: "a small part, repeated",
 };
 
-/** Those that stand for what lies near the training data. */
-export const NEAR: ReadonlySet<TuneKind> = new Set<TuneKind>(["jigsaw2", "mixup", "cutmix", "rot90", "rot180", "invert", "cutout"]);
+/** Kinds that stand for near-OOD data. */
+export const NEAR_OOD: ReadonlySet<TuneKind> = new Set<TuneKind>(["jigsaw2", "mixup", "cutmix", "rot90", "rot180", "invert", "cutout"]);
 
-/** A kind's picture, with its name and what was done. */
+/** The preview of a kind, with its name and description. */
 export function kindFigure({ kind, made }: TunePreview): HTMLElement {
   return h(
     "li",
@@ -34,11 +34,11 @@ export function kindFigure({ kind, made }: TunePreview): HTMLElement {
     canvasOf(made, `${kind}: ${KINDS[kind]}`),
     h("b", {}, kind),
     h("span", { class: "quiet" }, KINDS[kind]),
-    NEAR.has(kind) ? h("span", { class: "near" }, "near") : undefined,
+    NEAR_OOD.has(kind) ? h("span", { class: "near" }, "near-OOD") : undefined,
   );
 }
 
-/** Pixels on a canvas of their own size; the style sheet enlarges it. */
+/** The pixels on a canvas of the same size; the style sheet enlarges it. */
 function canvasOf({ data, width, height, channels = 3 }: RawImage, name: string): HTMLCanvasElement {
   const canvas = h("canvas", { width, height, role: "img", "aria-label": name, class: width <= 64 ? "pixels" : "" });
   const pixels = new ImageData(width, height);

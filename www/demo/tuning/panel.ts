@@ -1,40 +1,41 @@
-// Choosing settings without foreign pictures: the last part of Calibrate.
+// Selecting hyperparameters without OOD images: the last part of Calibrate.
 
-import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
-import type { App } from "../app.js";
-import { loadHere } from "../assets.js";
-import { classOf } from "../classes.js";
-import { h, setOptions, wordsOf } from "../dom.js";
-import { download, type FoundFile, isPicture } from "../files.js";
-import { count } from "../format.js";
-import { intake } from "../intake.js";
-import { fetched, type GalleryPicture } from "../models.js";
-import { fileName, type MadeStats, plainTitle, statsActions } from "../outcome.js";
+import { classOf } from "../calibrate/classes.js";
+import { fileName, type NewStats, plainTitle, statsActions } from "../calibrate/stats-actions.js";
+import type { App } from "../state/app.js";
+import { loadPageDetector } from "../state/assets.js";
+import { messageOf } from "../state/errors.js";
+import { fetchGalleryFile, type GalleryImage } from "../state/models.js";
+import { h, setOptions } from "../ui/dom.js";
+import { download, type ChosenFile, isImage } from "../ui/files.js";
+import { count } from "../ui/format.js";
+import { intake } from "../ui/intake.js";
 import { kindFigure } from "./kinds.js";
-import { showReport } from "./outcome.js";
+import { showReport } from "./report.js";
+import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
 
-/** A held-out picture, and its class where it is known. */
-export interface HeldPicture {
-  file: FoundFile;
+/** A held-out image, with its class if that is known. */
+export interface HeldOutImage {
+  file: ChosenFile;
   classIndex?: number;
 }
 
-/** The part, in use. */
-export interface TunePanel {
-  /** Takes a stats file that was just made, and the pictures that were held out. */
-  offer(made: MadeStats, heldOut: HeldPicture[]): void;
+/** Controls the panel. */
+export interface TuningPanel {
+  /** Offers a stats file that was just made, with its held-out images. */
+  offer(file: NewStats, heldOut: HeldOutImage[]): void;
 }
 
 const PARTS: Record<TuneProgress["part"], string> = {
-  holdout: "Looking at the held-out pictures",
-  made: "Making strange pictures of them, and looking at those",
-  rating: "Rating the settings",
+  holdout: "Running the held-out images",
+  made: "Making and running the pseudo-OOD images",
+  rating: "Rating the candidates",
 };
 
-/** Starts the part in `place`. */
-export function startTuning(app: App, place: HTMLElement, gallery: () => readonly GalleryPicture[]): TunePanel {
-  let offered: { made: MadeStats; heldOut: HeldPicture[] } | undefined;
-  let given: FoundFile[] = [];
+/** Adds the panel to `container`. */
+export function startTuning(app: App, container: HTMLElement, gallery: () => readonly GalleryImage[]): TuningPanel {
+  let offered: { made: NewStats; heldOut: HeldOutImage[] } | undefined;
+  let given: ChosenFile[] = [];
 
   const made = h("input", { type: "radio", name: "tune", value: "made", disabled: true });
   const current = h("input", { type: "radio", name: "tune", value: "current", checked: true });
@@ -42,46 +43,46 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
   app.on("model", () => (currentTitle.textContent = `The model in use, ${app.model?.title ?? ""}`));
 
   const held = h("div", { class: "intake tune-intake" });
-  const pictures = intake(held, {
-    title: "Held-out pictures for it",
-    hint: "Familiar pictures that the network was not trained on, 500 or more. Folders named as the classes tell which class a picture is of; without them the predicted class is taken.",
-    take: async (found) => {
-      given = found.filter(isPicture);
-      return given.length ? `${count(given.length)} held-out pictures.` : "There are no pictures among these files.";
+  const images = intake(held, {
+    title: "Held-out images for it",
+    hint: "ID images that the network was not trained on, 500 or more. Folders named after the classes give each image’s class; without them, the predicted class is used.",
+    process: async (found) => {
+      given = found.filter(isImage);
+      return given.length ? `${count(given.length)} held-out images.` : "There are no images among these files.";
     },
   });
-  const sample = h("button", { type: "button", class: "as-link" }, "Take the gallery's, to see how it works");
+  const sample = h("button", { type: "button", class: "as-link" }, "Use the gallery’s, to see how it works");
   sample.addEventListener("click", async () => {
     try {
       const { id } = await app.loaded();
       const of = gallery().filter(({ model, truth }) => model === id && typeof truth === "string");
       current.checked = true;
-      if (of.length === 0) pictures.say("The gallery has no pictures for this model: take one of the page's own models, or give pictures.");
-      else await pictures.give(await Promise.all(of.map(fetched)));
-    } catch (thrown) {
-      pictures.say(wordsOf(thrown));
+      if (of.length === 0) images.setStatus("The gallery has no images for this model: choose one of the page’s own models, or your own images.");
+      else await images.add(await Promise.all(of.map(fetchGalleryFile)));
+    } catch (error) {
+      images.setStatus(messageOf(error));
     }
   });
   held.append(h("p", {}, sample));
 
   const rule = h("select");
-  setOptions(rule, [{ value: "r1", text: "R1: best on average" }, { value: "r*", text: "R*: safe near the training data" }]);
+  setOptions(rule, [{ value: "r1", text: "R1: best mean" }, { value: "r*", text: "R*: safe for near-OOD" }]);
   const perKind = h("input", { type: "number", value: "100", min: "1", step: "1" });
   const seed = h("input", { type: "number", value: "0", min: "0", step: "1" });
-  const start = h("button", { type: "button", class: "primary" }, "Choose the settings");
+  const start = h("button", { type: "button", class: "primary" }, "Select hyperparameters");
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
-  const bar = h("progress", { max: 1, value: 0, "aria-label": "Choosing settings", hidden: true });
+  const bar = h("progress", { max: 1, value: 0, "aria-label": "Selecting hyperparameters", hidden: true });
   const status = h("p", { class: "status", role: "status" });
-  const kinds = h("ul", { class: "kinds", "aria-label": "Kinds of strange pictures" });
-  const shown = h("div", { class: "outcome", hidden: true }, h("h3", {}, "What is made of them: one picture of each kind"), kinds, h("p", { class: "quiet small" }, "Near: stands for what lies near the training data."));
+  const kinds = h("ul", { class: "kinds", "aria-label": "Kinds of pseudo-OOD images" });
+  const shown = h("div", { class: "outcome", hidden: true }, h("h3", {}, "Pseudo-OOD images: one of each kind"), kinds, h("p", { class: "quiet small" }, "Near-OOD: stands for images close to the training data."));
   const outcome = h("div", { class: "outcome" });
-  place.append(
-    h("h2", {}, "5. Choose settings without foreign pictures"),
-    h("p", { class: "quiet" }, "Settings from a paper rarely suit another network, and foreign pictures to try them on are what one does not have. So sixteen kinds of strange pictures are made of familiar ones here, every setting is rated by how well it tells them apart, and the best is taken: ", h("i", {}, "p"), " and ", h("i", {}, "λ"), " of ITP, the clip of ReAct, and the settings of HELD and HELD+T."),
-    h("label", { class: "choice" }, made, "The stats file made above, with its held-out pictures"),
+  container.append(
+    h("h2", {}, "5. Select hyperparameters without OOD images"),
+    h("p", { class: "quiet" }, "A paper’s hyperparameters rarely suit another network, and real OOD images to select them on are usually not available. Here, sixteen kinds of pseudo-OOD images are made of ID images, and the candidates that separate the two best are selected: ", h("i", {}, "p"), " and ", h("i", {}, "λ"), " of ITP, ReAct’s clip, and the hyperparameters of HELD and HELD+T."),
+    h("label", { class: "choice" }, made, "The stats file made above, with its held-out images"),
     h("label", { class: "choice" }, current, currentTitle),
     held,
-    h("div", { class: "fields" }, h("label", {}, "Rule", rule), h("label", {}, "Pictures of each kind", perKind), h("label", {}, "Seed", seed)),
+    h("div", { class: "fields" }, h("label", {}, "Rule", rule), h("label", {}, "Images per kind", perKind), h("label", {}, "Seed", seed)),
     h("div", { class: "actions" }, start, cancel),
     bar,
     status,
@@ -89,15 +90,15 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
     outcome,
   );
 
-  /** What is to be tuned, and with which pictures. */
-  const work = async (): Promise<{ title: string; model: Source; stats: Source; pictures: (labels: readonly string[]) => HeldPicture[] }> => {
+  /** What to tune, and with which images. */
+  const inputs = async (): Promise<{ title: string; model: Source; stats: Source; imagesFor: (labels: readonly string[]) => HeldOutImage[] }> => {
     if (made.checked && offered) {
       const { made: file, heldOut } = offered;
-      return { title: file.title, model: file.model, stats: file.bytes, pictures: () => heldOut };
+      return { title: file.title, model: file.model, stats: file.bytes, imagesFor: () => heldOut };
     }
-    if (given.length === 0) throw new Error("Give held-out pictures first.");
+    if (given.length === 0) throw new Error("Choose held-out images first.");
     const { title, model, stats } = await app.loaded();
-    return { title: plainTitle(title).toLowerCase(), model, stats, pictures: (labels) => given.map((file) => ({ file, ...known(classOf(file, labels)) })) };
+    return { title: plainTitle(title).toLowerCase(), model, stats, imagesFor: (labels) => given.map((file) => ({ file, ...optionalClass(classOf(file, labels)) })) };
   };
 
   let running: AbortController | undefined;
@@ -114,12 +115,12 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
     bar.value = 0;
     let detector: Detector | undefined;
     try {
-      const { title, model, stats, pictures: picturesOf } = await work();
+      const { title, model, stats, imagesFor } = await inputs();
       status.textContent = "Loading the network …";
-      detector = await loadHere({ model, stats, signal });
-      const files = picturesOf(detector.info.labels);
-      const images: TuneImage[] = files.map(({ file, classIndex }) => ({ image: file.file, ...known(classIndex) }));
-      const tuned = await detector.tune(images, {
+      detector = await loadPageDetector({ model, stats, signal });
+      const files = imagesFor(detector.info.labels);
+      const tuneImages: TuneImage[] = files.map(({ file, classIndex }) => ({ image: file.file, ...optionalClass(classIndex) }));
+      const tuned = await detector.tune(tuneImages, {
         rule: rule.value as "r1" | "r*",
         perKind: Number(perKind.value),
         seed: Number(seed.value),
@@ -133,13 +134,13 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
           status.textContent = `${PARTS[part]}: ${count(done)} of ${count(total)} steps`;
         },
       });
-      status.textContent = `Done: ${count(tuned.report.holdout)} held-out pictures, ${count(tuned.report.images.reduce((sum, n) => sum + n, 0))} made of them.${brokenWords(tuned, files)}`;
+      status.textContent = `Done: ${count(tuned.report.holdout)} held-out images, ${count(tuned.report.images.reduce((sum, n) => sum + n, 0))} pseudo-OOD images.${describeBroken(tuned, files)}`;
       showReport(outcome, tuned.report);
       outcome.append(h("div", { class: "actions" }, ...statsActions(app, { title, model, bytes: new Uint8Array(tuned.stats) }, "tuned"), ...reportActions(title, tuned)));
-    } catch (thrown) {
-      status.textContent = signal.aborted ? "Cancelled." : wordsOf(thrown);
+    } catch (error) {
+      status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
     } finally {
-      // Ends the worker, and with it a step that is under way.
+      // Terminates the worker, even during the long rating step.
       detector?.dispose();
       running = undefined;
       start.disabled = false;
@@ -156,12 +157,12 @@ export function startTuning(app: App, place: HTMLElement, gallery: () => readonl
   };
 }
 
-const known = (classIndex: number | undefined): { classIndex?: number } => (classIndex === undefined ? {} : { classIndex });
+const optionalClass = (classIndex: number | undefined): { classIndex?: number } => (classIndex === undefined ? {} : { classIndex });
 
-function brokenWords({ broken }: Tuned, files: readonly HeldPicture[]): string {
-  const places = new Set(broken.map(({ index }) => index));
+function describeBroken({ broken }: Tuned, files: readonly HeldOutImage[]): string {
+  const indices = new Set(broken.map(({ index }) => index));
   const [first] = broken;
-  return first ? ` ${places.size} pictures can't be read, such as ${files[first.index]?.file.path ?? ""}.` : "";
+  return first ? ` ${indices.size} images can't be read, such as ${files[first.index]?.file.path ?? ""}.` : "";
 }
 
 function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[] {

@@ -1,11 +1,11 @@
-// One weight in figures: what it says, what it may say, and what became of it.
+// The numbers of one weight, and why it was kept or pruned.
 
+import { h } from "../ui/dom.js";
+import { decimal } from "../ui/format.js";
 import { type Explanation, Reason } from "itp-ood";
-import { h } from "../dom.js";
-import { decimal } from "../format.js";
 
 /** One weight of an explanation. */
-export interface WeightFigures {
+export interface WeightDetails {
   label: string;
   feature: number;
   W: number;
@@ -16,14 +16,14 @@ export interface WeightFigures {
   z: number;
   limit: number;
   reason: number;
-  /** HELD's limit on the contribution, what it holds back, and the feature's part of T. */
+  /** HELD's limit on the contribution, the excess over it, and the feature's part of the atypicality T. */
   heldLimit: number;
   heldBack: number;
   tTerm: number;
 }
 
-/** Picks one weight out of its class. */
-export function figuresOf(explanation: Explanation, feature: number): WeightFigures {
+/** The weight of one feature. */
+export function detailsOf(explanation: Explanation, feature: number): WeightDetails {
   const at = (values: Float32Array | Uint8Array): number => values[feature] as number;
   return {
     label: explanation.label,
@@ -42,35 +42,35 @@ export function figuresOf(explanation: Explanation, feature: number): WeightFigu
   };
 }
 
-/** Which feature values FTP lets pass. */
-export function allowed({ W, limit }: WeightFigures): string {
+/** The feature values that FTP allows. */
+export function allowedRange({ W, limit }: WeightDetails): string {
   if (W === 0 || Number.isNaN(limit) || !Number.isFinite(limit)) return "any";
   return `${W > 0 ? "≤" : "≥"} ${decimal(limit, 3)}`;
 }
 
-/** What became of the weight, and why. */
-export function fate({ reason, mu }: WeightFigures, omega: number): string {
-  const redundant = `its mean contribution ${decimal(mu, 4)} is not above CRP's limit ${decimal(omega, 4)}`;
-  const overconfident = "its feature lies beyond what FTP allows";
-  if (reason === Reason.Redundant) return `Left out: ${redundant}.`;
-  if (reason === Reason.Overconfident) return `Left out: ${overconfident}.`;
-  if (reason === Reason.Both) return `Left out twice over: ${redundant}, and ${overconfident}.`;
+/** Whether the weight was pruned, and why. */
+export function describeReason({ reason, mu }: WeightDetails, omega: number): string {
+  const redundant = `its mean contribution ${decimal(mu, 4)} is not above CRP's threshold ${decimal(omega, 4)}`;
+  const overconfident = "its feature value exceeds FTP's limit";
+  if (reason === Reason.Redundant) return `Pruned: ${redundant}.`;
+  if (reason === Reason.Overconfident) return `Pruned: ${overconfident}.`;
+  if (reason === Reason.Both) return `Pruned twice: ${redundant}, and ${overconfident}.`;
   return "Kept.";
 }
 
 /** Fills the table beside the map. */
-export function fillDetails(table: HTMLElement, figures: WeightFigures): void {
+export function fillDetails(table: HTMLElement, weight: WeightDetails): void {
   const rows: [string, string][] = [
-    ["Weight W", decimal(figures.W, 4)],
-    ["Feature h", decimal(figures.h, 4)],
-    ["Allowed h", allowed(figures)],
-    ["Contribution W·h", decimal(figures.contribution, 4)],
-    ["Class mean μ", decimal(figures.mu, 4)],
-    ["Class deviation σ", decimal(figures.sigma, 4)],
-    ["z = (W·h − μ) / σ", decimal(figures.z, 2)],
-    ["HELD lets pass", Number.isFinite(figures.heldLimit) ? `≤ ${decimal(figures.heldLimit, 4)}` : "any"],
-    ["HELD holds back", decimal(figures.heldBack, 4)],
-    ["Its part of T", decimal(figures.tTerm, 4)],
+    ["Weight W", decimal(weight.W, 4)],
+    ["Feature h", decimal(weight.h, 4)],
+    ["Allowed h", allowedRange(weight)],
+    ["Contribution W·h", decimal(weight.contribution, 4)],
+    ["Class mean μ", decimal(weight.mu, 4)],
+    ["Class std. deviation σ", decimal(weight.sigma, 4)],
+    ["z = (W·h − μ) / σ", decimal(weight.z, 2)],
+    ["HELD limit", Number.isFinite(weight.heldLimit) ? `≤ ${decimal(weight.heldLimit, 4)}` : "any"],
+    ["HELD excess", decimal(weight.heldBack, 4)],
+    ["Part of T", decimal(weight.tTerm, 4)],
   ];
   table.replaceChildren(...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))));
 }

@@ -1,11 +1,11 @@
-// The map of all K x D weights: one cell a weight, one row a class.
+// The map of all K x D weights: one cell per weight, one row per class.
 
 import { colours, STATES } from "./palette.js";
 import { showing, type Window, whole, within, zoomed } from "./window.js";
 
-/** What the map shows. */
+/** Data of the map. */
 export interface MapData {
-  /** One {@link Reason} a weight, class by class. */
+  /** The {@link Reason} of each weight, class by class. */
   states: Uint8Array;
   labels: readonly string[];
   features: number;
@@ -20,15 +20,15 @@ export interface Weight {
   feature: number;
 }
 
-const NAMES = 84;
+const LABEL_WIDTH = 84;
 
-/** A map that can be pointed at, walked through by keys, zoomed and dragged. */
+/** A map that can be pointed at, navigated by keys, zoomed and dragged. */
 export class WeightMap {
   readonly #place: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   readonly #onPoint: (weight: Weight) => void;
-  /** The whole map, a pixel a weight. */
-  #sheet: OffscreenCanvas | undefined;
+  /** The whole map, one pixel per weight. */
+  #bitmap: OffscreenCanvas | undefined;
   #data: MapData | undefined;
   #window: Window = whole(1, 1);
   #cursor = { column: 0, row: 0 };
@@ -63,7 +63,7 @@ export class WeightMap {
     return { classIndex: data.rowOrder[this.#cursor.row] as number, feature: data.columnOrder[this.#cursor.column] as number };
   }
 
-  /** Shows other data; where the map is looked at stays. */
+  /** Shows new data; window and cursor are kept if its size is the same. */
   show(data: MapData): void {
     const old = this.#data;
     const weight = this.weight;
@@ -73,22 +73,22 @@ export class WeightMap {
       this.#window = whole(data.features, rows);
       this.#cursor = { column: 0, row: 0 };
     } else if (weight) {
-      // The cursor follows its weight through another order.
+      // The cursor stays on its weight in the new order.
       this.#cursor = { row: data.rowOrder.indexOf(weight.classIndex), column: Array.prototype.indexOf.call(data.columnOrder, weight.feature) };
     }
     this.#paint();
   }
 
-  /** Puts the cursor on a weight and shows it. */
+  /** Moves the cursor to a weight and scrolls it into view. */
   goTo(weight: Weight): void {
     const data = this.#data;
     if (!data) return;
-    this.#put(Array.prototype.indexOf.call(data.columnOrder, weight.feature), data.rowOrder.indexOf(weight.classIndex));
+    this.#moveCursor(Array.prototype.indexOf.call(data.columnOrder, weight.feature), data.rowOrder.indexOf(weight.classIndex));
   }
 
-  /** Closer (above 1) or further away, about the cursor. */
+  /** Zooms in (above 1) or out, around the cursor. */
   zoom(factor: number): void {
-    this.#zoomAbout(factor, this.#cursor.column + 0.5, this.#cursor.row + 0.5);
+    this.#zoomAround(factor, this.#cursor.column + 0.5, this.#cursor.row + 0.5);
   }
 
   /** Shows all weights. */
@@ -97,14 +97,14 @@ export class WeightMap {
     this.#draw();
   }
 
-  #zoomAbout(factor: number, column: number, row: number): void {
+  #zoomAround(factor: number, column: number, row: number): void {
     const data = this.#data;
     if (!data) return;
     this.#window = zoomed(this.#window, factor, column, row, data.features, data.labels.length);
     this.#draw();
   }
 
-  #put(column: number, row: number): void {
+  #moveCursor(column: number, row: number): void {
     const data = this.#data;
     if (!data) return;
     const rows = data.labels.length;
@@ -116,12 +116,12 @@ export class WeightMap {
 
   #key(event: KeyboardEvent): void {
     const { column, row } = this.#cursor;
-    const far = event.ctrlKey || event.shiftKey ? 10 : 1;
+    const step = event.ctrlKey || event.shiftKey ? 10 : 1;
     const moves: Record<string, [number, number]> = {
-      ArrowLeft: [column - far, row],
-      ArrowRight: [column + far, row],
-      ArrowUp: [column, row - far],
-      ArrowDown: [column, row + far],
+      ArrowLeft: [column - step, row],
+      ArrowRight: [column + step, row],
+      ArrowUp: [column, row - step],
+      ArrowDown: [column, row + step],
       Home: [0, row],
       End: [Infinity, row],
       PageUp: [column, row - 10],
@@ -129,7 +129,7 @@ export class WeightMap {
     };
     const move = moves[event.key];
     if (move) this.touched = true;
-    if (move) this.#put(...move);
+    if (move) this.#moveCursor(...move);
     else if (event.key === "+" || event.key === "=") this.zoom(2);
     else if (event.key === "-") this.zoom(0.5);
     else if (event.key === "0") this.showAll();
@@ -150,7 +150,7 @@ export class WeightMap {
     const cell = this.#cellAt(event);
     if (!cell) return;
     this.touched = true;
-    this.#put(Math.floor(cell.column), Math.floor(cell.row));
+    this.#moveCursor(Math.floor(cell.column), Math.floor(cell.row));
   }
 
   #move(event: PointerEvent): void {
@@ -166,21 +166,20 @@ export class WeightMap {
   }
 
   #wheel(event: WheelEvent): void {
-    // The page scrolls as ever; with Ctrl (which pinching on a touch pad also sends), the map zooms.
+    // Zooms only with Ctrl, which pinching on a touch pad also sends; otherwise the page scrolls.
     if (!event.ctrlKey) return;
     event.preventDefault();
     const cell = this.#cellAt(event);
-    if (cell) this.#zoomAbout(Math.exp(-event.deltaY / 200), cell.column, cell.row);
+    if (cell) this.#zoomAround(Math.exp(-event.deltaY / 200), cell.column, cell.row);
   }
 
   #layout(): { x: number; y: number; cell: { width: number; height: number } } {
-    const named = this.#isNamed();
-    const x = named ? NAMES : 0;
+    const x = this.#hasLabels() ? LABEL_WIDTH : 0;
     const height = this.#height();
     return { x, y: 0, cell: { width: Math.max(1, this.#place.clientWidth - x) / this.#window.columns, height: height / this.#window.rows } };
   }
 
-  #isNamed(): boolean {
+  #hasLabels(): boolean {
     return this.#height() / this.#window.rows >= 13;
   }
 
@@ -189,29 +188,29 @@ export class WeightMap {
     return Math.max(120, Math.min(440, rows * 26));
   }
 
-  /** Colours the sheet: needed when the data or the colours change. */
+  /** Repaints the bitmap after the data or the colours have changed. */
   #paint(): void {
     const data = this.#data;
     if (!data) return;
     const { states, features, rowOrder, columnOrder } = data;
     const { packed } = colours(this.#place);
     const rows = rowOrder.length;
-    if (this.#sheet?.width !== features || this.#sheet.height !== rows) this.#sheet = new OffscreenCanvas(features, rows);
+    if (this.#bitmap?.width !== features || this.#bitmap.height !== rows) this.#bitmap = new OffscreenCanvas(features, rows);
     const pixels = new Uint32Array(features * rows);
     for (let row = 0, at = 0; row < rows; row++) {
       const start = (rowOrder[row] as number) * features;
       for (let column = 0; column < features; column++) pixels[at++] = packed[states[start + (columnOrder[column] as number)] as number] as number;
     }
     const image = new ImageData(new Uint8ClampedArray(pixels.buffer), features, rows);
-    this.#sheet.getContext("2d")?.putImageData(image, 0, 0);
+    this.#bitmap.getContext("2d")?.putImageData(image, 0, 0);
     this.#draw();
   }
 
   #draw(): void {
     const data = this.#data;
-    const sheet = this.#sheet;
+    const bitmap = this.#bitmap;
     const width = this.#place.clientWidth;
-    if (!data || !sheet || width === 0) return;
+    if (!data || !bitmap || width === 0) return;
     const height = this.#height();
     const ratio = devicePixelRatio;
     this.#canvas.width = Math.round(width * ratio);
@@ -222,13 +221,13 @@ export class WeightMap {
     context.scale(ratio, ratio);
     const { left, top, columns, rows } = this.#window;
     const { x, cell } = this.#layout();
-    // More weights than pixels: colours blend, as they should.
+    // With more weights than pixels, colours should blend.
     context.imageSmoothingEnabled = cell.width * ratio < 1 || cell.height * ratio < 1;
-    context.drawImage(sheet, left, top, columns, rows, x, 0, width - x, height);
+    context.drawImage(bitmap, left, top, columns, rows, x, 0, width - x, height);
     const style = getComputedStyle(this.#place);
     if (cell.width >= 5) this.#drawGaps(context, x, width, height, cell, style.getPropertyValue("--surface"));
     if (cell.width >= 14) this.#drawMarks(context, x, cell);
-    if (this.#isNamed()) this.#drawNames(context, cell.height, style);
+    if (this.#hasLabels()) this.#drawLabels(context, cell.height, style);
     this.#drawCursor(context, x, cell, style.getPropertyValue("--text"));
   }
 
@@ -247,7 +246,7 @@ export class WeightMap {
     context.stroke();
   }
 
-  /** A sign in each cell, so that the states don't differ by colour alone. */
+  /** Marks in the cells, so that the states don't differ by colour alone. */
   #drawMarks(context: CanvasRenderingContext2D, x: number, cell: { width: number; height: number }): void {
     const { states, features, rowOrder, columnOrder } = this.#data as MapData;
     context.fillStyle = "#fff";
@@ -264,7 +263,7 @@ export class WeightMap {
     }
   }
 
-  #drawNames(context: CanvasRenderingContext2D, tall: number, style: CSSStyleDeclaration): void {
+  #drawLabels(context: CanvasRenderingContext2D, tall: number, style: CSSStyleDeclaration): void {
     const { labels, rowOrder } = this.#data as MapData;
     context.fillStyle = style.getPropertyValue("--text");
     context.font = "12px system-ui, sans-serif";
@@ -272,7 +271,7 @@ export class WeightMap {
     context.textBaseline = "middle";
     for (let row = 0; row < this.#window.rows; row++) {
       const name = labels[rowOrder[this.#window.top + row] as number] ?? "";
-      context.fillText(name.length > 12 ? `${name.slice(0, 11)}…` : name, NAMES - 8, (row + 0.5) * tall);
+      context.fillText(name.length > 12 ? `${name.slice(0, 11)}…` : name, LABEL_WIDTH - 8, (row + 0.5) * tall);
     }
   }
 

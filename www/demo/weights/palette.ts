@@ -1,11 +1,11 @@
-// The four states of a weight: their names, marks and colours.
+// Names, marks and colours of the four states of a weight.
 
+import { h } from "../ui/dom.js";
+import { count, percent } from "../ui/format.js";
 import { Reason } from "itp-ood";
-import { h } from "../dom.js";
-import { count, percent } from "../format.js";
 import type { Detection } from "itp-ood";
 
-/** Names by {@link Reason}. */
+/** Indexed by {@link Reason}. */
 export const STATES: readonly { reason: number; name: string; mark: string; css: string }[] = [
   { reason: Reason.Kept, name: "kept", mark: "", css: "--kept" },
   { reason: Reason.Redundant, name: "redundant (CRP)", mark: "–", css: "--redundant" },
@@ -13,7 +13,7 @@ export const STATES: readonly { reason: number; name: string; mark: string; css:
   { reason: Reason.Both, name: "both", mark: "+", css: "--both" },
 ];
 
-/** The states' colours as the canvas takes them (32 bits a pixel) in the page's current scheme. */
+/** The states' colours in the current colour scheme; `packed` has 32 bits per pixel, as canvases do. */
 export function colours(element: Element): { css: string[]; packed: Uint32Array } {
   const style = getComputedStyle(element);
   const css = STATES.map((state) => style.getPropertyValue(state.css).trim());
@@ -28,7 +28,7 @@ export function colours(element: Element): { css: string[]; packed: Uint32Array 
   return { css, packed };
 }
 
-/** How many weights are in each state, as a legend. */
+/** Fills the legend, with the number of weights in each state. */
 export function fillLegend(list: HTMLElement, { counts }: Detection): void {
   const numbers = [counts.kept, counts.redundant, counts.overconfident, counts.both];
   list.replaceChildren(

@@ -1,4 +1,4 @@
-// Which part of the map is seen: a range of whole columns and rows.
+// The visible part of the map: a range of whole columns and rows.
 
 /** A range of the map. */
 export interface Window {
@@ -8,29 +8,29 @@ export interface Window {
   rows: number;
 }
 
-const FEWEST = 12;
+const MIN_CELLS = 12;
 
 /** The whole map. */
 export const whole = (columns: number, rows: number): Window => ({ left: 0, top: 0, columns, rows });
 
-/** Zoomed by `factor` (above 1: closer) with the cell (column, row) staying in place. */
+/** Zoomed in by `factor`, with the cell (column, row) staying in place. */
 export function zoomed(window: Window, factor: number, column: number, row: number, columns: number, rows: number): Window {
   const next = {
-    columns: Math.round(clamp(window.columns / factor, Math.min(FEWEST, columns), columns)),
-    // Few rows are always all seen.
-    rows: rows <= FEWEST ? rows : Math.round(clamp(window.rows / factor, FEWEST, rows)),
+    columns: Math.round(clamp(window.columns / factor, Math.min(MIN_CELLS, columns), columns)),
+    // If there are few rows, all stay visible.
+    rows: rows <= MIN_CELLS ? rows : Math.round(clamp(window.rows / factor, MIN_CELLS, rows)),
   };
   const keep = (at: number, start: number, size: number, nextSize: number): number => at - ((at - start) / size) * nextSize;
   return within({ left: keep(column, window.left, window.columns, next.columns), top: keep(row, window.top, window.rows, next.rows), ...next }, columns, rows);
 }
 
-/** Moved as little as shows the cell. */
+/** Moved just as far as needed to show the cell. */
 export function showing(window: Window, column: number, row: number, columns: number, rows: number): Window {
   const reach = (at: number, start: number, size: number): number => (at < start ? at : at >= start + size ? at - size + 1 : start);
   return within({ ...window, left: reach(column, window.left, window.columns), top: reach(row, window.top, window.rows) }, columns, rows);
 }
 
-/** Kept inside the map, at whole cells. */
+/** Moved inside the map, to whole cells. */
 export function within(window: Window, columns: number, rows: number): Window {
   return {
     ...window,

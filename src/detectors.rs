@@ -1,0 +1,37 @@
+//! Post-hoc detectors: one number for each image, higher = more in-distribution.
+//!
+//! A detector is one file here: what it gathers from training features, its tensors in the stats
+//! file, its hyperparameters, its score, its explanation if it has one, and its row of the
+//! documentation. [`registry`] lists them, and composes names such as `itp+react` or `msp+itp`.
+//! How to add one: docs/adding-a-detector.md.
+
+pub mod ash;
+pub mod bats;
+pub mod cadref;
+pub mod compose;
+pub mod detector;
+pub mod dice;
+pub mod energy;
+pub mod fit;
+pub mod gather;
+pub mod gradnorm;
+pub mod held;
+pub mod held_t;
+pub mod hyperparameters;
+pub mod itp;
+pub mod klm;
+pub mod knn;
+pub mod laps;
+pub mod line;
+pub mod mahalanobis;
+pub mod masked;
+pub mod mls;
+pub mod msp;
+pub mod odin;
+pub mod opnp;
+pub mod overrides;
+pub mod react;
+pub mod registry;
+pub mod scale;
+pub mod vim;
+pub mod vra;

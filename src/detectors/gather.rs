@@ -1,0 +1,110 @@
+//! What is gathered from training features, in a stream and in fixed memory.
+//!
+//! Summaries that several detectors are fitted from are gathered once ([`Needs`]); what only one
+//! needs is its own [`Gatherer`]. All of them merge exactly, but for the reservoir, which draws anew.
+
+use std::any::Any;
+use std::cell::OnceCell;
+
+use ndarray::{Array1, ArrayView1, ArrayView2};
+
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::numeric::covariance::SecondMoments;
+use crate::numeric::histogram::Histogram;
+use crate::numeric::logits::{argmax, softmax};
+use crate::numeric::reservoir::Reservoir;
+use crate::stats::Moments;
+
+/// Most training images of which whole features are kept. It is all images up to here, and a random
+/// choice with a fixed seed from more: the same images in the same order give the same file.
+pub const RESERVOIR: usize = 5000;
+
+/// Shared summaries of the training features.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Quantiles of all features together.
+    pub histogram: bool,
+    /// Whole features of up to [`RESERVOIR`] images.
+    pub reservoir: bool,
+    /// `h h^T`.
+    pub second_moments: bool,
+}
+
+impl Needs {
+    /// What either needs.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            histogram: self.histogram || other.histogram,
+            reservoir: self.reservoir || other.reservoir,
+            second_moments: self.second_moments || other.second_moments,
+        }
+    }
+}
+
+/// What one detector gathers for itself.
+pub trait Gatherer: Any + Send {
+    /// Takes the next training image.
+    fn push(&mut self, image: &TrainingImage);
+}
+
+/// A training image, seen from its features.
+pub struct TrainingImage<'a> {
+    /// `[D]`.
+    pub features: ArrayView1<'a, f32>,
+    /// `[K]`.
+    pub logits: Array1<f64>,
+    /// The predicted class.
+    pub predicted: usize,
+    probabilities: OnceCell<Array1<f64>>,
+}
+
+impl<'a> TrainingImage<'a> {
+    /// The image with these features `[D]`.
+    pub fn new(head: &Head, features: ArrayView1<'a, f32>) -> Self {
+        let logits = head.logits(features);
+        let predicted = argmax(logits.view());
+        Self { features, logits, predicted, probabilities: OnceCell::new() }
+    }
+
+    /// Softmax of the logits, `[K]`.
+    pub fn probabilities(&self) -> &Array1<f64> {
+        self.probabilities.get_or_init(|| softmax(self.logits.view()))
+    }
+}
+
+/// What a detector is fitted from, once all training images were seen.
+pub struct Training<'a> {
+    /// The last layer.
+    pub head: &'a Head,
+    /// Class-conditional moments of the same images.
+    pub moments: &'a Moments,
+    /// How many images.
+    pub images: u64,
+    /// Mean of the largest logits.
+    pub mean_max_logit: f64,
+    pub(super) histogram: Option<&'a Histogram>,
+    pub(super) reservoir: Option<&'a Reservoir>,
+    pub(super) second_moments: Option<&'a SecondMoments>,
+}
+
+impl<'a> Training<'a> {
+    /// Quantiles of all features.
+    pub fn histogram(&self) -> Result<&'a Histogram> {
+        needed(self.histogram)
+    }
+
+    /// Features of some images, `[n, D]`.
+    pub fn reservoir(&self) -> Result<ArrayView2<'a, f32>> {
+        needed(self.reservoir).map(Reservoir::rows)
+    }
+
+    /// Sums of `h h^T`.
+    pub fn second_moments(&self) -> Result<&'a SecondMoments> {
+        needed(self.second_moments)
+    }
+}
+
+fn needed<T>(gathered: Option<&T>) -> Result<&T> {
+    gathered.ok_or_else(|| Error::data("a detector was fitted from what it did not ask for"))
+}

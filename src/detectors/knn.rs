@@ -1,0 +1,96 @@
+//! KNN: minus the distance from the k-th nearest training image, features scaled to length 1.
+
+use std::any::Any;
+
+use ndarray::{Array2, ArrayView1};
+
+use super::detector::{About, Context, PostHocDetector, Score, TensorSpec};
+use super::gather::{Needs, Training};
+use super::hyperparameters::{Hyperparameter, PerScale, Range};
+use crate::error::{Error, Result};
+use crate::numeric::sums::{squared_norm, unit};
+use crate::stats::Tensors;
+
+/// Which neighbour.
+pub const K: Hyperparameter = Hyperparameter {
+    name: "knn.k",
+    short: None,
+    meaning: "which nearest neighbour KNN's distance is to, were all training images kept; k shrinks with the share that is",
+    unit: "images",
+    range: Range::new(1.0, 1e9),
+    default: PerScale::new(50.0, 200.0, 1000.0),
+    source: "its paper and OpenOOD",
+};
+
+const BANK: &str = "knn.bank.f16";
+
+/// KNN.
+pub struct Knn;
+
+impl PostHocDetector for Knn {
+    fn about(&self) -> About {
+        About {
+            name: "knn",
+            title: "KNN",
+            reference: "Sun et al. 2022 (deeplearning-wisc/knn-ood)",
+            formula: "-||z - z_(k)||, z = h / ||h||",
+            hyperparameters: &[K],
+            tensors: &[TensorSpec {
+                name: BANK,
+                shape: "[n, D]",
+                meaning: "unit features of at most 5000 training images",
+            }],
+            ..About::default()
+        }
+    }
+
+    fn score(&self, context: &Context) -> Result<Option<Box<dyn Score>>> {
+        let stats = context.stats;
+        let bank = stats.tensor_matrix(BANK, stats.num_features())?.to_owned();
+        if bank.nrows() == 0 {
+            return Err(Error::stats(format!("tensor {BANK} is empty; make it again")));
+        }
+        let images: u64 = stats.counts().iter().sum();
+        let share = (bank.nrows() as f64 / images as f64).min(1.0);
+        let k = (context.value(&K)? * share).round() as usize;
+        let k = k.clamp(1, bank.nrows());
+        let squares = bank.outer_iter().map(|row| squared_norm(row)).collect();
+        Ok(Some(Box::new(Bank { bank, squares, k })))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { reservoir: true, ..Needs::default() }
+    }
+
+    fn fit(&self, training: &Training, _own: Option<&dyn Any>) -> Result<Tensors> {
+        let mut bank = training.reservoir()?.to_owned();
+        for mut row in bank.rows_mut() {
+            let unit = unit(row.view());
+            row.assign(&unit);
+        }
+        Ok(Tensors::from([(BANK.to_owned(), bank.into_dyn())]))
+    }
+}
+
+struct Bank {
+    /// Unit features of training images, `[n, D]`.
+    bank: Array2<f32>,
+    /// Their squared lengths: half precision leaves them near 1 only.
+    squares: Vec<f64>,
+    k: usize,
+}
+
+impl Score for Bank {
+    fn score(&self, features: ArrayView1<f32>, _logits: ArrayView1<f64>) -> f64 {
+        let unit = unit(features);
+        let own = squared_norm(unit.view());
+        let similarities = self.bank.dot(&unit);
+        let mut distances: Vec<f64> = similarities
+            .iter()
+            .zip(&self.squares)
+            .map(|(&similarity, square)| own + square - 2.0 * f64::from(similarity))
+            .collect();
+        let (_, &mut kth, _) = distances.select_nth_unstable_by(self.k - 1, f64::total_cmp);
+        -kth.max(0.0).sqrt()
+    }
+}

@@ -1,0 +1,25 @@
+//! MLS: the maximum logit.
+
+use super::detector::{About, Context, LogitScore, PostHocDetector};
+use crate::error::Result;
+use crate::numeric::logits::maximum;
+
+/// `max f`.
+pub struct Mls;
+
+impl PostHocDetector for Mls {
+    fn about(&self) -> About {
+        About {
+            name: "mls",
+            title: "MLS (MaxLogit)",
+            reference: "Hendrycks et al. 2022",
+            formula: "max_k f_k",
+            combinations: &["itp"],
+            ..About::default()
+        }
+    }
+
+    fn logit_score(&self, _context: &Context) -> Result<Option<LogitScore>> {
+        Ok(Some(Box::new(maximum)))
+    }
+}

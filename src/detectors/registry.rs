@@ -1,0 +1,152 @@
+//! The list of all detectors, and the names composed of them.
+
+use super::compose::compose;
+use super::detector::{Context, PostHocDetector, Score};
+use super::hyperparameters::Hyperparameter;
+use super::*;
+use crate::error::{Error, Result};
+
+/// Every detector, in the order in which tables list them.
+pub static DETECTORS: &[&dyn PostHocDetector] = &[
+    &msp::Msp,
+    &odin::Odin,
+    &mls::Mls,
+    &energy::Energy,
+    &gradnorm::GradNorm,
+    &gradnorm::GradNormLeaf,
+    &klm::KlMatching,
+    &knn::Knn,
+    &mahalanobis::Mahalanobis,
+    &vim::Vim,
+    &react::React,
+    &bats::Bats,
+    &laps::Laps,
+    &vra::Vra,
+    &ash::ASH_P,
+    &ash::ASH_B,
+    &ash::ASH_S,
+    &scale::Scale,
+    &dice::Dice,
+    &opnp::Opnp,
+    &line::Line,
+    &itp::CRP,
+    &itp::FTP,
+    &itp::ITP,
+    &held::Held,
+    &held_t::HeldT,
+    &cadref::CadRef,
+];
+
+/// Names of all scores: each detector, and the combinations that publications report.
+pub fn names() -> impl Iterator<Item = String> {
+    DETECTORS.iter().flat_map(|detector| {
+        let about = detector.about();
+        let alone = (!about.only_combined).then(|| about.name.to_owned());
+        let combined = about.combinations.iter().map(move |with| format!("{}+{with}", about.name));
+        alone.into_iter().chain(combined)
+    })
+}
+
+/// The detector of this name.
+pub fn find(name: &str) -> Option<&'static dyn PostHocDetector> {
+    DETECTORS.iter().copied().find(|detector| detector.about().name == name)
+}
+
+/// The detectors that a name is composed of, the rated one first.
+///
+/// # Errors
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, with the nearest known one.
+pub fn parts(name: &str) -> Result<Vec<&'static dyn PostHocDetector>> {
+    name.split('+')
+        .map(|part| {
+            find(part).ok_or_else(|| {
+                let known: Vec<String> = names().collect();
+                let meant = nearest(name, known.iter().map(String::as_str));
+                Error::options(format!(
+                    "there is no score \"{name}\"{meant}; choose one of {}",
+                    known.join(", ")
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Builds the score that the settings name.
+///
+/// # Errors
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown or impossible name, [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the stats file
+/// lacks what the score needs.
+pub fn build(context: &Context) -> Result<Box<dyn Score>> {
+    let name = &context.settings.score;
+    let parts = parts(name)?;
+    let (base, modifiers) = parts.split_first().expect("a name has a part");
+    compose(context, *base, modifiers)
+}
+
+/// Every hyperparameter of every detector.
+pub fn hyperparameters() -> impl Iterator<Item = &'static Hyperparameter> {
+    DETECTORS.iter().flat_map(|detector| detector.about().hyperparameters)
+}
+
+/// The hyperparameter with this full or short name.
+///
+/// # Errors
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, with the nearest known one.
+pub fn hyperparameter(name: &str) -> Result<&'static Hyperparameter> {
+    let found = hyperparameters().find(|known| known.name == name || known.short == Some(name));
+    found.ok_or_else(|| {
+        let known = hyperparameters().flat_map(|h| [Some(h.name), h.short]).flatten();
+        let meant = nearest(name, known);
+        Error::options(format!(
+            "there is no hyperparameter \"{name}\"{meant}; known are {}",
+            hyperparameters().map(|h| h.name).collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// `, did you mean "X"?` for the most similar name, if one is similar at all.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let similarity =
+        |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
+    known
+        .map(|known| (similarity(known), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .map_or(String::new(), |(_, known)| format!("; did you mean \"{known}\"?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_hyperparameters_belong_to_their_detector() {
+        let mut all: Vec<String> = names().collect();
+        all.sort();
+        let unique = all.len();
+        all.dedup();
+        assert_eq!(all.len(), unique);
+        for detector in DETECTORS {
+            let about = detector.about();
+            assert!(!about.title.is_empty() && !about.reference.is_empty(), "{}", about.name);
+            for known in about.hyperparameters {
+                assert_eq!(hyperparameter(known.name).unwrap(), known);
+                let default = known.default.map(|d| [d.cifar10, d.cifar100, d.imagenet]);
+                for value in default.iter().flatten() {
+                    assert!(known.range.contains(*value), "{}: {value}", known.name);
+                }
+            }
+            about.combinations.iter().for_each(|with| assert!(find(with).is_some(), "{with}"));
+        }
+    }
+
+    #[test]
+    fn unknown_names_meet_their_nearest() {
+        let of = |name| hyperparameter(name).unwrap_err().to_string();
+        assert!(of("lamda").contains("did you mean \"lambda\""), "{}", of("lamda"));
+        assert!(of("dice.q").contains("did you mean \"dice.p\""), "{}", of("dice.q"));
+        let of = |name| parts(name).err().unwrap().to_string();
+        assert!(of("enrgy").contains("did you mean \"energy\""), "{}", of("enrgy"));
+        assert!(!of("zzz").contains("did you mean"), "{}", of("zzz"));
+    }
+}

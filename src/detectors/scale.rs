@@ -1,0 +1,61 @@
+//! SCALE: every feature multiplied by the exponential of ASH-S's ratio, and none left out.
+
+use super::ash::{largest, scale, sum};
+use super::detector::{About, Context, PostHocDetector, Shape};
+use super::hyperparameters::{Hyperparameter, PerScale, Range};
+use crate::error::Result;
+
+/// Percentage that the ratio's second sum leaves out.
+pub const P: Hyperparameter = Hyperparameter {
+    name: "scale.p",
+    short: None,
+    meaning: "percentage of an image's features that SCALE's ratio leaves out, the smallest ones",
+    unit: "%",
+    range: Range::PERCENT_BELOW_ALL,
+    default: PerScale::all(85.0),
+    source: "OpenOOD",
+};
+
+/// `h' = h exp(sum / sum of the largest)`.
+pub struct Scale;
+
+impl PostHocDetector for Scale {
+    fn about(&self) -> About {
+        About {
+            name: "scale",
+            title: "SCALE",
+            reference: "Xu et al. 2024 (kai422/SCALE, OpenOOD)",
+            formula: "energy of h exp(sum(h) / sum of the largest)",
+            hyperparameters: &[P],
+            ..About::default()
+        }
+    }
+
+    fn shape(&self, context: &Context) -> Result<Option<Box<dyn Shape>>> {
+        Ok(Some(Box::new(Ratio { p: context.value(&P)? })))
+    }
+}
+
+struct Ratio {
+    p: f64,
+}
+
+impl Shape for Ratio {
+    fn apply(&self, features: &mut [f32]) {
+        let before = sum(features);
+        let after = sum(&largest(features, self.p).1);
+        scale(features, before, after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extreme_ratio_stays_finite() {
+        let mut h = [1.0; 500];
+        Ratio { p: 99.0 }.apply(&mut h);
+        assert!(h.iter().all(|h| h.is_finite()));
+    }
+}

@@ -1,0 +1,172 @@
+//! What is known of a model and its stats file, in one object.
+
+use serde::Serialize;
+
+use crate::calibration::warnings_of;
+use crate::detection::FeatureDetector;
+use crate::detectors::hyperparameters::{Hyperparameter, PerScale, Scale};
+use crate::detectors::{overrides, registry};
+use crate::error::Result;
+use crate::image::Preprocess;
+use crate::model::Model;
+use crate::settings::Settings;
+use crate::threshold::threshold;
+
+/// What is known of a model and its stats file.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// K, the number of classes.
+    pub classes: usize,
+    /// D, the number of penultimate-layer features.
+    pub features: usize,
+    /// `[1, channels, height, width]`.
+    pub input_shape: [usize; 4],
+    /// Name of each class, `[K]`; empty without a stats file.
+    pub labels: Vec<String>,
+    /// How an image becomes the model's input.
+    pub preprocess: Preprocess,
+    /// Stored settings, in full.
+    pub settings: Option<Settings>,
+    /// Training images of each class, `[K]`; empty without a stats file.
+    pub counts: Vec<f64>,
+    /// Names of the scores that the stats file suffices for.
+    pub scores: Vec<String>,
+    /// Threshold of the stored score, where there are in-distribution scores.
+    pub threshold: Option<f64>,
+    /// How many in-distribution scores there are.
+    pub id_images: usize,
+    /// SHA-256 of the ONNX file, in hexadecimal.
+    pub model_sha256: String,
+    /// Name of the ONNX value that holds the features.
+    pub feature_node: String,
+    /// How many operators run in which way.
+    pub operators: OperatorCounts,
+    /// Every post-hoc detector, with its hyperparameters.
+    pub detectors: Vec<DetectorInfo>,
+    /// What a user should know before trusting the result, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// How many operators run in which way.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct OperatorCounts {
+    /// This project's kernels.
+    pub own: usize,
+    /// tract's.
+    pub tract: usize,
+}
+
+/// A post-hoc detector.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DetectorInfo {
+    /// Name in options, files and tables.
+    pub name: &'static str,
+    /// Name in publications.
+    pub title: &'static str,
+    /// Publication and code.
+    pub reference: &'static str,
+    /// The score in one line.
+    pub formula: &'static str,
+    /// Names of the combinations that publications report, such as `dice+react`.
+    pub combinations: Vec<String>,
+    /// What it can be tuned by.
+    pub hyperparameters: Vec<HyperparameterInfo>,
+    /// Its tensors in the stats file.
+    pub tensors: Vec<&'static str>,
+}
+
+/// A hyperparameter.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HyperparameterInfo {
+    /// Full name, such as `itp.p`.
+    pub name: &'static str,
+    /// Short name that options and results use, such as `p`; few have one.
+    pub short: Option<&'static str>,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Unit; empty for pure numbers.
+    pub unit: &'static str,
+    /// Least value.
+    pub low: f64,
+    /// Greatest value; infinity where that is possible.
+    #[serde(serialize_with = "crate::settings::infinite::serialize")]
+    pub high: f64,
+    /// Defaults for each scale; absent where it is unset.
+    pub defaults: Option<PerScale>,
+    /// Default for this model's number of classes.
+    pub default: Option<f64>,
+    /// Where the default comes from.
+    pub source: &'static str,
+}
+
+impl DetectorInfo {
+    /// Every detector of the registry, with defaults for a number of classes.
+    pub fn all(classes: usize) -> Vec<Self> {
+        let describe = |h: &Hyperparameter| HyperparameterInfo {
+            name: h.name,
+            short: h.short,
+            meaning: h.meaning,
+            unit: h.unit,
+            low: h.range.low,
+            high: h.range.high,
+            defaults: h.default,
+            default: h.default.map(|default| default.at(Scale::of(classes))),
+            source: h.source,
+        };
+        let detectors = registry::DETECTORS.iter().map(|detector| detector.about());
+        detectors
+            .map(|about| Self {
+                name: about.name,
+                title: about.title,
+                reference: about.reference,
+                formula: about.formula,
+                combinations: about
+                    .combinations
+                    .iter()
+                    .map(|with| format!("{}+{with}", about.name))
+                    .collect(),
+                hyperparameters: about.hyperparameters.iter().map(describe).collect(),
+                tensors: about.tensors.iter().map(|tensor| tensor.name).collect(),
+            })
+            .collect()
+    }
+}
+
+impl Info {
+    /// Of a model, and of a detector if it has one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) for stored hyperparameters outside their range.
+    pub fn new(model: &Model, detector: Option<&FeatureDetector>) -> Result<Self> {
+        let stats = detector.map(FeatureDetector::stats);
+        let (head, backbone) = (model.head(), model.backbone());
+        let ids = stats.and_then(|stats| stats.id_scores().get(&stats.settings().score));
+        let threshold =
+            ids.zip(stats).map(|(ids, stats)| threshold(ids, stats.settings().tpr)).transpose()?;
+        let settings =
+            stats.map(|stats| overrides::in_full(stats.settings(), stats)).transpose()?;
+        Ok(Self {
+            classes: head.num_classes(),
+            features: head.num_features(),
+            input_shape: backbone.input_shape(),
+            labels: stats.map_or(vec![], |stats| stats.labels().to_vec()),
+            preprocess: model.preprocess().clone(),
+            settings,
+            counts: stats.map_or(vec![], |s| s.counts().iter().map(|&n| n as f64).collect()),
+            scores: detector.map_or(vec![], FeatureDetector::scores_available),
+            threshold,
+            id_images: ids.map_or(0, Vec::len),
+            model_sha256: model.sha256().to_owned(),
+            feature_node: backbone.feature_node().to_owned(),
+            operators: OperatorCounts {
+                own: backbone.report().num_custom(),
+                tract: backbone.report().num_tract(),
+            },
+            detectors: DetectorInfo::all(head.num_classes()),
+            warnings: stats.map_or(vec![], warnings_of),
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Second moments of a stream, covariances and their eigenvectors.
+
+use nalgebra::DMatrix;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+
+use crate::error::{Error, Result};
+
+/// Images that are added to the sums at a time, as one product of matrices.
+const BATCH: usize = 128;
+
+/// Sums of `h` and `h h^T` over images.
+#[derive(Debug, Clone)]
+pub struct SecondMoments {
+    images: f64,
+    sum: Array1<f64>,
+    products: Array2<f64>,
+    batch: Vec<f64>,
+}
+
+impl SecondMoments {
+    /// Sums of no image, for D features.
+    pub fn new(features: usize) -> Self {
+        Self {
+            images: 0.0,
+            sum: Array1::zeros(features),
+            products: Array2::zeros((features, features)),
+            batch: Vec::with_capacity(BATCH * features),
+        }
+    }
+
+    /// Adds an image's features `[D]`.
+    pub fn push(&mut self, features: ArrayView1<f32>) {
+        self.images += 1.0;
+        self.batch.extend(features.iter().map(|&h| f64::from(h)));
+        if self.batch.len() == BATCH * self.sum.len() {
+            self.add_batch();
+            self.batch.clear();
+        }
+    }
+
+    fn add_batch(&mut self) {
+        let features = self.sum.len();
+        let rows = self.batch.len() / features;
+        let batch = ArrayView2::from_shape((rows, features), &self.batch).expect("whole rows");
+        self.products += &batch.t().dot(&batch);
+        self.sum += &batch.sum_axis(ndarray::Axis(0));
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> f64 {
+        self.images
+    }
+
+    /// Adds the images of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        let (sum, products) = other.sums();
+        self.images += other.images;
+        self.sum += &sum;
+        self.products += &products;
+    }
+
+    /// Sums of `h` `[D]` and `h h^T` `[D, D]` over all images.
+    pub fn sums(&self) -> (Array1<f64>, Array2<f64>) {
+        let mut all = self.clone();
+        all.add_batch();
+        (all.sum, all.products)
+    }
+
+    /// `E[(h - u)(h - u)^T]`.
+    pub fn about(&self, u: &Array1<f64>) -> Array2<f64> {
+        let (sum, products) = self.sums();
+        let mean = sum / self.images;
+        let mut about = products / self.images;
+        subtract_outer(&mut about, &mean, u, 1.0);
+        subtract_outer(&mut about, u, &mean, 1.0);
+        subtract_outer(&mut about, u, u, -1.0);
+        about
+    }
+}
+
+/// `matrix -= factor a b^T`.
+pub fn subtract_outer(matrix: &mut Array2<f64>, a: &Array1<f64>, b: &Array1<f64>, factor: f64) {
+    for (mut row, &a) in matrix.rows_mut().into_iter().zip(a) {
+        row.scaled_add(-factor * a, b);
+    }
+}
+
+/// Eigenvalues and, in columns, eigenvectors of a symmetric matrix.
+pub fn eigen(matrix: &Array2<f64>) -> Result<(Vec<f64>, DMatrix<f64>)> {
+    let size = matrix.nrows();
+    // The two triangles differ by rounding only.
+    let matrix = DMatrix::from_fn(size, size, |i, j| (matrix[(i, j)] + matrix[(j, i)]) / 2.0);
+    let found = nalgebra::SymmetricEigen::try_new(matrix, f64::EPSILON, 0)
+        .ok_or_else(|| Error::data("the features' covariance can't be decomposed"))?;
+    Ok((found.eigenvalues.iter().copied().collect(), found.eigenvectors))
+}
+
+/// `A^+ b` of a matrix `[K, D]` and a vector `[K]`.
+pub fn pseudo_inverse_times(matrix: &Array2<f32>, b: &Array1<f32>) -> Result<Array1<f64>> {
+    let (rows, columns) = matrix.dim();
+    let matrix = DMatrix::from_fn(rows, columns, |i, j| f64::from(matrix[(i, j)]));
+    let b = DMatrix::from_fn(rows, 1, |i, _| f64::from(b[i]));
+    let failed = |reason| Error::data(format!("the last layer can't be inverted: {reason}"));
+    let inverse = matrix.pseudo_inverse(1e-12).map_err(failed)?;
+    Ok((inverse * b).iter().copied().collect())
+}

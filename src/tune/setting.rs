@@ -1,0 +1,54 @@
+//! One candidate setting of one score.
+
+use serde::Serialize;
+
+/// One setting of one score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// Energy: none.
+    Energy {},
+    /// ITP.
+    Itp {
+        /// CRP's percentage.
+        p: f64,
+        /// FTP's limit; `"inf"` in JSON for infinity.
+        #[serde(serialize_with = "crate::settings::infinite::serialize")]
+        lambda: f64,
+    },
+    /// ReAct.
+    React {
+        /// Percentile of the features of held-out images.
+        percentile: f64,
+        /// The clip: the feature value at that percentile.
+        clip: f64,
+    },
+    /// HELD.
+    Held {
+        /// Its limit; `"inf"` in JSON for infinity.
+        #[serde(serialize_with = "crate::settings::infinite::serialize")]
+        lambda: f64,
+    },
+    /// HELD+T.
+    HeldT {
+        /// HELD's limit; `"inf"` in JSON for infinity.
+        #[serde(serialize_with = "crate::settings::infinite::serialize")]
+        lambda: f64,
+        /// T's share.
+        w: f64,
+        /// T's weight: `w sd(HELD) / sd(T)`.
+        a: f64,
+    },
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Energy {} => f.write_str("-"),
+            Self::Itp { p, lambda } => write!(f, "p {p}, lambda {lambda}"),
+            Self::React { percentile, clip } => write!(f, "percentile {percentile} ({clip:.4})"),
+            Self::Held { lambda } => write!(f, "lambda {lambda}"),
+            Self::HeldT { lambda, w, a } => write!(f, "lambda {lambda}, w {w:.2} (a {a:.4})"),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// The page's models and gallery images, and how they are loaded.
+
+import type { ChosenFile } from "../ui/files.js";
+import { assetUrl, loadPageDetector } from "./assets.js";
+import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
+
+/** A model that can be chosen. */
+export interface ModelEntry {
+  id: string;
+  title: string;
+  model: Source;
+  stats: Source;
+}
+
+/** Info of a model that has a stats file. */
+export type ModelInfo = DetectorInfo & { settings: NonNullable<DetectorInfo["settings"]> };
+
+/** A loaded model. */
+export interface LoadedModel extends ModelEntry {
+  detector: Detector;
+  info: ModelInfo;
+}
+
+/** One entry of `gallery.json`. */
+export interface GalleryImage {
+  file: string;
+  /** Id of the model it belongs to. */
+  model: string;
+  title: string;
+  /** Its class, if it is one of the model's; `null` if the image is OOD. */
+  truth?: string | null;
+  source?: string | null;
+  licence?: string | null;
+  attribution?: string | null;
+}
+
+/** The models that ship with the page. */
+export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => ({
+  id,
+  title: id === "photos" ? "Photos" : "Digits",
+  model: assetUrl(`${id}.onnx`),
+  stats: assetUrl(`${id}.itp.safetensors`),
+}));
+
+/** Loads a model; all models share the compiled engine. */
+export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
+  const { model, stats } = entry;
+  const detector = await loadPageDetector({ model, stats, ...(onProgress && { onProgress }) });
+  const { settings } = detector.info;
+  if (!settings) throw new Error(`${entry.title} has no stats file.`);
+  return { ...entry, detector, info: { ...detector.info, settings } };
+}
+
+/** The gallery, in display order. */
+export async function loadGallery(): Promise<GalleryImage[]> {
+  const response = await fetch(assetUrl("gallery/gallery.json"));
+  if (!response.ok) throw new Error(`The gallery can't be read: ${response.status} ${response.statusText}`);
+  return (await response.json()) as GalleryImage[];
+}
+
+/** The URL of a gallery image. */
+export const galleryUrl = ({ file }: GalleryImage): string => assetUrl(`gallery/${file}`);
+
+/** Whether the model takes drawings, which have one grey channel. */
+export const takesDrawings = ({ info }: LoadedModel): boolean => info.inputShape[1] === 1;
+
+/** A gallery image as a file, as if the visitor had chosen it. */
+export async function fetchGalleryFile(image: GalleryImage): Promise<ChosenFile> {
+  const blob = await (await fetch(galleryUrl(image))).blob();
+  return { file: new File([blob], image.file, { type: blob.type }), path: image.file };
+}

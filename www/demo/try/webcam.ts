@@ -1,0 +1,61 @@
+// The webcam: runs the detector on one frame after the other while the page is visible.
+
+import { messageOf } from "../state/errors.js";
+
+/** What the webcam needs of the page. */
+export interface WebcamHost {
+  video: HTMLVideoElement;
+  /** Runs the detector on the current frame. */
+  detect(video: HTMLVideoElement): Promise<void>;
+  /** Gets the recent number of results per second. */
+  onRate(perSecond: number): void;
+  /** Called when the webcam stops; `problem` says why, unless it was stopped on purpose. */
+  onStop(problem?: string): void;
+}
+
+/** Starts the webcam; the returned function stops it. */
+export async function startWebcam(host: WebcamHost): Promise<() => void> {
+  const { video } = host;
+  let stopped = false;
+  let stream: MediaStream | undefined;
+  const stop = (problem?: string): void => {
+    if (stopped) return;
+    stopped = true;
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    video.srcObject = null;
+    document.removeEventListener("visibilitychange", onVisibilityChange);
+    host.onStop(problem);
+  };
+  const onVisibilityChange = (): void => {
+    if (document.hidden) stop();
+  };
+  document.addEventListener("visibilitychange", onVisibilityChange);
+  try {
+    if (!navigator.mediaDevices) throw new Error("This browser allows the webcam only on pages served over https.");
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    if (stopped) {
+      for (const track of stream.getTracks()) track.stop();
+      return stop;
+    }
+    video.srcObject = stream;
+    await video.play();
+    void run();
+  } catch (error) {
+    const refused = error instanceof DOMException && (error.name === "NotAllowedError" || error.name === "NotFoundError");
+    stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
+  }
+  return stop;
+
+  async function run(): Promise<void> {
+    const times: number[] = [];
+    while (!stopped) {
+      await host.detect(video);
+      const now = performance.now();
+      times.push(now);
+      while (times.length > 2 && now - (times[0] as number) > 2000) times.shift();
+      const span = now - (times[0] as number);
+      if (span > 0) host.onRate(((times.length - 1) * 1000) / span);
+      await new Promise(requestAnimationFrame);
+    }
+  }
+}

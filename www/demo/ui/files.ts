@@ -1,0 +1,81 @@
+// Files that are chosen or dropped, with their folders.
+
+/** A file, and its path relative to what was chosen or dropped. */
+export interface ChosenFile {
+  file: File;
+  path: string;
+}
+
+const IMAGE_NAME = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
+
+/** Whether the file looks like an image, by its type or name. */
+export const isImage = ({ file }: ChosenFile): boolean => file.type.startsWith("image/") || IMAGE_NAME.test(file.name);
+
+/** The files of a file input, sorted by path. */
+export function filesOf(input: HTMLInputElement): ChosenFile[] {
+  return sorted(Array.from(input.files ?? [], (file) => ({ file, path: file.webkitRelativePath || file.name })));
+}
+
+/** Dropped files, including those in dropped folders. Must be called while the drop event is handled. */
+export async function droppedFiles(transfer: DataTransfer): Promise<ChosenFile[]> {
+  // Both must be read before the first await, as the list is emptied afterwards.
+  const entries = Array.from(transfer.items, (item) => (item.kind === "file" ? item.webkitGetAsEntry() : null));
+  const plain = Array.from(transfer.files);
+  if (!entries.some((entry) => entry)) return plain.map((file) => ({ file, path: file.name }));
+  const found: ChosenFile[] = [];
+  for (const entry of entries) if (entry) await walk(entry, found);
+  return sorted(found);
+}
+
+async function walk(entry: FileSystemEntry, found: ChosenFile[]): Promise<void> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    found.push({ file, path: entry.fullPath.replace(/^\//, "") });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  // A reader returns at most a hundred entries per call.
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return;
+    for (const child of some) await walk(child, found);
+  }
+}
+
+/** By code points, as the command line sorts. */
+function sorted(files: ChosenFile[]): ChosenFile[] {
+  return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}
+
+/** Lets files be dropped on an element, and highlights it while they hover. */
+export function onDrop(target: HTMLElement, take: (files: ChosenFile[]) => void): void {
+  let depth = 0;
+  const highlight = (on: boolean): void => void target.classList.toggle("dropping", on);
+  const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+  target.addEventListener("dragenter", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    depth++;
+    highlight(true);
+  });
+  target.addEventListener("dragover", (event) => holdsFiles(event) && event.preventDefault());
+  target.addEventListener("dragleave", () => highlight((depth = Math.max(0, depth - 1)) > 0));
+  target.addEventListener("drop", (event) => {
+    depth = 0;
+    highlight(false);
+    if (!event.dataTransfer || !holdsFiles(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void droppedFiles(event.dataTransfer).then(take);
+  });
+}
+
+/** Downloads bytes or text as a file. */
+export function download(name: string, content: BlobPart, type: string): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

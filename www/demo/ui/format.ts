@@ -1,0 +1,32 @@
+// Formats numbers for display.
+
+const MINUS = "−";
+
+/** With a fixed number of decimals and a typographic minus sign. */
+export function decimal(value: number, digits = 2): string {
+  if (Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : `${MINUS}∞`;
+  const text = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+}
+
+/** With an explicit sign, for differences. */
+export function signed(value: number, digits = 2): string {
+  const text = decimal(value, digits);
+  return text.startsWith(MINUS) || Number(text) === 0 ? text : `+${text}`;
+}
+
+/** A fraction as a percentage. */
+export function percent(fraction: number, digits = 0): string {
+  return `${decimal(fraction * 100, digits)}%`;
+}
+
+/** A whole number with thousands separators. */
+export function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** A probability; small ones get more decimals. */
+export function probability(value: number): string {
+  return value.toFixed(value < 0.01 ? 4 : value < 0.1 ? 3 : 2);
+}

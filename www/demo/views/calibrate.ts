@@ -1,0 +1,221 @@
+// The section Calibrate: makes a stats file for a network from training images by class.
+
+import { classesOf, MIN_RELIABLE, plan, type TrainingClass } from "../calibrate/classes.js";
+import { preprocessForm } from "../calibrate/preprocess-form.js";
+import { plainTitle, statsActions } from "../calibrate/stats-actions.js";
+import type { App } from "../state/app.js";
+import { loadPageDetector } from "../state/assets.js";
+import { messageOf } from "../state/errors.js";
+import type { GalleryImage } from "../state/models.js";
+import { startTuning } from "../tuning/panel.js";
+import { byId, h } from "../ui/dom.js";
+import { type ChosenFile, filesOf, isImage } from "../ui/files.js";
+import { count } from "../ui/format.js";
+import { intake, type IntakeContext } from "../ui/intake.js";
+import type { Detector } from "itp-ood";
+
+/** Starts the section. */
+export function startCalibrate(app: App, gallery: () => readonly GalleryImage[]): void {
+  const container = byId("calibrate");
+  let classes: TrainingClass[] = [];
+  let holdout: ChosenFile[] = [];
+
+  // The network.
+  const form = preprocessForm();
+  const own = h("input", { type: "radio", name: "network", value: "own", checked: true });
+  const current = h("input", { type: "radio", name: "network", value: "current" });
+  const currentTitle = h("span", {}, "The model in use");
+  const onnx = h("input", { type: "file", accept: ".onnx", "aria-label": "ONNX file" });
+  const ownFields = h("div", {}, h("p", { class: "file-row" }, onnx), h("p", { class: "quiet small" }, "Preprocessing, as in the network’s training:"), form.element);
+  const network = h(
+    "fieldset",
+    { class: "card" },
+    h("h2", {}, "1. The network"),
+    h("label", { class: "choice" }, own, "My own ONNX file"),
+    h("label", { class: "choice" }, current, currentTitle),
+    ownFields,
+  );
+  const chooseNetwork = (): void => void (ownFields.hidden = !own.checked);
+  own.addEventListener("change", chooseNetwork);
+  current.addEventListener("change", chooseNetwork);
+  app.on("model", () => (currentTitle.textContent = `The model in use, ${app.model?.title ?? ""}`));
+
+  // The training images.
+  const training = h("div", { class: "card intake", id: "calibrate-training" });
+  const table = h("tbody");
+  const warning = h("p", { class: "small warn" });
+  const listed = h(
+    "div",
+    { class: "scroll classes", tabindex: 0, role: "region", "aria-label": "Classes", hidden: true },
+    h("table", { class: "list" }, h("thead", {}, h("tr", {}, ...["Output", "Class", "Images"].map((head) => h("th", { scope: "col" }, head)))), table),
+  );
+  const showClasses = (): void => {
+    listed.hidden = classes.length === 0;
+    table.replaceChildren(
+      ...classes.map(({ name, files }, k) =>
+        h("tr", {}, h("td", {}, String(k)), h("th", { scope: "row" }, name), h("td", {}, count(files.length), files.length < MIN_RELIABLE ? h("span", { class: "warn" }, " few") : "")),
+      ),
+    );
+    const smallClasses = classes.filter(({ files }) => files.length < MIN_RELIABLE).length;
+    warning.textContent = smallClasses ? `${smallClasses} of ${classes.length} classes have fewer than ${MIN_RELIABLE} images: their statistics will be uncertain.` : "";
+  };
+  intake(training, {
+    title: "2. Training images",
+    hint: "A folder with one subfolder of images per class. Classes are numbered in the order of the subfolders’ names, as training tools do; this must be the order of the network’s outputs.",
+    process: async (files) => {
+      const found = classesOf(files);
+      if (found.length === 0) return "There is no image in a class folder. You can add files to a class by hand below.";
+      classes = found;
+      showClasses();
+      return `${count(found.reduce((sum, { files: of }) => sum + of.length, 0))} images in ${found.length} classes.`;
+    },
+  });
+  const name = h("input", { type: "text", autocomplete: "off" });
+  const files = h("input", { type: "file", multiple: true, accept: "image/*", "aria-label": "Images of this class" });
+  const add = h("button", { type: "button" }, "Add to the class");
+  const clear = h("button", { type: "button" }, "Start over");
+  add.addEventListener("click", () => {
+    const found = filesOf(files).filter(isImage);
+    if (!name.value.trim() || found.length === 0) {
+      warning.textContent = "Enter the class’s name, and choose its images.";
+      return;
+    }
+    const known = classes.find((of) => of.name === name.value.trim());
+    if (known) known.files.push(...found);
+    else classes.push({ name: name.value.trim(), files: found });
+    files.value = "";
+    showClasses();
+  });
+  clear.addEventListener("click", () => {
+    classes = [];
+    showClasses();
+  });
+  training.append(listed, warning, h("details", {}, h("summary", {}, "Add classes by hand"), h("div", { class: "fields" }, h("label", {}, "Class", name), h("label", {}, "Images", files)), h("div", { class: "actions" }, add, clear)));
+
+  // The held-out images.
+  const held = h("div", { class: "card intake", id: "calibrate-holdout" });
+  intake(held, {
+    title: "3. Held-out images",
+    hint: "ID images that are not among the training images, 100 or more. The threshold is set on them. Folders don’t matter here.",
+    process: async (found) => {
+      holdout = found.filter(isImage);
+      every.checked = false;
+      return `${count(holdout.length)} held-out images.`;
+    },
+  });
+  const every = h("input", { type: "checkbox", checked: true });
+  held.append(h("label", { class: "choice" }, every, "Hold out every tenth training image instead"));
+
+  // Hyperparameters, and the calibration.
+  const p = h("input", { type: "number", value: "10", min: "0", max: "100", step: "any" });
+  const lambda = h("input", { type: "number", value: "2.2", min: "0", step: "any" });
+  const tpr = h("input", { type: "number", value: "95", min: "1", max: "99", step: "any" });
+  const start = h("button", { type: "button", class: "primary" }, "Make the stats file");
+  const cancel = h("button", { type: "button", hidden: true }, "Cancel");
+  const bar = h("progress", { max: 1, value: 0, "aria-label": "Calibration", hidden: true });
+  const status = h("p", { class: "status", role: "status" });
+  const outcome = h("div", { class: "outcome" });
+  const work = h(
+    "div",
+    { class: "card", id: "calibrate-work" },
+    h("h2", {}, "4. The stats file"),
+    h("div", { class: "fields" }, h("label", {}, "CRP: p, in percent", p), h("label", {}, "FTP: λ", lambda), h("label", {}, "ID images accepted, in percent", tpr)),
+    h("div", { class: "actions" }, start, cancel),
+    bar,
+    status,
+    outcome,
+  );
+  const tuning = h("div", { class: "card", id: "tuning" });
+  const panel = startTuning(app, tuning, gallery);
+  container.append(network, h("div", { class: "pair" }, training, held), work, tuning);
+
+  let running: AbortController | undefined;
+  cancel.addEventListener("click", () => running?.abort());
+  start.addEventListener("click", async () => {
+    if (running) return;
+    running = new AbortController();
+    const { signal } = running;
+    outcome.replaceChildren();
+    start.disabled = true;
+    cancel.hidden = bar.hidden = false;
+    bar.value = 0;
+    let detector: Detector | undefined;
+    try {
+      const file = onnx.files?.[0];
+      if (own.checked && !file) throw new Error("Choose your ONNX file first.");
+      const used = own.checked ? undefined : await app.loaded();
+      if (classes.length === 0) throw new Error("Choose the training images first.");
+      const preprocess = used ? used.info.preprocess : form.read();
+      const model = used ? used.model : (file as File);
+      status.textContent = "Loading the network …";
+      detector = await loadPageDetector({ model, preprocess, signal });
+      const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
+      const made = await calibrate(detector, classes, steps, { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
+        signal,
+        progress: (done, total) => {
+          bar.value = done / total;
+          status.textContent = `${count(done)} of ${count(total)} images`;
+        },
+      });
+      status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} images can't be read, such as ${made.broken[0]}.` : ""}`;
+      const title = used ? plainTitle(used.title).toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
+      const stats = { title, model, bytes: made.bytes };
+      showWarnings(outcome, made.warnings);
+      outcome.append(h("div", { class: "actions" }, ...statsActions(app, stats)));
+      panel.offer(
+        stats,
+        steps.filter(({ heldOut }) => heldOut).map(({ file, classIndex }) => ({ file, ...(classIndex !== undefined && { classIndex }) })),
+      );
+    } catch (error) {
+      status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
+    } finally {
+      detector?.dispose();
+      running = undefined;
+      start.disabled = false;
+      cancel.hidden = bar.hidden = true;
+    }
+  });
+}
+
+interface Calibrated {
+  bytes: Uint8Array<ArrayBuffer>;
+  warnings: string[];
+  broken: string[];
+}
+
+async function calibrate(
+  detector: Detector,
+  classes: readonly TrainingClass[],
+  steps: ReturnType<typeof plan>,
+  settings: { p: number; lambda: number; tpr: number },
+  { signal, progress }: IntakeContext,
+): Promise<Calibrated> {
+  const { info } = detector;
+  if (classes.length !== info.classes) {
+    throw new Error(`The network has ${info.classes} outputs, but there are ${classes.length} classes of images. There must be one class per output.`);
+  }
+  const calibrator = await detector.calibrate(classes.map(({ name }) => name));
+  const broken: string[] = [];
+  try {
+    let done = 0;
+    for (const { file, classIndex, heldOut } of steps) {
+      signal.throwIfAborted();
+      try {
+        if (heldOut || classIndex === undefined) await calibrator.addHoldout(file.file, { signal });
+        else await calibrator.add(file.file, classIndex, { signal });
+      } catch (error) {
+        if ((error as { code?: string }).code !== "image") throw error;
+        broken.push(`${file.path}: ${(error as Error).message}`);
+      }
+      progress(++done, steps.length);
+    }
+    const bytes = await calibrator.finish({ ...settings, score: "itp" });
+    return { bytes: new Uint8Array(bytes), warnings: await calibrator.warnings(), broken };
+  } finally {
+    calibrator.dispose();
+  }
+}
+
+function showWarnings(container: HTMLElement, warnings: readonly string[]): void {
+  if (warnings.length) container.append(h("ul", { class: "small", "aria-label": "Warnings" }, ...warnings.map((text) => h("li", { class: "warn" }, text))));
+}
