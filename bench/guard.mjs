@@ -59,7 +59,7 @@ await main(async () => {
   const slow = names.filter((name) => measured[name] > recorded[name] * SLACK);
   if (slow.length > 0) {
     throw new CommandFailed(
-      `the own operators became slower against tract's on ${slow.join(", ")}: look at what changed in src/backbone, ` +
+      `the own operators became slower against tract's on ${slow.join(", ")}: look at what changed in crates/backbone/src/kernels, ` +
         "and whether its inner loops are still vectorised (docs/performance.md)",
     );
   }

@@ -1,11 +1,11 @@
-//! What a picture costs natively: this crate's operators against tract's, run in turn, in
-//! milliseconds (least and median), with a checksum of the features.
+//! What the backbone costs natively for one image: this library's kernels against tract's, run in
+//! turn, in milliseconds (minimum and median), with a checksum of the features.
 //!
 //!     cargo run --release --example backbone_cost -- MODEL.onnx...
 
 use std::time::Instant;
 
-use itp_ood::{Backbone, Operators};
+use itp_ood::{Backbone, Kernels};
 use ndarray::Array4;
 
 const ROUNDS: usize = 60;
@@ -13,8 +13,8 @@ const ROUNDS: usize = 60;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
         let model = std::fs::read(&path)?;
-        let load = |operators| Backbone::with_operators(&model, None, operators);
-        let sides = [load(Operators::Own)?, load(Operators::Tract)?];
+        let load = |kernels| Backbone::with_operators(&model, None, kernels);
+        let sides = [load(Kernels::Custom)?, load(Kernels::Tract)?];
         let mut times = [vec![], vec![]];
         let mut sums = [0.0; 2];
         for _ in 0..ROUNDS {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         println!("{path}");
-        for ((name, times), sum) in ["own", "tract"].iter().zip(&mut times).zip(sums) {
+        for ((name, times), sum) in ["custom", "tract"].iter().zip(&mut times).zip(sums) {
             times.sort_by(f64::total_cmp);
             println!("  {name:6} {:7.3} {:7.3} ms, sum {sum}", times[0], times[ROUNDS / 2]);
         }

@@ -162,7 +162,7 @@ impl Info {
             model_sha256: model.sha256().to_owned(),
             feature_node: backbone.feature_node().to_owned(),
             operators: OperatorCounts {
-                own: backbone.report().num_own(),
+                own: backbone.report().num_custom(),
                 tract: backbone.report().num_tract(),
             },
             detectors: DetectorInfo::all(head.num_classes()),

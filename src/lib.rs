@@ -50,7 +50,7 @@ pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preproc
 #[cfg(feature = "onnx")]
 pub use info::Info;
 #[cfg(feature = "onnx")]
-pub use itp_ood_backbone::{Backbone, BackboneReport, Operators};
+pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
 #[cfg(feature = "onnx")]
 pub use model::Model;
 pub use pruning::{Pruning, Reason, Variant};

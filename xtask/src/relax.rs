@@ -1,9 +1,16 @@
-//! The engine's second file, for processors and browsers with relaxed SIMD.
+//! Makes the engine's second file, for processors and browsers with relaxed SIMD.
 //!
-//! Relaxed SIMD has an instruction that multiplies and adds at once. The network's operators use it
-//! wherever they add a product (`Lanes::add_product`); everything else must compute the same in both
-//! files to the last bit, and stays as it is. A second compilation would take as long as the first
-//! and yield other glue, so the instructions are exchanged in the finished module.
+//! Relaxed SIMD has an instruction that multiplies and adds at once. The kernels use it wherever they
+//! call `Simd::mul_add`; everything else must compute the same in both files to the last bit.
+//!
+//! Why not compile twice, the second time with `-Ctarget-feature=+simd128,+relaxed-simd`? Flags are
+//! part of every crate's fingerprint, so nothing of the first compilation can be reused: with link-time
+//! optimisation over the whole engine it takes as long as the first, 331 s on a machine with two
+//! cores, where the limit for this was two minutes. Even without link-time optimisation it is 165 s.
+//! The flag would also apply to the rest of the engine, whose results must not change, and
+//! wasm-bindgen would write glue of its own for the second file. Rewriting the finished module takes
+//! seconds, shares the glue, and was measured as fast (0.998 of the time of a second compilation,
+//! `docs/performance.md`).
 
 use anyhow::{Result, ensure};
 use rustc_demangle::demangle;
@@ -12,22 +19,22 @@ use walrus::ir::{
 };
 use walrus::{FunctionId, FunctionKind, LocalFunction, LocalId, Module, ValType};
 
-/// Where the operators are. Nothing else of that module multiplies in SIMD.
-const OPERATORS: &str = "itp_ood_backbone::";
-/// Fewer would mean that the compiler puts multiplications and additions in another order.
+/// The module whose functions are rewritten.
+const KERNELS: &str = "itp_ood_backbone::kernels::";
+/// With fewer, the compiler must have started to order multiplications and additions differently.
 const EXPECTED: usize = 100;
 
-/// Exchanges each multiplication whose product is added to something by one instruction for both;
-/// names are needed. Returns how many.
+/// Replaces each multiplication whose product is added to something, and that addition, by one
+/// instruction; returns how many. Needs the module's function names.
 pub fn relax(module: &mut Module) -> Result<usize> {
     let ids: Vec<FunctionId> = module
         .funcs
         .iter_local()
         .map(|(id, _)| id)
         .filter(|&id| {
-            // wasm-bindgen writes names in full, the compiler doesn't.
+            // wasm-bindgen writes demangled names, the compiler mangled ones.
             let name = module.funcs.get(id).name.as_deref().unwrap_or_default();
-            demangle(name).to_string().contains(OPERATORS)
+            demangle(name).to_string().contains(KERNELS)
         })
         .collect();
     let mut count = 0;
@@ -40,8 +47,8 @@ pub fn relax(module: &mut Module) -> Result<usize> {
     }
     ensure!(
         count >= EXPECTED,
-        "only {count} sums of products were found in the engine's operators: does the compiler \
-         write them in another way, or were names stripped?"
+        "only {count} sums of products were found in the engine's kernels: does the compiler \
+         order them differently now, or were names stripped?"
     );
     Ok(count)
 }
@@ -73,12 +80,12 @@ fn relax_sequence(function: &mut LocalFunction, id: InstrSeqId, scratch: [LocalI
         if !matches!(&instruction, Instr::Binop(binop) if matches!(binop.op, BinaryOp::F32x4Add)) {
             new.push((instruction, place));
         } else if let Some(product) = first_operand(&new).filter(|&at| multiplies(&new[at].0)) {
-            // a, b, multiply, c, add: the operands are in the order that the new one takes.
+            // a, b, multiply, c, add: the operands are in the new instruction's order.
             new.remove(product);
             new.push(multiply_add);
             count += 1;
         } else if new.last().is_some_and(|(last, _)| multiplies(last)) {
-            // c, a, b, multiply, add: what is added was there first.
+            // c, a, b, multiply, add: c must move to the end.
             new.pop();
             let [a, b, c] = scratch;
             let set = |local| (Instr::LocalSet(LocalSet { local }), place);
@@ -93,10 +100,11 @@ fn relax_sequence(function: &mut LocalFunction, id: InstrSeqId, scratch: [LocalI
     count
 }
 
-/// Where the first operand was computed of what takes two from the end of these instructions.
+/// Index of the instruction that yields the first operand of a binary one at the end of
+/// `instructions`.
 fn first_operand(instructions: &[(Instr, InstrLocId)]) -> Option<usize> {
     let mut at = instructions.len();
-    // Back over all that belongs to the second.
+    // Walk back over everything that computes the second operand.
     let mut wanted = 1;
     while wanted > 0 {
         at = at.checked_sub(1)?;
@@ -105,7 +113,7 @@ fn first_operand(instructions: &[(Instr, InstrLocId)]) -> Option<usize> {
     at.checked_sub(1)
 }
 
-/// How many operands an instruction takes that yields one value; `None` for all others.
+/// Number of operands of an instruction that yields one value; `None` for all others.
 fn operands(instruction: &Instr) -> Option<usize> {
     match instruction {
         Instr::Const(_) | Instr::LocalGet(_) | Instr::GlobalGet(_) => Some(0),
@@ -127,7 +135,7 @@ mod tests {
     use walrus::FunctionBuilder;
     use walrus::ir::Value;
 
-    /// A function of that name, with `c + a * b` and `a * b + c` and a product that isn't added.
+    /// A function of that name with `c + a * b`, `a * b + c`, and a product that isn't added.
     fn module(name: &str) -> (Module, FunctionId) {
         let mut module = Module::default();
         let [a, b, c] = [(); 3].map(|()| module.locals.add(ValType::V128));
@@ -154,19 +162,21 @@ mod tests {
 
     #[test]
     fn sums_of_products_become_one_instruction() {
-        let (mut module, function) = module("<itp_ood_backbone::operators::OnWidth<K>>::run");
-        // Too few for an engine.
+        let (mut module, function) = module("<itp_ood_backbone::kernels::custom_op::WithWidth<K>>::run");
+        // Too few for an engine, so this is an error; the module is rewritten all the same.
         assert!(relax(&mut module).is_err());
         assert_eq!(count(&module, function, |found| matches!(found, Instr::TernOp(_))), 2);
         assert_eq!(count(&module, function, multiplies), 1);
-        // What is written can be read, that is, every operand is where it should be.
+        // The module validates, so every operand is where it should be.
         Module::from_buffer(&module.emit_wasm()).unwrap();
     }
 
     #[test]
     fn nothing_else_is_touched() {
-        let (mut module, function) = module("itp_ood::head::sum_terms");
-        assert!(relax(&mut module).is_err());
-        assert_eq!(count(&module, function, multiplies), 3);
+        for name in ["itp_ood::head::sum_terms", "itp_ood_backbone::linear::Linear::logits"] {
+            let (mut module, function) = module(name);
+            assert!(relax(&mut module).is_err());
+            assert_eq!(count(&module, function, multiplies), 3);
+        }
     }
 }

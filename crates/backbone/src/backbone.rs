@@ -1,5 +1,7 @@
 //! The network in front of the last linear layer, run by tract.
 
+mod input;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,8 +9,6 @@ use std::sync::Arc;
 use ndarray::{Array1, ArrayView4};
 use serde::Serialize;
 use tract_onnx::pb;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::prelude::{
     DatumExt, Framework, IntoRunnable, IntoTensor, TValue, Tensor, TractError, TypedModel,
     TypedSimplePlan, tvec,
@@ -16,16 +16,13 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
 use crate::error::{Error, Result};
+use crate::kernels::CustomOp;
+use crate::kernels::simd::Width;
 use crate::linear::Linear;
-use crate::operators::OwnOperator;
-use crate::{classifier, lanes, onnx, rewrite};
+use crate::{classifier, fusion, onnx};
 
-/// The largest input side and the most input channels.
-const MAX_SIDE: usize = 1 << 14;
-/// The most elements of an input: a picture of 4096 x 4096 in colour, and a bit.
-const MAX_INPUT: usize = 1 << 26;
-
-/// An ONNX classifier without its last linear layer: a picture in, its features out.
+/// An ONNX classifier without its last linear layer (the head): it maps an image to its
+/// penultimate-layer features.
 ///
 /// The batch size is fixed to 1, because tract can fuse operators only when all shapes are known
 /// (`docs/performance.md`). Many threads can share one backbone.
@@ -38,79 +35,80 @@ pub struct Backbone {
     report: BackboneReport,
 }
 
-/// How many operators run in which way, by name.
+/// How many operators run on which kernels, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackboneReport {
-    /// This crate's own operators.
-    pub own: BTreeMap<String, usize>,
-    /// tract's operators.
+    /// Operators on this crate's kernels. Serialised as `own`.
+    #[serde(rename = "own")]
+    pub custom: BTreeMap<String, usize>,
+    /// Operators on tract's kernels.
     pub tract: BTreeMap<String, usize>,
 }
 
 impl BackboneReport {
-    /// Number of operators of this crate.
-    pub fn num_own(&self) -> usize {
-        self.own.values().sum()
+    /// Number of operators on this crate's kernels.
+    pub fn num_custom(&self) -> usize {
+        self.custom.values().sum()
     }
 
-    /// Number of operators of tract.
+    /// Number of operators on tract's kernels.
     pub fn num_tract(&self) -> usize {
         self.tract.values().sum()
     }
 }
 
-/// Whose convolutions to run.
+/// Whose kernels run convolutions and poolings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Operators {
-    /// This crate's, with batch normalisation and activation fused in: at least twice as fast as
-    /// tract's in WebAssembly and on x86-64 processors with AVX2.
-    Own,
-    /// tract's, which have hand-written kernels for other native targets, too.
+pub enum Kernels {
+    /// This crate's, with batch normalisation and activation fused in. In WebAssembly and on x86-64
+    /// processors with AVX2, a network takes about half the time that it takes on tract's.
+    Custom,
+    /// tract's, which are hand-written for other native targets too.
     Tract,
 }
 
-impl Default for Operators {
-    /// The faster ones on the target that this was built for.
+impl Default for Kernels {
+    /// The faster ones on this processor.
     fn default() -> Self {
-        if lanes::Width::are_fast() { Self::Own } else { Self::Tract }
+        if Width::are_fast() { Self::Custom } else { Self::Tract }
     }
 }
 
 impl Backbone {
     /// Reads an ONNX classifier and splits it in front of its last linear layer.
     ///
-    /// The last layer is found by itself: a Gemm, a MatMul with or without a bias added, or a 1x1
-    /// convolution next to the global average pooling. A Softmax and the like behind it are left
-    /// out. With several outputs, one named like logits is preferred.
+    /// The last layer is detected: a Gemm, a MatMul with or without a bias, or a 1x1 convolution
+    /// next to the global average pooling. A Softmax or similar behind it is dropped. Of several
+    /// outputs, one named like logits is preferred.
     ///
     /// The model has one input `[N, C, H, W]` (or `[N, H, W, C]` with 1, 3 or 4 channels). Height
-    /// and width come from the model; where they are symbolic, from `input_size`, as
+    /// and width come from the model or, where they are symbolic, from `input_size`
     /// (height, width).
     ///
     /// # Errors
-    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the bytes are no ONNX model, if it can't
-    /// be run, if it has no linear last layer, or if its height or width is symbolic and
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the bytes aren't an ONNX model, or if the
+    /// model can't be run, has no linear last layer, or has a symbolic height or width while
     /// `input_size` is `None`; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if
-    /// `input_size` isn't the size that the model is made for.
+    /// `input_size` isn't the model's size.
     pub fn from_onnx(model: &[u8], input_size: Option<(usize, usize)>) -> Result<(Self, Linear)> {
-        Self::with_operators(model, input_size, Operators::default())
+        Self::with_operators(model, input_size, Kernels::default())
     }
 
-    /// Like [`Backbone::from_onnx`], with a choice of convolutions; for measurements and tests.
+    /// As [`Backbone::from_onnx`], with a choice of kernels; for benchmarks and tests.
     ///
     /// # Errors
     /// As [`Backbone::from_onnx`].
     pub fn with_operators(
         model: &[u8],
         input_size: Option<(usize, usize)>,
-        operators: Operators,
+        kernels: Kernels,
     ) -> Result<(Self, Linear)> {
-        guarded(|| {
+        catch_panic(|| {
             let mut proto = onnx::read(model)?;
             let classifier = classifier::find(&proto)?;
             classifier::cut(&mut proto, &classifier);
-            let backbone = Self::build(proto, &classifier, input_size, operators)?;
+            let backbone = Self::build(proto, &classifier, input_size, kernels)?;
             Ok((backbone, classifier.head))
         })
         .unwrap_or_else(|panic| {
@@ -125,24 +123,24 @@ impl Backbone {
         mut proto: pb::ModelProto,
         classifier: &classifier::Classifier,
         input_size: Option<(usize, usize)>,
-        operators: Operators,
+        kernels: Kernels,
     ) -> Result<Self> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
-        let input_shape = fix_input(graph, input_size)?;
+        let input_shape = input::fix_input(graph, input_size)?;
         onnx::check_built(graph)?;
         check_supported(graph)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
             Error::model(format!(
-                "the model can't be run on one picture of shape {input_shape:?}: {error:#}"
+                "the model can't be run on an image of shape {input_shape:?}: {error:#}"
             ))
         })?;
         drop(proto);
         check_facts(&typed)?;
         let prepare = || {
-            if operators == Operators::Own {
-                rewrite::rewrite(&mut typed, &lanes::Width::available())?;
+            if kernels == Kernels::Custom {
+                fusion::fuse(&mut typed, &Width::available())?;
             }
             typed.into_optimized()?.into_runnable()
         };
@@ -157,7 +155,7 @@ impl Backbone {
         Ok(Self { plan, input_shape, num_features, feature_node, report })
     }
 
-    /// The features of one normalised picture, `[D]`: what the last linear layer reads.
+    /// The penultimate-layer features `[D]` of one normalised image: the input of the head.
     ///
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) if the input's shape isn't
@@ -170,20 +168,20 @@ impl Backbone {
                 input.shape()
             )));
         }
-        // A slice, because an array's own iterator took a millisecond for 224 x 224 pixels.
+        // A slice, because an array's iterator takes a millisecond for 224 x 224 pixels.
         let input = input.as_standard_layout();
         let values = input.as_slice().unwrap_or_default();
-        // The network's maxima may swallow a NaN, so the features alone would not tell.
+        // A ReLU may swallow a NaN, so that the features alone wouldn't show it.
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::features(format!(
-                "the normalised picture has the value {value}; check mean and standard deviation"
+                "the normalised image has the value {value}; check mean and standard deviation"
             )));
         }
         let features = self.run(values)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(features),
             Some((index, value)) => Err(Error::features(format!(
-                "the network's feature {index} is {value}; check how pictures are normalised \
+                "the network's feature {index} is {value}; check how images are normalised \
                  (mean and standard deviation), and the model's weights"
             ))),
         }
@@ -191,7 +189,7 @@ impl Backbone {
 
     fn run(&self, input: &[f32]) -> Result<Array1<f32>> {
         let failed = |error: String| {
-            Error::model(format!("the network failed on a picture of the right shape: {error}"))
+            Error::model(format!("the network failed on an image of the right shape: {error}"))
         };
         let run = || {
             let input = Tensor::from_shape(&self.input_shape, input)?;
@@ -199,7 +197,7 @@ impl Backbone {
             let features = outputs.remove(0).into_tensor().cast_to::<f32>()?.into_owned();
             Ok(features.to_plain_array_view::<f32>()?.iter().copied().collect())
         };
-        guarded(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
+        catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
     }
 
     /// The input's shape, `[1, channels, height, width]`.
@@ -212,180 +210,31 @@ impl Backbone {
         self.num_features
     }
 
-    /// The name that the ONNX model gives to the features.
+    /// The name of the features in the ONNX model.
     pub fn feature_node(&self) -> &str {
         &self.feature_node
     }
 
-    /// How many operators run in which way; the same for every picture.
+    /// How many operators run on which kernels; the same for every image.
     pub fn report(&self) -> &BackboneReport {
         &self.report
     }
 }
 
-/// Runs something that may panic in spite of all checks. WebAssembly can't catch a panic; there
-/// the instance ends.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+/// Turns a panic of tract, which may happen in spite of all checks, into its message. WebAssembly
+/// can't catch a panic; there the instance ends.
+fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
     })
 }
 
-/// Makes the graph's one input a single picture `[1, C, H, W]` of `f32`, and returns its shape.
-fn fix_input(graph: &mut pb::GraphProto, input_size: Option<(usize, usize)>) -> Result<[usize; 4]> {
-    let [input] = graph.input.as_slice() else {
-        let names: Vec<_> = graph.input.iter().map(|input| input.name.as_str()).collect();
-        return Err(Error::model(format!(
-            "the features depend on {} inputs {names:?}; exactly one, the picture, is supported",
-            names.len()
-        )));
-    };
-    let name = input.name.clone();
-    let Some(pb::type_proto::Value::TensorType(tensor)) =
-        input.r#type.as_ref().and_then(|declared| declared.value.as_ref())
-    else {
-        return Err(Error::model(format!("the model's input `{name}` has no tensor type")));
-    };
-    let data_type = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
-    if !matches!(data_type, DataType::Float | DataType::Float16 | DataType::Double) {
-        return Err(Error::model(format!(
-            "the model's input `{name}` has the type {}; export the model with a float32 input",
-            data_type.as_str_name()
-        )));
-    }
-    let dims: Vec<Option<i64>> = tensor
-        .shape
-        .iter()
-        .flat_map(|shape| &shape.dim)
-        .map(|dim| match dim.value {
-            Some(Dim::DimValue(value)) if value != 0 => Some(value),
-            _ => None,
-        })
-        .collect();
-    let &[_, second, third, last] = dims.as_slice() else {
-        return Err(Error::model(format!(
-            "the model's input `{name}` has {} dimensions; pictures need 4: [batch, channels, \
-             height, width]",
-            dims.len()
-        )));
-    };
-    let is_channels = |dim| matches!(dim, Some(1 | 3 | 4));
-    let channels_last = is_channels(last) && !is_channels(second);
-    let (channels, height, width) =
-        if channels_last { (last, second, third) } else { (second, third, last) };
-    let channels = channels.or_else(|| channels_by_weights(graph, &name)).ok_or_else(|| {
-        Error::model(format!(
-            "the number of channels of the model's input `{name}` isn't known; export the model \
-             with a fixed number"
-        ))
-    })?;
-    let (height, width) = size(height, width, input_size)?;
-    let shape = [
-        1,
-        usize::try_from(channels).unwrap_or(0),
-        usize::try_from(height).unwrap_or(0),
-        usize::try_from(width).unwrap_or(0),
-    ];
-    let elements = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-    if shape.iter().any(|&dim| !(1..=MAX_SIDE).contains(&dim))
-        || elements.is_none_or(|elements| elements > MAX_INPUT)
-    {
-        return Err(Error::model(format!(
-            "the model's input `{name}` has the impossible size of {channels} channels, {height} \
-             by {width}"
-        )));
-    }
-    convert_input(graph, data_type, channels_last);
-    Ok(shape)
-}
-
-/// Height and width: the model's own, or else what the caller asks for.
-fn size(
-    height: Option<i64>,
-    width: Option<i64>,
-    asked: Option<(usize, usize)>,
-) -> Result<(i64, i64)> {
-    let Some(asked) = asked else {
-        return height.zip(width).ok_or_else(|| {
-            Error::model(
-                "the model takes pictures of any size; say which height and width to use (the \
-                 size that pictures are cropped to)",
-            )
-        });
-    };
-    let asked = (i64::try_from(asked.0).unwrap_or(0), i64::try_from(asked.1).unwrap_or(0));
-    if height.is_some_and(|height| height != asked.0) || width.is_some_and(|w| w != asked.1) {
-        let side = |side: Option<i64>| side.map_or("any".to_owned(), |side| side.to_string());
-        return Err(Error::mismatch(format!(
-            "the model takes pictures of {} by {} (height by width), but {} by {} was asked for; \
-             change the crop",
-            side(height),
-            side(width),
-            asked.0,
-            asked.1
-        )));
-    }
-    Ok(asked)
-}
-
-/// The channels that the first convolution reads.
-fn channels_by_weights(graph: &pb::GraphProto, input: &str) -> Option<i64> {
-    let conv = graph
-        .node
-        .iter()
-        .find(|node| node.op_type == "Conv" && node.input.first().is_some_and(|i| i == input))?;
-    let weights =
-        graph.initializer.iter().find(|tensor| Some(&tensor.name) == conv.input.get(1))?;
-    let group = conv.attribute.iter().find(|attribute| attribute.name == "group");
-    weights.dims.get(1)?.checked_mul(group.map_or(1, |group| group.i))
-}
-
-/// Puts a type or layout conversion between the `f32` picture and the model's own input.
-fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last: bool) {
-    let mut convert = |op_type: &str, attribute: pb::AttributeProto| {
-        let source = format!("{}.{op_type}", graph.input[0].name);
-        let output = std::mem::replace(&mut graph.input[0].name, source.clone());
-        let node = pb::NodeProto {
-            op_type: op_type.into(),
-            name: format!("{source}.operator"),
-            input: vec![source],
-            output: vec![output],
-            attribute: vec![attribute],
-            ..Default::default()
-        };
-        graph.node.insert(0, node);
-    };
-    use pb::attribute_proto::AttributeType;
-    if channels_last {
-        convert(
-            "Transpose",
-            pb::AttributeProto {
-                name: "perm".into(),
-                r#type: AttributeType::Ints as i32,
-                ints: vec![0, 2, 3, 1],
-                ..Default::default()
-            },
-        );
-    }
-    if data_type != DataType::Float {
-        convert(
-            "Cast",
-            pb::AttributeProto {
-                name: "to".into(),
-                r#type: AttributeType::Int as i32,
-                i: data_type as i64,
-                ..Default::default()
-            },
-        );
-    }
-}
-
-/// tract's operators that the engine leaves out (`xtask/src/leave_out.rs`): Fourier transforms, a
-/// tenth of the code. They are refused natively, too, so that a model runs everywhere or nowhere.
+/// tract's operators that the engine lacks (`xtask/src/leave_out.rs`): Fourier transforms are a tenth
+/// of the code. They are refused natively too, so that a model runs everywhere or nowhere.
 const LEFT_OUT: [&str; 2] = ["DFT", "STFT"];
 
-/// Names the operators that the engine lacks.
+/// Refuses operators that the engine lacks.
 fn check_supported(graph: &pb::GraphProto) -> Result<()> {
     let known = tract_onnx::onnx().op_register.0;
     let is_known = |name: &str| known.contains_key(name) && !LEFT_OUT.contains(&name);
@@ -411,7 +260,7 @@ fn check_facts(model: &TypedModel) -> Result<()> {
             let Some(shape) = output.fact.shape.as_concrete() else {
                 return Err(Error::model(format!(
                     "the shape {:?} of operator `{}` ({}) isn't known when the model is loaded; \
-                     export the model with a fixed picture size",
+                     export the model with a fixed image size",
                     output.fact.shape,
                     node.name,
                     node.op.name()
@@ -438,7 +287,7 @@ fn check_features(plan: &TypedSimplePlan, num_features: usize) -> Result<()> {
     let shape = fact.shape.as_concrete().unwrap_or(&[]);
     if shape.iter().product::<usize>() != num_features {
         return Err(Error::model(format!(
-            "the last linear layer has weights for {num_features} features, but one picture gives \
+            "the last linear layer has weights for {num_features} features, but one image gives \
              features of shape {shape:?}; a layer that is applied to many positions isn't \
              supported"
         )));
@@ -450,9 +299,9 @@ fn report(model: &TypedModel) -> BackboneReport {
     let mut report = BackboneReport::default();
     for node in model.nodes() {
         let name = node.op.name().into_owned();
-        let own = node.op_is::<OwnOperator>();
+        let custom = node.op_is::<CustomOp>();
         if !matches!(name.as_str(), "Const" | "Source") {
-            let counts = if own { &mut report.own } else { &mut report.tract };
+            let counts = if custom { &mut report.custom } else { &mut report.tract };
             *counts.entry(name).or_default() += 1;
         }
     }
@@ -462,6 +311,7 @@ fn report(model: &TypedModel) -> BackboneReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
     #[test]
     fn no_symbol_is_left_in_a_plan_of_a_model_with_a_symbolic_batch() {

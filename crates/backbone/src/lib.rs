@@ -4,22 +4,13 @@
 //! features, and [`Linear`] is the layer that was cut off.
 
 mod backbone;
-mod channels_last;
 mod classifier;
-mod convolution;
-mod depthwise;
-mod depthwise_block;
 mod error;
-mod lanes;
-mod layout;
+mod fusion;
+mod kernels;
 mod linear;
 mod onnx;
-mod operators;
-mod pooling;
-mod rewrite;
-mod window;
-mod winograd;
 
-pub use backbone::{Backbone, BackboneReport, Operators};
+pub use backbone::{Backbone, BackboneReport, Kernels};
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;

@@ -5,12 +5,12 @@
 
 use std::path::PathBuf;
 
-use itp_ood_backbone::{Backbone, ErrorKind, Linear, Operators};
+use itp_ood_backbone::{Backbone, ErrorKind, Kernels, Linear};
 use ndarray::{Array1, Array4};
 use tract_onnx::prelude::*;
 
-/// Pictures that differ in every value.
-fn picture(shape: [usize; 4], seed: u32) -> Array4<f32> {
+/// A random image.
+fn image(shape: [usize; 4], seed: u32) -> Array4<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     Array4::from_shape_simple_fn(shape, || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -79,7 +79,7 @@ fn check(name: &str, size: Option<(usize, usize)>, feature_node: &str) {
     assert_eq!(backbone.feature_node(), feature_node, "{name}");
     assert_eq!(backbone.num_features(), head.num_features(), "{name}");
     for seed in 0..3 {
-        let input = picture(backbone.input_shape(), seed);
+        let input = image(backbone.input_shape(), seed);
         let features = backbone.features(input.view()).unwrap();
         let logits = head.logits(features.view());
         let expected = plain(&model, input);
@@ -123,7 +123,7 @@ fn every_kind_of_last_layer_is_found() {
 fn an_operator_zoo_runs() {
     check("operators", None, "t28");
     let (backbone, _) = load(&small("operators"), None);
-    assert!(backbone.report().num_own() + backbone.report().num_tract() > 10);
+    assert!(backbone.report().num_custom() + backbone.report().num_tract() > 10);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn another_size_than_the_models_is_refused() {
 fn a_fixed_batch_becomes_one() {
     let (backbone, head) = load(&small("fixed_batch"), None);
     assert_eq!(backbone.input_shape(), [1, 3, 8, 8]);
-    let input = picture([1, 3, 8, 8], 7);
+    let input = image([1, 3, 8, 8], 7);
     let logits = head.logits(backbone.features(input.view()).unwrap().view());
     assert_close(&logits, &plain(&small("fixed_batch"), input)[0], 1e-5);
 }
@@ -159,7 +159,7 @@ fn grey_and_channels_last_and_half_precision_inputs_work() {
     let model = small("channels_last");
     let (backbone, head) = load(&model, None);
     assert_eq!(backbone.input_shape(), [1, 3, 8, 8]);
-    let input = picture([1, 3, 8, 8], 3);
+    let input = image([1, 3, 8, 8], 3);
     let logits = head.logits(backbone.features(input.view()).unwrap().view());
     let last = input.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned();
     assert_close(&logits, &plain(&model, last)[0], 1e-5);
@@ -167,15 +167,15 @@ fn grey_and_channels_last_and_half_precision_inputs_work() {
     // tract can't run the uncut half-precision model, so the same weights in single precision
     // are the reference.
     let (backbone, head) = load(&small("half"), None);
-    let input = picture([1, 3, 8, 8], 4);
+    let input = image([1, 3, 8, 8], 4);
     let logits = head.logits(backbone.features(input.view()).unwrap().view());
     assert_close(&logits, &plain(&small("half_as_float"), input)[0], 1e-2);
 }
 
 #[test]
-fn a_transposed_view_is_the_same_picture() {
+fn a_transposed_view_is_the_same_image() {
     let (backbone, _) = load(&small("gemm"), None);
-    let input = picture([1, 3, 8, 8], 5);
+    let input = image([1, 3, 8, 8], 5);
     let turned = input.view().permuted_axes([0, 1, 3, 2]);
     let copied = turned.as_standard_layout().into_owned();
     let features = backbone.features(turned).unwrap();
@@ -186,14 +186,14 @@ fn a_transposed_view_is_the_same_picture() {
 #[test]
 fn wrong_shapes_and_values_are_named() {
     let (backbone, _) = load(&small("gemm"), None);
-    let error = backbone.features(picture([1, 3, 8, 9], 0).view()).unwrap_err();
+    let error = backbone.features(image([1, 3, 8, 9], 0).view()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Features);
     assert!(error.message().contains("[1, 3, 8, 8]"), "{error}");
     for value in [f32::NAN, f32::INFINITY] {
         let error = backbone.features(Array4::from_elem([1, 3, 8, 8], value).view()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Features);
     }
-    assert!(backbone.features(picture([1, 3, 8, 8], 0).view()).is_ok());
+    assert!(backbone.features(image([1, 3, 8, 8], 0).view()).is_ok());
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn survives(bytes: &[u8]) -> bool {
             false
         }
         Ok((backbone, _)) => {
-            if let Err(error) = backbone.features(picture(backbone.input_shape(), 0).view()) {
+            if let Err(error) = backbone.features(image(backbone.input_shape(), 0).view()) {
                 assert!(matches!(error.kind(), ErrorKind::Features | ErrorKind::Model));
             }
             true
@@ -315,7 +315,7 @@ fn real_densenets_give_the_uncut_models_logits() {
         assert_eq!(backbone.input_shape(), [1, 3, 32, 32]);
         assert_eq!((head.num_classes(), head.num_features()), (classes, 342));
         assert_eq!(backbone.feature_node(), "features");
-        let input = picture([1, 3, 32, 32], 1);
+        let input = image([1, 3, 32, 32], 1);
         let logits = head.logits(backbone.features(input.view()).unwrap().view());
         assert_close(&logits, &plain(&model, input)[0], 1e-4);
     }
@@ -327,7 +327,7 @@ fn real_mobilenet_gives_the_uncut_models_features_and_logits() {
     let (backbone, head) = load(&model, None);
     assert_eq!(backbone.input_shape(), [1, 3, 224, 224]);
     assert_eq!((head.num_classes(), head.num_features()), (1001, 1280));
-    let input = picture([1, 3, 224, 224], 2);
+    let input = image([1, 3, 224, 224], 2);
     let features = backbone.features(input.view()).unwrap();
     let expected = plain(&model, input);
     assert_close(&head.logits(features.view()), &expected[0], 1e-4);
@@ -349,59 +349,60 @@ fn a_real_model_that_is_cut_off_or_damaged_is_survived() {
     }
 }
 
-/// Features by this crate's operators against those by tract's; returns how many of each ran.
+/// Compares the features of both kernels; returns how many custom operators ran, and how many of
+/// tract's beside them.
 #[track_caller]
-fn check_own(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
-    let (own, _) = Backbone::with_operators(model, size, Operators::Own).unwrap();
-    let (tract, head) = Backbone::with_operators(model, size, Operators::Tract).unwrap();
-    assert_eq!(tract.report().num_own(), 0);
+fn check_custom(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
+    let (custom, _) = Backbone::with_operators(model, size, Kernels::Custom).unwrap();
+    let (tract, head) = Backbone::with_operators(model, size, Kernels::Tract).unwrap();
+    assert_eq!(tract.report().num_custom(), 0);
     for seed in 0..2 {
-        let input = picture(own.input_shape(), seed);
-        let actual = own.features(input.view()).unwrap();
+        let input = image(custom.input_shape(), seed);
+        let actual = custom.features(input.view()).unwrap();
         let expected = tract.features(input.view()).unwrap();
         assert_close(&actual.mapv(f64::from), expected.as_slice().unwrap(), 1e-4);
         let expected = head.logits(expected.view()).mapv(|logit| logit as f32);
         assert_close(&head.logits(actual.view()), expected.as_slice().unwrap(), 1e-4);
     }
-    (own.report().num_own(), own.report().num_tract())
+    (custom.report().num_custom(), custom.report().num_tract())
 }
 
 #[test]
-fn own_operators_agree_with_tract_on_small_models() {
+fn custom_kernels_agree_with_tract_on_small_models() {
     for name in ["gemm", "conv_before_pool", "grey", "channels_last", "fixed_batch"] {
         // Two convolutions, and the global average's sum.
-        assert_eq!(check_own(&small(name), None).0, 3, "{name}");
+        assert_eq!(check_custom(&small(name), None).0, 3, "{name}");
     }
     for size in [(8, 8), (9, 13), (33, 17)] {
-        assert_eq!(check_own(&small("any_size"), Some(size)).0, 3);
+        assert_eq!(check_custom(&small("any_size"), Some(size)).0, 3);
     }
     // Half precision stays with tract.
-    let (half, _) = Backbone::with_operators(&small("half"), None, Operators::Own).unwrap();
-    assert_eq!(half.report().num_own(), 0);
+    let (half, _) = Backbone::with_operators(&small("half"), None, Kernels::Custom).unwrap();
+    assert_eq!(half.report().num_custom(), 0);
 }
 
 #[test]
-fn own_operators_agree_with_tract_on_an_operator_zoo() {
-    let (own, tract) = check_own(&small("operators"), None);
+fn custom_kernels_agree_with_tract_on_an_operator_zoo() {
+    let (custom, tract) = check_custom(&small("operators"), None);
     // Strided, dilated and 5x5 depthwise in two blocks and four changes of layout around them, the
     // other convolutions, the pooling by maximum, and the sums of two global averages; not the
     // squeeze-and-excitation block's convolutions, which see one pixel, and not the groups of two
     // channels.
-    assert_eq!(own, 12);
+    assert_eq!(custom, 12);
     assert!(tract > 5);
 }
 
 #[test]
-fn own_operators_agree_with_tract_on_real_models() {
+fn custom_kernels_agree_with_tract_on_real_models() {
     if let Some(model) = shared("densenet100_cifar10.onnx") {
         // All 99 convolutions; with them the 48 concatenations, pooling and little else.
-        let (own, tract) = check_own(&model, None);
-        assert_eq!(own, 99);
+        let (custom, tract) = check_custom(&model, None);
+        assert_eq!(custom, 99);
         assert!(tract < 160, "{tract}");
     }
     if let Some(model) = shared("mobilenet_v2_imagenet.onnx") {
         // All 52 convolutions with the ten residual sums behind them, in 17 blocks and the last
         // convolution; the change of layout ahead, and the global average's sum.
-        assert_eq!(check_own(&model, None), (20, 1));
+        assert_eq!(check_custom(&model, None), (20, 1));
     }
 }

@@ -1,5 +1,5 @@
 //! The engine's parts as plain C exports, so that `bench/*.mjs` can time each of them: the backbone
-//! with this crate's operators and with tract's, preprocessing, and scoring of made-up features.
+//! with this library's kernels and with tract's, preprocessing, and scoring of made-up features.
 //!
 //! Built for wasm32 with the feature `bench` only, and never shipped. Nothing here checks its
 //! arguments.
@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use ndarray::{Array1, Array2, Array4};
 
 use itp_ood::{
-    Backbone, FeatureDetector, Head, ImageView, Moments, Operators, Options, PixelFormat,
-    Preprocess, Pruning, Result, Stats, Variant,
+    Backbone, FeatureDetector, Head, ImageView, Kernels, Moments, Options, PixelFormat, Preprocess,
+    Pruning, Result, Stats, Variant,
 };
 
 unsafe extern "C" {
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn bench_start() {
     unsafe { __wasm_call_ctors() }
 }
 
-/// Memory for a file or a picture; never freed.
+/// Memory for a file or a image; never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_reserve(bytes: usize) -> *mut u8 {
     Box::leak(vec![0u8; bytes].into_boxed_slice()).as_mut_ptr()
@@ -55,8 +55,8 @@ pub extern "C" fn bench_reserve(bytes: usize) -> *mut u8 {
 pub unsafe extern "C" fn bench_load(model: *const u8, bytes: usize, own: bool) -> i32 {
     // SAFETY: the caller wrote the model there.
     let model = unsafe { std::slice::from_raw_parts(model, bytes) };
-    let operators = if own { Operators::Own } else { Operators::Tract };
-    let Ok((backbone, head)) = Backbone::with_operators(model, None, operators) else { return -1 };
+    let kernels = if own { Kernels::Custom } else { Kernels::Tract };
+    let Ok((backbone, head)) = Backbone::with_operators(model, None, kernels) else { return -1 };
     NETWORKS.with_borrow_mut(|networks| {
         let input = Array4::zeros(backbone.input_shape());
         let logits = vec![0.0; head.num_classes()];
@@ -69,25 +69,25 @@ fn with<T>(network: usize, work: impl FnOnce(&mut Network) -> T) -> T {
     NETWORKS.with_borrow_mut(|networks| work(&mut networks[network]))
 }
 
-/// Where the picture is to be written, `[1, C, H, W]`.
+/// Where the image is to be written, `[1, C, H, W]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_input(network: usize) -> *mut f32 {
     with(network, |network| network.input.as_mut_ptr())
 }
 
-/// Number of values of the picture.
+/// Number of values of the image.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_input_length(network: usize) -> usize {
     with(network, |network| network.input.len())
 }
 
-/// Height (and width) of the picture.
+/// Height (and width) of the image.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_input_side(network: usize) -> usize {
     with(network, |network| network.backbone.input_shape()[2])
 }
 
-/// Number of channels of the picture.
+/// Number of channels of the image.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_input_channels(network: usize) -> usize {
     with(network, |network| network.backbone.input_shape()[1])
@@ -124,13 +124,13 @@ pub extern "C" fn bench_features(network: usize) -> usize {
     with(network, |network| network.head.num_features())
 }
 
-/// Number of this crate's operators in the plan.
+/// Number of operators on the library's own kernels.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_own_operators(network: usize) -> usize {
-    with(network, |network| network.backbone.report().num_own())
+    with(network, |network| network.backbone.report().num_custom())
 }
 
-/// Number of tract's operators in the plan.
+/// Number of operators on tract's kernels.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_tract_operators(network: usize) -> usize {
     with(network, |network| network.backbone.report().num_tract())

@@ -1,70 +1,66 @@
-//! This crate's operators as tract sees them.
+//! A kernel as an operator of tract.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
 
-use super::lanes::{Lanes, Vectorised, Width};
+use super::Kernel;
+use super::simd::{Simd, Width, WithSimd};
 
-/// What computes one picture, `[channels, height, width]`, from another.
-pub(super) trait Kernel: Debug + Send + Sync {
-    /// Writes every value of the output. Reads none, unless the kernel was made to add to it.
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]);
-}
-
-/// A kernel on the registers that were picked for it.
-trait Placed: Debug + Send + Sync {
+/// A [`Kernel`] with its register type picked, so that it can be a trait object.
+trait DynKernel: Debug + Send + Sync {
     fn run(&self, input: &[f32], output: &mut [f32]);
 }
 
 #[derive(Debug)]
-struct OnWidth<K> {
+struct WithWidth<K> {
     width: Width,
     kernel: K,
 }
 
-impl<K: Kernel> Placed for OnWidth<K> {
+impl<K: Kernel> DynKernel for WithWidth<K> {
     fn run(&self, input: &[f32], output: &mut [f32]) {
         struct Run<'a, K>(&'a K, &'a [f32], &'a mut [f32]);
 
-        impl<K: Kernel> Vectorised for Run<'_, K> {
+        impl<K: Kernel> WithSimd for Run<'_, K> {
             #[inline(always)]
-            fn run<L: Lanes>(self) {
-                self.0.run::<L>(self.1, self.2);
+            fn run<S: Simd>(self) {
+                self.0.run::<S>(self.1, self.2);
             }
         }
 
-        self.width.run(Run(&self.kernel, input, output));
+        self.width.dispatch(Run(&self.kernel, input, output));
     }
 }
 
-/// An operator on one picture, `[1, C, H, W]` or `[1, H, W, C]`, with constant weights if any. With
-/// a second input, it adds to that.
+/// One of this crate's operators: a kernel on one feature map, `[1, C, H, W]` or `[1, H, W, C]`.
+/// Weights belong to the kernel. A second input, if any, is accumulated into.
 #[derive(Debug, Clone)]
-pub(super) struct OwnOperator {
+pub(crate) struct CustomOp {
     name: &'static str,
     out_shape: [usize; 4],
-    kernel: Arc<dyn Placed>,
+    kernel: Arc<dyn DynKernel>,
 }
 
-/// Operators are equal only if they are the same: weights aren't compared one by one.
-impl PartialEq for OwnOperator {
+/// By identity: comparing weights one by one would make tract's simplification slow.
+impl PartialEq for CustomOp {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::addr_eq(Arc::as_ptr(&self.kernel), Arc::as_ptr(&other.kernel))
     }
 }
 
-impl Eq for OwnOperator {}
+impl Eq for CustomOp {}
 
-impl OwnOperator {
+impl CustomOp {
+    /// An operator that yields `out_shape`; `name` appears in reports.
     pub fn new(
         name: &'static str,
         out_shape: [usize; 4],
         width: Width,
         kernel: impl Kernel + 'static,
     ) -> Self {
-        Self { name, out_shape, kernel: Arc::new(OnWidth { width, kernel }) }
+        Self { name, out_shape, kernel: Arc::new(WithWidth { width, kernel }) }
     }
 
     /// Whether it was made with this name.
@@ -73,7 +69,7 @@ impl OwnOperator {
     }
 }
 
-impl Op for OwnOperator {
+impl Op for CustomOp {
     fn name(&self) -> StaticName {
         self.name.into()
     }
@@ -85,7 +81,7 @@ impl Op for OwnOperator {
     op_as_typed_op!();
 }
 
-impl EvalOp for OwnOperator {
+impl EvalOp for CustomOp {
     op_out_of_plan!();
 
     fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
@@ -93,11 +89,11 @@ impl EvalOp for OwnOperator {
         let input = inputs.next().context("an input is missing")?;
         let input = input.try_as_plain_ram()?;
         let input = input.as_slice::<f32>()?;
-        // SAFETY: a kernel writes every element, and reads none unless it was made to add to a
-        // second input, which then stands there.
+        // SAFETY: a kernel writes every element, and reads none unless it accumulates; then there
+        // is a second input, and its values stand there.
         #[allow(
             unsafe_code,
-            reason = "zeros that are overwritten took a tenth of MobileNetV2's time"
+            reason = "zeroing what is overwritten took a tenth of MobileNetV2's time"
         )]
         let mut output = match inputs.next() {
             Some(other) => other.into_tensor(),
@@ -109,7 +105,7 @@ impl EvalOp for OwnOperator {
     }
 }
 
-impl TypedOp for OwnOperator {
+impl TypedOp for CustomOp {
     fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         Ok(tvec!(f32::fact(self.out_shape)))
     }

@@ -1,40 +1,43 @@
-//! Depthwise convolution, where every channel is a picture of its own, with channels side by side
+//! Depthwise convolution, where each output channel sees one input channel, with channels last
 //! (`[H, W, C]`).
 //!
-//! All channels see the same pixels, so that registers run over channels: no shifts, and borders
-//! need no more than a pixel of zeros to look at. Two output pixels are summed side by side, which
-//! share weights and most of what they see.
+//! All channels see the same pixels, so registers run over channels: there are no shifts, and
+//! borders need only a pixel of zeros. Two output pixels are summed at a time; they share weights
+//! and most of their input.
 
 use std::ops::Range;
 
-use super::convolution::Clamp;
-use super::lanes::Lanes;
+use super::epilogue::Clamp;
+use super::simd::Simd;
+use super::spec::ConvSpec;
 use super::window::Window;
 
-/// A depthwise convolution with bias and clamp: `clamp(bias + sum(weights * input), low, high)`.
+/// A depthwise convolution with channels last: `clamp(bias + sum(weights * input))`.
 #[derive(Debug)]
-pub(super) struct Depthwise {
+pub(crate) struct DepthwiseConv {
     window: Window,
-    /// By register of channels, then tap: the weights of the channels.
+    /// By register of channels, then tap.
     weights: Vec<f32>,
-    /// Of the channels past the last whole register, `[channels, kernel]`.
+    /// Weights of the channels past the last whole register, `[channels, kernel]`.
     rest: Vec<f32>,
     bias: Vec<f32>,
     clamp: Clamp,
-    /// A pixel outside of the picture.
+    /// A pixel of the padding.
     zeros: Vec<f32>,
 }
 
-/// Rows of a picture, `[.., width, channels]`.
-pub(super) struct Rows<'a> {
+/// Rows of a feature map, `[held, width, channels]`, as a ring buffer.
+pub(crate) struct Rows<'a> {
     pub values: &'a [f32],
-    /// How many rows there are: a row lies at its number modulo this.
+    /// Number of rows: row r lies at r modulo this.
     pub held: usize,
 }
 
-impl Depthwise {
-    /// Packs the weights, given as `[channels, kernel]`, and the bias for registers of `lanes`.
-    pub fn new(lanes: usize, window: Window, weights: &[f32], bias: &[f32], clamp: Clamp) -> Self {
+impl DepthwiseConv {
+    /// Packs the weights for registers of `lanes`. The convolution has as many groups as channels,
+    /// no prologue, and doesn't accumulate.
+    pub fn new(lanes: usize, spec: ConvSpec) -> Self {
+        let ConvSpec { window, weights, bias, epilogue, .. } = spec;
         let taps = window.taps();
         let blocks = weights.chunks_exact(lanes * taps);
         let rest = blocks.remainder().to_vec();
@@ -42,7 +45,14 @@ impl Depthwise {
             (0..taps).flat_map(move |tap| block.chunks_exact(taps).map(move |of| of[tap]))
         });
         let zeros = vec![0.0; bias.len()];
-        Self { window, weights: packed.collect(), rest, bias: bias.to_vec(), clamp, zeros }
+        Self {
+            window,
+            weights: packed.collect(),
+            rest,
+            bias: bias.to_vec(),
+            clamp: epilogue.clamp,
+            zeros,
+        }
     }
 
     pub fn channels(&self) -> usize {
@@ -53,19 +63,19 @@ impl Depthwise {
         &self.window
     }
 
-    /// Writes some rows of the output, from those rows of the input that they see.
+    /// Writes some rows of the output from the input rows that they see.
     #[inline(always)]
-    pub fn rows<L: Lanes>(&self, input: &Rows, rows: Range<usize>, output: &mut [f32]) {
+    pub fn rows<S: Simd>(&self, input: &Rows, rows: Range<usize>, output: &mut [f32]) {
         let Window { kernel, stride, dilation, .. } = self.window;
         let outputs = output.chunks_exact_mut(self.window.out_width * self.channels());
         for (row, output) in rows.zip(outputs) {
             match (kernel, stride[1], dilation[1]) {
-                ([3, 3], 1, 1) => self.row_by_pairs::<L, 3, 9, 4>(input, row, output),
-                ([3, 3], 2, 1) => self.row_by_pairs::<L, 3, 9, 5>(input, row, output),
-                ([5, 5], 1, 1) => self.row_by_pairs::<L, 5, 25, 6>(input, row, output),
-                ([5, 5], 2, 1) => self.row_by_pairs::<L, 5, 25, 7>(input, row, output),
-                ([7, 7], 1, 1) => self.row_by_pairs::<L, 7, 49, 8>(input, row, output),
-                _ => self.row_by_pixels::<L>(input, row, output),
+                ([3, 3], 1, 1) => self.row_by_pairs::<S, 3, 9, 4>(input, row, output),
+                ([3, 3], 2, 1) => self.row_by_pairs::<S, 3, 9, 5>(input, row, output),
+                ([5, 5], 1, 1) => self.row_by_pairs::<S, 5, 25, 6>(input, row, output),
+                ([5, 5], 2, 1) => self.row_by_pairs::<S, 5, 25, 7>(input, row, output),
+                ([7, 7], 1, 1) => self.row_by_pairs::<S, 7, 49, 8>(input, row, output),
+                _ => self.row_by_pixels::<S>(input, row, output),
             }
             if !self.rest.is_empty() {
                 self.rest_of_row(input, row, output);
@@ -73,8 +83,7 @@ impl Depthwise {
         }
     }
 
-    /// The row of the input that an output row sees with a row of the kernel, unless it lies
-    /// outside.
+    /// The input row that an output row sees with a row of the kernel; `None` in the padding.
     fn line<'a>(&self, input: &Rows<'a>, row: usize, tap: usize) -> Option<&'a [f32]> {
         let Window { height, width, stride, dilation, pad, .. } = self.window;
         let row = (row * stride[0] + tap * dilation[0]).checked_sub(pad[0])?;
@@ -82,8 +91,8 @@ impl Depthwise {
         (row < height).then(|| &input.values[row % input.held * length..][..length])
     }
 
-    /// The pixel of such a row that an output column sees with a column of the kernel, unless it
-    /// lies outside.
+    /// The pixel of such a row that an output column sees with a column of the kernel; `None` in the
+    /// padding.
     fn pixel<'a>(&self, line: Option<&'a [f32]>, column: usize, tap: usize) -> Option<&'a [f32]> {
         let Window { width, stride, dilation, pad, .. } = self.window;
         let column = (column * stride[1] + tap * dilation[1]).checked_sub(pad[1])?;
@@ -91,49 +100,49 @@ impl Depthwise {
         Some(&line[column * self.channels()..][..self.channels()])
     }
 
-    /// A row, two pixels at a time. `SIDE` is the kernel's and `TAPS` its square; two output pixels
-    /// see `COLUMNS` columns.
+    /// A row, two pixels at a time. `SIDE` is the kernel's, `TAPS` its square; two output pixels see
+    /// `COLUMNS` columns.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn row_by_pairs<L: Lanes, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
+    fn row_by_pairs<S: Simd, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
         &self,
         input: &Rows,
         row: usize,
         output: &mut [f32],
     ) {
         let channels = self.channels();
-        // Where the second of the last pair goes if the width is odd.
+        // Takes the second pixel of the last pair if the width is odd.
         let is_even = output.len().is_multiple_of(2 * channels);
-        let mut nowhere = vec![0.0; if is_even { 0 } else { channels }];
-        let weights = L::arrays(&self.weights).as_chunks::<TAPS>().0;
+        let mut discarded = vec![0.0; if is_even { 0 } else { channels }];
+        let weights = S::arrays(&self.weights).as_chunks::<TAPS>().0;
         let lines: [_; SIDE] = std::array::from_fn(|tap| self.line(input, row, tap));
         for (pair, output) in output.chunks_mut(2 * channels).enumerate() {
-            let seen: [[&[L::Array]; COLUMNS]; SIDE] = lines.map(|line| {
+            let seen: [[&[S::Array]; COLUMNS]; SIDE] = lines.map(|line| {
                 std::array::from_fn(|tap| {
-                    L::arrays(self.pixel(line, 2 * pair, tap).unwrap_or(&self.zeros))
+                    S::arrays(self.pixel(line, 2 * pair, tap).unwrap_or(&self.zeros))
                 })
             });
             let (first, second) = output.split_at_mut(channels);
-            let second = if second.is_empty() { &mut nowhere } else { second };
-            let outputs = [L::arrays_mut(first), L::arrays_mut(second)];
-            let bias = L::arrays(&self.bias);
-            pair_of_pixels::<L, SIDE, TAPS, COLUMNS>(&seen, weights, bias, self.clamp, outputs);
+            let second = if second.is_empty() { &mut discarded } else { second };
+            let outputs = [S::arrays_mut(first), S::arrays_mut(second)];
+            let bias = S::arrays(&self.bias);
+            pair_of_pixels::<S, SIDE, TAPS, COLUMNS>(&seen, weights, bias, self.clamp, outputs);
         }
     }
 
-    /// A row pixel by pixel, whatever the window.
+    /// A row pixel by pixel, for any window.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn row_by_pixels<L: Lanes>(&self, input: &Rows, row: usize, output: &mut [f32]) {
+    fn row_by_pixels<S: Simd>(&self, input: &Rows, row: usize, output: &mut [f32]) {
         let taps = self.window.taps();
-        let weights = L::arrays(&self.weights);
+        let weights = S::arrays(&self.weights);
         for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
             let seen = self.seen(input, row, column);
-            let blocks = L::arrays_mut(output).iter_mut().zip(weights.chunks_exact(taps));
+            let blocks = S::arrays_mut(output).iter_mut().zip(weights.chunks_exact(taps));
             for (block, (output, weights)) in blocks.enumerate() {
-                let first = block * L::COUNT;
-                let mut sum = L::load(&self.bias[first..]);
+                let first = block * S::LANES;
+                let mut sum = S::load(&self.bias[first..]);
                 for &(tap, values) in &seen {
-                    let weight = L::load(weights[tap].as_ref());
-                    sum = sum.add_product(weight, L::load(&values[first..]));
+                    let weight = S::load(weights[tap].as_ref());
+                    sum = weight.mul_add(S::load(&values[first..]), sum);
                 }
                 self.clamp.apply(sum).store(output.as_mut());
             }
@@ -149,12 +158,12 @@ impl Depthwise {
             for (channel, weights) in (first..).zip(self.rest.chunks_exact(taps)) {
                 let products = seen.iter().map(|&(tap, values)| weights[tap] * values[channel]);
                 let sum = self.bias[channel] + products.sum::<f32>();
-                output[channel] = self.clamp.apply_one(sum);
+                output[channel] = self.clamp.apply_scalar(sum);
             }
         }
     }
 
-    /// The taps with which an output pixel sees pixels of the input, and those.
+    /// The taps with which an output pixel sees the input, with the pixels that they see.
     fn seen<'a>(&self, input: &Rows<'a>, row: usize, column: usize) -> Vec<(usize, &'a [f32])> {
         let columns = self.window.kernel[1];
         let pixel = |tap| {
@@ -165,33 +174,33 @@ impl Depthwise {
     }
 }
 
-/// Sums two neighbouring pixels of the output.
+/// Computes two neighbouring pixels of the output.
 #[inline(always)]
-fn pair_of_pixels<L: Lanes, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
-    seen: &[[&[L::Array]; COLUMNS]; SIDE],
-    weights: &[[L::Array; TAPS]],
-    bias: &[L::Array],
+fn pair_of_pixels<S: Simd, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
+    seen: &[[&[S::Array]; COLUMNS]; SIDE],
+    weights: &[[S::Array; TAPS]],
+    bias: &[S::Array],
     clamp: Clamp,
-    [first, second]: [&mut [L::Array]; 2],
+    [first, second]: [&mut [S::Array]; 2],
 ) {
     let stride = COLUMNS - SIDE;
     let count = weights.len();
-    // In this form the compiler sees that no place lies outside.
+    // In this form the compiler drops the bounds checks.
     let (bias, first, second) = (&bias[..count], &mut first[..count], &mut second[..count]);
     let seen = seen.map(|row| row.map(|values| &values[..count]));
     for block in 0..count {
-        let bias = L::load(bias[block].as_ref());
+        let bias = S::load(bias[block].as_ref());
         let mut sums = [bias, bias];
         for row in 0..SIDE {
             for column in 0..COLUMNS {
-                let values = L::load(seen[row][column][block].as_ref());
+                let values = S::load(seen[row][column][block].as_ref());
                 if column < SIDE {
-                    let weight = L::load(weights[block][row * SIDE + column].as_ref());
-                    sums[0] = sums[0].add_product(weight, values);
+                    let weight = S::load(weights[block][row * SIDE + column].as_ref());
+                    sums[0] = weight.mul_add(values, sums[0]);
                 }
                 if column >= stride {
-                    let weight = L::load(weights[block][row * SIDE + column - stride].as_ref());
-                    sums[1] = sums[1].add_product(weight, values);
+                    let weight = S::load(weights[block][row * SIDE + column - stride].as_ref());
+                    sums[1] = weight.mul_add(values, sums[1]);
                 }
             }
         }

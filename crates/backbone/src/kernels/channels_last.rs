@@ -1,26 +1,26 @@
-//! Convolution of pictures whose channels lie side by side (`[H, W, C]`).
+//! Convolution with channels last (`[H, W, C]`).
 //!
 //! What a window sees is one row of values; for 1x1 kernels the input consists of such rows
-//! already. So nothing is packed but the weights, once: a tile of a few pixels and two registers
-//! of output channels runs down the rows. Depthwise convolutions, which such convolutions surround
-//! in MobileNets, gain even more by this layout ([`super::depthwise`]).
+//! already. So only the weights are packed, once: a tile of a few pixels and two registers of
+//! output channels runs down the rows. The depthwise convolutions that stand between such
+//! convolutions in MobileNets gain even more from this layout ([`super::depthwise`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::convolution::Finish;
-use super::lanes::{Lanes, MAX_LANES};
-use super::operators::Kernel;
+use super::Kernel;
+use super::epilogue::Epilogue;
+use super::simd::{MAX_LANES, Simd};
+use super::spec::ConvSpec;
 use super::window::Window;
 
 /// Pixels that are multiplied by a block of weights before the next block: the weights stay in the
-/// fastest cache meanwhile, and the pixels' rows in the second. Whole tiles of any size.
-const TOGETHER: usize = 96;
+/// first cache meanwhile, and the pixels' rows in the second. A multiple of every register tile.
+const PIXELS_PER_TILE: usize = 96;
 
-/// A convolution in one group with all that is fused into it:
-/// `clamp(bias + sum(weights * input) + other, low, high)`.
+/// A convolution in one group with channels last: `clamp(bias + sum(weights * input) + output)`.
 #[derive(Debug)]
-pub(super) struct ChannelsLast {
+pub(crate) struct ChannelsLastConv {
     window: Window,
     channels: usize,
     out_channels: usize,
@@ -29,25 +29,17 @@ pub(super) struct ChannelsLast {
     weights: Vec<f32>,
     /// By output channel, zeros past the last.
     bias: Vec<f32>,
-    finish: Finish,
+    epilogue: Epilogue,
 }
 
-impl ChannelsLast {
-    /// Packs the weights, given as `[out_channels, channels, kernel]`, and the bias, one for each
-    /// output channel, for registers of `lanes`.
-    pub fn new(
-        lanes: usize,
-        window: Window,
-        channels: usize,
-        weights: &[f32],
-        bias: &[f32],
-        finish: Finish,
-    ) -> Self {
-        let out_channels = bias.len();
+impl ChannelsLastConv {
+    /// Packs the weights for registers of `lanes`. The convolution has one group and no prologue.
+    pub fn new(lanes: usize, spec: ConvSpec) -> Self {
+        let (out_channels, depth) = (spec.out_channels(), spec.depth());
+        let ConvSpec { window, channels, weights, bias, epilogue, .. } = spec;
         let taps = window.taps();
         let mut packed_bias = bias.to_vec();
         packed_bias.resize(out_channels.next_multiple_of(2 * lanes), 0.0);
-        let depth = channels * taps;
         let mut packed = vec![0.0; packed_bias.len() * depth];
         let blocks = packed.chunks_exact_mut(2 * lanes * depth);
         for (block, weights) in blocks.zip(weights.chunks(2 * lanes * depth)) {
@@ -59,7 +51,7 @@ impl ChannelsLast {
                 }
             }
         }
-        Self { window, channels, out_channels, weights: packed, bias: packed_bias, finish }
+        Self { window, channels, out_channels, weights: packed, bias: packed_bias, epilogue }
     }
 
     /// Number of values that a window sees.
@@ -67,44 +59,45 @@ impl ChannelsLast {
         self.channels * self.window.taps()
     }
 
-    /// Writes some pixels of the output, from an input that went through [`Self::pad`].
+    /// Writes some pixels of the output from an input that went through [`Self::pad`].
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     #[cfg_attr(target_arch = "wasm32", inline(never))]
-    pub fn pixels<L: Lanes>(&self, padded: &[f32], pixels: Range<usize>, output: &mut [f32]) {
+    pub fn pixels<S: Simd>(&self, padded: &[f32], pixels: Range<usize>, output: &mut [f32]) {
         let depth = self.depth();
-        let outputs = output.chunks_mut(TOGETHER * self.out_channels);
+        let outputs = output.chunks_mut(PIXELS_PER_TILE * self.out_channels);
         if self.window.is_pointwise() {
-            let rows = padded[pixels.start * depth..pixels.end * depth].chunks(TOGETHER * depth);
+            let rows =
+                padded[pixels.start * depth..pixels.end * depth].chunks(PIXELS_PER_TILE * depth);
             for (rows, output) in rows.zip(outputs) {
-                self.multiply::<L>(rows, output);
+                self.multiply::<S>(rows, output);
             }
             return;
         }
-        let mut rows = vec![0.0; TOGETHER.min(pixels.len()) * depth];
-        for (first, output) in pixels.step_by(TOGETHER).zip(outputs) {
+        let mut rows = vec![0.0; PIXELS_PER_TILE.min(pixels.len()) * depth];
+        for (first, output) in pixels.step_by(PIXELS_PER_TILE).zip(outputs) {
             let count = output.len() / self.out_channels;
             let rows = &mut rows[..count * depth];
-            self.gather::<L>(padded, first..first + count, rows);
-            self.multiply::<L>(rows, output);
+            self.gather::<S>(padded, first..first + count, rows);
+            self.multiply::<S>(rows, output);
         }
     }
 
     /// Multiplies rows of what windows see by the weights.
     #[inline(always)]
-    fn multiply<L: Lanes>(&self, rows: &[f32], output: &mut [f32]) {
-        let width = 2 * L::COUNT;
+    fn multiply<S: Simd>(&self, rows: &[f32], output: &mut [f32]) {
+        let width = 2 * S::LANES;
         let blocks = self.weights.chunks_exact(width * self.depth());
         for (block, (weights, bias)) in blocks.zip(self.bias.chunks_exact(width)).enumerate() {
-            let block = Block::<L> {
-                weights: L::arrays(weights).as_chunks().0,
-                bias: [L::load(bias), L::load(&bias[L::COUNT..])],
+            let block = Block::<S> {
+                weights: S::arrays(weights).as_chunks().0,
+                bias: [S::load(bias), S::load(&bias[S::LANES..])],
                 first: block * width,
                 count: (self.out_channels - block * width).min(width),
                 out_channels: self.out_channels,
-                finish: self.finish,
+                epilogue: self.epilogue,
             };
-            // As many pixels as the processor has registers for.
-            match (L::COUNT, block.count <= L::COUNT) {
+            // As many pixels as there are registers for.
+            match (S::LANES, block.count <= S::LANES) {
                 (4, false) => block.multiply::<4, 2>(rows, output),
                 (4, true) => block.multiply::<4, 1>(rows, output),
                 (8, false) => block.multiply::<6, 2>(rows, output),
@@ -115,12 +108,12 @@ impl ChannelsLast {
         }
     }
 
-    /// Copies what the windows of output pixels see, from a padded input.
+    /// Copies what the windows of output pixels see in a padded input.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn gather<L: Lanes>(&self, padded: &[f32], pixels: Range<usize>, rows: &mut [f32]) {
+    fn gather<S: Simd>(&self, padded: &[f32], pixels: Range<usize>, rows: &mut [f32]) {
         let Window { kernel, stride, dilation, out_width, .. } = self.window;
         let [_, width] = self.window.padded();
-        // Columns side by side are copied at once.
+        // Adjacent columns are copied at once.
         let (runs, run) = if dilation[1] == 1 {
             (1, kernel[1] * self.channels)
         } else {
@@ -130,12 +123,12 @@ impl ChannelsLast {
             let (y, x) = (pixel / out_width * stride[0], pixel % out_width * stride[1]);
             for (index, target) in row.chunks_exact_mut(run).enumerate() {
                 let (y, x) = (y + index / runs * dilation[0], x + index % runs * dilation[1]);
-                copy::<L>(&padded[(y * width + x) * self.channels..][..run], target);
+                copy::<S>(&padded[(y * width + x) * self.channels..][..run], target);
             }
         }
     }
 
-    /// The input with zeros around it, or without what no window sees.
+    /// The input with zeros around it, and without what no window sees.
     pub fn pad<'a>(&self, input: &'a [f32]) -> Cow<'a, [f32]> {
         let Window { height, width, pad: [top, left], .. } = self.window;
         let [padded_height, padded_width] = self.window.padded();
@@ -144,7 +137,7 @@ impl ChannelsLast {
         }
         let mut padded = vec![0.0; padded_height * padded_width * self.channels];
         let targets = padded.chunks_exact_mut(padded_width * self.channels).skip(top);
-        // The windows of a wide padding may end before the picture begins.
+        // With a wide padding, windows may end before the input begins.
         let left = left.min(padded_width);
         let count = (padded_width - left).min(width) * self.channels;
         for (source, target) in input.chunks_exact(width * self.channels).zip(targets) {
@@ -154,26 +147,26 @@ impl ChannelsLast {
     }
 }
 
-impl Kernel for ChannelsLast {
+impl Kernel for ChannelsLastConv {
     #[inline(always)]
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
-        self.pixels::<L>(&self.pad(input), 0..self.window.out_pixels(), output);
+    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+        self.pixels::<S>(&self.pad(input), 0..self.window.out_pixels(), output);
     }
 }
 
-/// What turns rows of values into two registers of output channels.
-struct Block<'a, L: Lanes> {
-    weights: &'a [[L::Array; 2]],
-    bias: [L; 2],
+/// The weights of two registers of output channels.
+struct Block<'a, S: Simd> {
+    weights: &'a [[S::Array; 2]],
+    bias: [S; 2],
     /// The first of the channels.
     first: usize,
     /// How many of them there are.
     count: usize,
     out_channels: usize,
-    finish: Finish,
+    epilogue: Epilogue,
 }
 
-impl<L: Lanes> Block<'_, L> {
+impl<S: Simd> Block<'_, S> {
     #[inline(always)]
     fn multiply<const PIXELS: usize, const HALVES: usize>(&self, rows: &[f32], output: &mut [f32]) {
         let depth = self.weights.len();
@@ -188,7 +181,7 @@ impl<L: Lanes> Block<'_, L> {
         }
     }
 
-    /// Fewer rows than a tile has.
+    /// The rows past the last whole tile.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     fn rest<const HALVES: usize>(&self, mut rows: &[f32], mut output: &mut [f32]) {
@@ -213,15 +206,15 @@ impl<L: Lanes> Block<'_, L> {
         }
     }
 
-    /// The sums of the first few rows, in one register or two.
+    /// The sums of the first few rows, in one register or two each.
     #[allow(clippy::needless_range_loop, reason = "with iterators, it took a quarter longer")]
     #[inline(always)]
     fn tile<const PIXELS: usize, const HALVES: usize>(
         &self,
         rows: &[f32],
-    ) -> [[L; HALVES]; PIXELS] {
+    ) -> [[S; HALVES]; PIXELS] {
         let depth = self.weights.len();
-        // In this form the compiler sees that no place lies outside.
+        // In this form the compiler drops the bounds checks.
         let rows: [&[f32]; PIXELS] = std::array::from_fn(|pixel| &rows[pixel * depth..][..depth]);
         let mut sums = [[self.bias[0]; HALVES]; PIXELS];
         for pixel in 0..PIXELS {
@@ -231,11 +224,11 @@ impl<L: Lanes> Block<'_, L> {
         }
         for k in 0..depth {
             let [near, far] = &self.weights[k];
-            let weights = [L::load(near.as_ref()), L::load(far.as_ref())];
+            let weights = [S::load(near.as_ref()), S::load(far.as_ref())];
             for pixel in 0..PIXELS {
-                let value = L::splat(rows[pixel][k]);
+                let value = S::splat(rows[pixel][k]);
                 for half in 0..HALVES {
-                    sums[pixel][half] = sums[pixel][half].add_product(value, weights[half]);
+                    sums[pixel][half] = value.mul_add(weights[half], sums[pixel][half]);
                 }
             }
         }
@@ -245,41 +238,41 @@ impl<L: Lanes> Block<'_, L> {
     #[inline(always)]
     fn store<const PIXELS: usize, const HALVES: usize>(
         &self,
-        sums: [[L; HALVES]; PIXELS],
+        sums: [[S; HALVES]; PIXELS],
         output: &mut [f32],
     ) {
         for (sums, output) in sums.iter().zip(output.chunks_exact_mut(self.out_channels)) {
             let output = &mut output[self.first..][..self.count];
-            if self.count == HALVES * L::COUNT {
-                for (sums, output) in sums.iter().zip(L::arrays_mut(output)) {
-                    self.finish.put(*sums, output.as_mut());
+            if self.count == HALVES * S::LANES {
+                for (sums, output) in sums.iter().zip(S::arrays_mut(output)) {
+                    self.epilogue.store(*sums, output.as_mut());
                 }
                 continue;
             }
             let mut values = [0.0; 2 * MAX_LANES];
-            let values = &mut values[..HALVES * L::COUNT];
-            if self.finish.adds {
+            let values = &mut values[..HALVES * S::LANES];
+            if self.epilogue.accumulate {
                 values[..self.count].copy_from_slice(output);
             }
-            for (sums, values) in sums.iter().zip(L::arrays_mut(values)) {
-                self.finish.put(*sums, values.as_mut());
+            for (sums, values) in sums.iter().zip(S::arrays_mut(values)) {
+                self.epilogue.store(*sums, values.as_mut());
             }
             output.copy_from_slice(&values[..self.count]);
         }
     }
 }
 
-/// Copies a few values. The compiler would make it a call, which takes longer.
+/// Copies a few values. The compiler would call `memcpy`, which takes longer.
 #[inline(always)]
-fn copy<L: Lanes>(source: &[f32], target: &mut [f32]) {
+fn copy<S: Simd>(source: &[f32], target: &mut [f32]) {
     let target = &mut target[..source.len()];
-    let Some(last) = source.len().checked_sub(L::COUNT) else {
+    let Some(last) = source.len().checked_sub(S::LANES) else {
         target.copy_from_slice(source);
         return;
     };
-    // The last register may overlap those before.
-    L::load(&source[last..]).store(&mut target[last..]);
-    for (target, source) in L::arrays_mut(target).iter_mut().zip(L::arrays(source)) {
-        L::load(source.as_ref()).store(target.as_mut());
+    // The last register may overlap the one before.
+    S::load(&source[last..]).store(&mut target[last..]);
+    for (target, source) in S::arrays_mut(target).iter_mut().zip(S::arrays(source)) {
+        S::load(source.as_ref()).store(target.as_mut());
     }
 }

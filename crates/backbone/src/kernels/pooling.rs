@@ -1,13 +1,13 @@
-//! Maxima over windows of each channel, and sums of whole channels: tract's own ways take ten times
-//! as long on small pictures.
+//! Max pooling, and the sums of global average pooling: tract's own operators take ten times as long
+//! on small feature maps.
 
-use super::lanes::{Lanes, MAX_LANES};
-use super::operators::Kernel;
+use super::Kernel;
+use super::simd::{MAX_LANES, Simd};
 use super::window::Window;
 
-/// A pooling by maximum; zeros around the picture don't take part.
+/// Max pooling with channels first; the padding never wins.
 #[derive(Debug)]
-pub(super) struct MaxPool {
+pub(crate) struct MaxPool {
     window: Window,
 }
 
@@ -16,10 +16,10 @@ impl MaxPool {
         Self { window }
     }
 
-    /// One row of outputs, whatever the window.
-    fn any(&self, plane: &[f32], row: usize, output: &mut [f32]) {
+    /// One row of outputs, for any window.
+    fn pool_row(&self, plane: &[f32], row: usize, output: &mut [f32]) {
         let Window { height, width, kernel, stride, dilation, pad, .. } = self.window;
-        // A window that lies outside altogether yields what it does in tract.
+        // What tract yields for a window that lies in the padding altogether.
         output.fill(f32::MIN);
         for y in 0..kernel[0] {
             let Some(line) = (row * stride[0] + y * dilation[0]).checked_sub(pad[0]) else {
@@ -43,7 +43,7 @@ impl MaxPool {
 
 impl Kernel for MaxPool {
     #[inline(always)]
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
         let window = self.window;
         let halves = window.kernel == [2, 2]
             && window.stride == [2, 2]
@@ -57,30 +57,30 @@ impl Kernel for MaxPool {
                 if halves {
                     let rows = &plane[2 * row * window.width..][..2 * window.width];
                     let (upper, lower) = rows.split_at(window.width);
-                    halve::<L>(upper, lower, output);
+                    halve::<S>(upper, lower, output);
                 } else {
-                    self.any(plane, row, output);
+                    self.pool_row(plane, row, output);
                 }
             }
         }
     }
 }
 
-/// Maxima of 2 x 2 values side by side.
+/// The maxima of adjacent 2x2 windows.
 #[inline(always)]
-fn halve<L: Lanes>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
+fn halve<S: Simd>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
     #[inline(always)]
-    fn larger<L: Lanes>(row: &[f32]) -> L {
-        let (even, odd) = L::even_odd(L::load(row), L::load(&row[L::COUNT..]));
-        even.at_least(odd)
+    fn larger<S: Simd>(row: &[f32]) -> S {
+        let (even, odd) = S::deinterleave(S::load(row), S::load(&row[S::LANES..]));
+        even.max(odd)
     }
-    let whole = output.len() / L::COUNT * L::COUNT;
+    let whole = output.len() / S::LANES * S::LANES;
     let (output, rest) = output.split_at_mut(whole);
     let (upper, upper_rest) = upper.split_at(2 * whole);
     let (lower, lower_rest) = lower.split_at(2 * whole);
-    let rows = upper.chunks_exact(2 * L::COUNT).zip(lower.chunks_exact(2 * L::COUNT));
-    for (output, (upper, lower)) in output.chunks_exact_mut(L::COUNT).zip(rows) {
-        larger::<L>(upper).at_least(larger(lower)).store(output);
+    let rows = upper.chunks_exact(2 * S::LANES).zip(lower.chunks_exact(2 * S::LANES));
+    for (output, (upper, lower)) in output.chunks_exact_mut(S::LANES).zip(rows) {
+        larger::<S>(upper).max(larger(lower)).store(output);
     }
     let rows = upper_rest.chunks_exact(2).zip(lower_rest.chunks_exact(2));
     for (output, (upper, lower)) in rest.iter_mut().zip(rows) {
@@ -88,18 +88,18 @@ fn halve<L: Lanes>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
     }
 }
 
-/// The sum of each channel, for a global average; of a picture with channels side by side.
+/// The sum of each channel, with channels last.
 #[derive(Debug)]
-pub(super) struct ChannelsLastSum;
+pub(crate) struct ChannelsLastSum;
 
 impl Kernel for ChannelsLastSum {
     #[inline(always)]
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
         output.fill(0.0);
         for pixel in input.chunks_exact(output.len()) {
-            let whole = output.len() / L::COUNT * L::COUNT;
-            for (sums, values) in L::arrays_mut(output).iter_mut().zip(L::arrays(pixel)) {
-                L::load(sums.as_ref()).plus(L::load(values.as_ref())).store(sums.as_mut());
+            let whole = output.len() / S::LANES * S::LANES;
+            for (sums, values) in S::arrays_mut(output).iter_mut().zip(S::arrays(pixel)) {
+                S::load(sums.as_ref()).add(S::load(values.as_ref())).store(sums.as_mut());
             }
             for (sum, value) in output[whole..].iter_mut().zip(&pixel[whole..]) {
                 *sum += value;
@@ -108,21 +108,21 @@ impl Kernel for ChannelsLastSum {
     }
 }
 
-/// The sum of each channel, for a global average.
+/// The sum of each channel, with channels first.
 #[derive(Debug)]
-pub(super) struct ChannelSum {
+pub(crate) struct ChannelSum {
     pub pixels: usize,
 }
 
 impl Kernel for ChannelSum {
     #[inline(always)]
-    fn run<L: Lanes>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
         for (plane, output) in input.chunks_exact(self.pixels).zip(output) {
-            let mut sums = L::splat(0.0);
-            let whole = plane.chunks_exact(L::COUNT);
+            let mut sums = S::splat(0.0);
+            let whole = plane.chunks_exact(S::LANES);
             let rest: f32 = whole.remainder().iter().sum();
             for values in whole {
-                sums = sums.plus(L::load(values));
+                sums = sums.add(S::load(values));
             }
             let mut each = [0.0; MAX_LANES];
             sums.store(&mut each);

@@ -1,173 +1,22 @@
-//! Random convolutions and what surrounds them: this crate's operators against tract's.
+//! Random convolutions and poolings with their surroundings: fused against tract alone, on every
+//! register type.
+
+mod case;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::cnn::{PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::math;
+use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
-use super::*;
-
-/// What to build.
-#[derive(Debug, Clone)]
-struct Case {
-    channels: usize,
-    group: usize,
-    /// Output channels of a group.
-    group_out: usize,
-    size: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    padding: PaddingSpec,
-    ahead: bool,
-    norm: bool,
-    clamp: Option<(f32, f32)>,
-    /// Whether somebody else reads the convolution's own output.
-    shared: bool,
-}
-
-fn tensor(rng: &mut ChaCha8Rng, shape: &[usize]) -> Tensor {
-    let values: Vec<f32> =
-        (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_shape(shape, &values).unwrap()
-}
-
-fn build(case: &Case, rng: &mut ChaCha8Rng) -> TractResult<TypedModel> {
-    let mut model = TypedModel::default();
-    let shape = [1, case.channels, case.size[0], case.size[1]];
-    let input = model.add_source("input", f32::fact(shape))?;
-    let (wire, own) = add(&mut model, input, "", case, rng)?;
-    let outputs = if case.shared { vec![wire, own] } else { vec![wire] };
-    model.select_output_outlets(&outputs)?;
-    Ok(model)
-}
-
-/// Adds a convolution and what surrounds it; returns the last value and the convolution's own.
-fn add(
-    model: &mut TypedModel,
-    mut wire: OutletId,
-    prefix: &str,
-    case: &Case,
-    rng: &mut ChaCha8Rng,
-) -> TractResult<(OutletId, OutletId)> {
-    let Case { channels, group, group_out, kernel, .. } = *case;
-    let out_channels = group * group_out;
-    let mut seeded = ChaCha8Rng::seed_from_u64(7 + prefix.len() as u64);
-    let mut with = |model: &mut TypedModel,
-                    wire: OutletId,
-                    name: &str,
-                    op: TypedBinOp,
-                    channels: usize,
-                    first: bool|
-     -> TractResult<OutletId> {
-        let value = tensor(rng, &[1, channels, 1, 1]);
-        let value = model.add_const(format!("{prefix}{name}.value"), value)?;
-        let inputs = if first { [value, wire] } else { [wire, value] };
-        Ok(model.wire_node(format!("{prefix}{name}"), op, &inputs)?[0])
-    };
-    let limit = |model: &mut TypedModel, wire: OutletId, name: &str, op, value: f32| {
-        let value = Tensor::from_shape(&[1, 1, 1, 1], &[value])?;
-        let value = model.add_const(format!("{prefix}{name}.value"), value)?;
-        TractResult::Ok(model.wire_node(format!("{prefix}{name}"), op, &[wire, value])?[0])
-    };
-    if case.ahead {
-        wire = with(model, wire, "ahead.mul", math::mul(), channels, true)?;
-        wire = with(model, wire, "ahead.add", math::add(), channels, false)?;
-        wire = limit(model, wire, "ahead.max", math::max(), 0.0)?;
-    }
-    let spec = PoolSpec {
-        data_format: DataFormat::NCHW,
-        kernel_shape: kernel.as_slice().into(),
-        padding: case.padding.clone(),
-        dilations: Some(case.dilation.as_slice().into()),
-        strides: Some(case.stride.as_slice().into()),
-        input_channels: channels,
-        output_channels: out_channels,
-    };
-    let conv = Conv::new(spec, KernelFormat::OIHW, group, None);
-    let weights = tensor(&mut seeded, &[out_channels, channels / group, kernel[0], kernel[1]]);
-    let weights = model.add_const(format!("{prefix}weights"), weights)?;
-    let bias = model.add_const(format!("{prefix}bias"), tensor(&mut seeded, &[out_channels]))?;
-    wire = model.wire_node(format!("{prefix}conv"), conv, &[wire, weights, bias])?[0];
-    let own = wire;
-    if case.norm {
-        wire = with(model, wire, "mul", math::mul(), out_channels, true)?;
-        wire = with(model, wire, "add", math::add(), out_channels, false)?;
-    }
-    if let Some((low, high)) = case.clamp {
-        wire = limit(model, wire, "max", math::max(), low)?;
-        if high.is_finite() {
-            wire = limit(model, wire, "min", math::min(), high)?;
-        }
-    }
-    Ok((wire, own))
-}
-
-fn count_own(model: &TypedModel) -> usize {
-    model.nodes().iter().filter(|node| node.op_is::<OwnOperator>()).count()
-}
-
-/// Runs both ways; returns how many operators of this crate ran, and how many nodes there were.
-#[track_caller]
-fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
-    let model = build(case, rng).unwrap_or_else(|error| panic!("{case:?}: {error:#}"));
-    let input = tensor(rng, &[1, case.channels, case.size[0], case.size[1]]);
-    compare(model, input, &format!("{case:?}"))
-}
-
-/// As [`check`], for any model of one input.
-#[track_caller]
-fn compare(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
-    let run = |model: TypedModel| {
-        let plan = model.into_optimized()?.into_runnable()?;
-        plan.run(tvec!(input.clone().into()))
-    };
-    let expected = run(model.clone()).unwrap_or_else(|error| panic!("{case}: {error:#}"));
-    let mut counts = (0, 0);
-    // Arrays, each kind of registers alone, and the mixture that runs outside of tests.
-    let all = Width::available();
-    let alone = all.iter().chain([&Width::Four]).map(|&width| vec![width]);
-    for widths in alone.chain([all.clone()]) {
-        let mut own = model.clone();
-        rewrite(&mut own, &widths).unwrap();
-        counts = (count_own(&own), own.nodes().len());
-        let actual = run(own).unwrap_or_else(|error| panic!("{case}: {error:#}"));
-        for (actual, expected) in actual.iter().zip(&expected) {
-            assert_eq!(actual.shape(), expected.shape(), "{case}");
-            let actual = actual.to_plain_array_view::<f32>().unwrap();
-            let expected = expected.to_plain_array_view::<f32>().unwrap();
-            for (actual, expected) in actual.iter().zip(expected) {
-                assert!(
-                    (actual - expected).abs() <= 1e-4 * expected.abs().max(1.0),
-                    "{case} on {widths:?}: {actual} instead of {expected}"
-                );
-            }
-        }
-    }
-    counts
-}
-
-fn plain(channels: usize, group: usize, group_out: usize, kernel: usize) -> Case {
-    Case {
-        channels,
-        group,
-        group_out,
-        size: [9, 11],
-        kernel: [kernel; 2],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padding: PaddingSpec::Explicit(tvec![kernel / 2; 2], tvec![kernel / 2; 2]),
-        ahead: false,
-        norm: false,
-        clamp: None,
-        shared: false,
-    }
-}
+use super::match_conv::MIN_PIXELS;
+use case::{Case, add, build, check, compare, plain, tensor};
 
 #[test]
 fn random_convolutions_agree_with_tract() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut own = 0;
+    let mut replaced = 0;
     for _ in 0..300 {
         let kernel = [rng.random_range(1..=5), rng.random_range(1..=5)];
         let group = [1, 1, 1, 2, 4][rng.random_range(0..5)];
@@ -187,20 +36,20 @@ fn random_convolutions_agree_with_tract() {
                 2 => PaddingSpec::SameLower,
                 _ => PaddingSpec::Explicit(before, after),
             },
-            ahead: rng.random(),
+            prologue: rng.random(),
             norm: rng.random(),
             clamp: [None, Some((0.0, f32::INFINITY)), Some((-0.5, 0.5))][rng.random_range(0..3)],
             shared: rng.random_ratio(1, 8),
         };
-        own += check(&case, &mut rng).0;
+        replaced += check(&case, &mut rng).0;
     }
-    assert!(own > 150, "only {own} of 300 were replaced");
+    assert!(replaced > 150, "only {replaced} of 300 were replaced");
 }
 
 #[test]
 fn random_depthwise_convolutions_agree_with_tract() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let mut own = 0;
+    let mut replaced = 0;
     for _ in 0..200 {
         let channels = rng.random_range(2..=40);
         let pad = || tvec![2, 1];
@@ -216,16 +65,16 @@ fn random_depthwise_convolutions_agree_with_tract() {
                 1 => PaddingSpec::SameLower,
                 _ => PaddingSpec::Explicit(pad(), pad()),
             },
-            ahead: rng.random_ratio(1, 4),
+            prologue: rng.random_ratio(1, 4),
             norm: rng.random(),
             clamp: [None, Some((0.0, f32::INFINITY)), Some((0.0, 6.0))][rng.random_range(0..3)],
             shared: rng.random_ratio(1, 8),
             ..plain(channels, channels, 1, 3)
         };
-        // With the changes to channels last and back.
-        own += check(&case, &mut rng).0 / 3;
+        // Each comes with a change to channels last and one back.
+        replaced += check(&case, &mut rng).0 / 3;
     }
-    assert!(own > 120, "only {own} of 200 were replaced");
+    assert!(replaced > 120, "only {replaced} of 200 were replaced");
 }
 
 #[test]
@@ -236,10 +85,10 @@ fn random_3x3_convolutions_with_many_channels_agree_with_tract() {
         let case = Case {
             channels: rng.random_range(16..=40),
             group_out: rng.random_range(8..=21),
-            // Every width once, and heights around a window's.
+            // Every width up to 36, and heights around a window's.
             size: [rng.random_range(3..=9), 3 + round % 34],
             padding: PaddingSpec::Explicit(pad(&mut rng), pad(&mut rng)),
-            ahead: rng.random(),
+            prologue: rng.random(),
             norm: rng.random(),
             clamp: [None, Some((0.0, f32::INFINITY)), Some((-0.5, 0.5))][rng.random_range(0..3)],
             ..plain(1, 1, 1, 3)
@@ -257,7 +106,7 @@ fn random_poolings_agree_with_tract() {
     for round in 0..150 {
         let channels = rng.random_range(1..=5);
         let [height, width] = [rng.random_range(5..=9), 5 + round % 21];
-        // Every other one is the usual 2x2 with stride 2.
+        // Every second one is the usual 2x2 with stride 2.
         let usual = round % 2 == 0;
         let mut two = |low: usize, high: usize| -> TVec<usize> {
             (0..2).map(|_| if usual { 2 } else { rng.random_range(low..=high) }).collect()
@@ -311,7 +160,7 @@ fn every_width_and_rest_of_a_panel_agrees() {
         for kernel in [1, 3] {
             let case = Case { size: [7, width], ..plain(5, 1, 6, kernel) };
             assert_eq!(check(&case, &mut rng).0, 1);
-            let case = Case { ahead: true, ..case };
+            let case = Case { prologue: true, ..case };
             assert_eq!(check(&case, &mut rng).0, 1);
         }
         let case = Case { size: [7, width], ..plain(21, 21, 1, 3) };
@@ -333,10 +182,10 @@ fn sums_over_many_channels_agree() {
 #[test]
 fn residual_connections_are_fused() {
     let mut rng = ChaCha8Rng::seed_from_u64(10);
-    let mut connect = |case: &Case, own_first: bool, relu: bool| {
+    let mut connect = |case: &Case, conv_first: bool, relu: bool| {
         let mut model = build(case, &mut rng).unwrap();
-        let (source, own) = (model.inputs[0], model.outputs[0]);
-        let both = if own_first { [own, source] } else { [source, own] };
+        let (source, conv) = (model.inputs[0], model.outputs[0]);
+        let both = if conv_first { [conv, source] } else { [source, conv] };
         let mut wire = model.wire_node("sum", math::add(), &both).unwrap();
         if relu {
             let zero = Tensor::zero::<f32>(&[1, 1, 1, 1]).unwrap();
@@ -348,35 +197,35 @@ fn residual_connections_are_fused() {
         compare(model, input, &format!("{case:?} added to its input"))
     };
     for width in 1..=37 {
-        // Direct, by Winograd's way, and deep.
+        // Direct, Winograd, and deep.
         for (channels, kernel) in [(5, 1), (17, 3), (300, 1)] {
             let case =
                 Case { size: [7, width], norm: true, ..plain(channels, 1, channels, kernel) };
-            let (own_first, relu) = (width % 2 == 0, width % 3 == 0);
-            assert_eq!(connect(&case, own_first, relu), (1, 2), "{case:?}");
+            let (conv_first, relu) = (width % 2 == 0, width % 3 == 0);
+            assert_eq!(connect(&case, conv_first, relu), (1, 2), "{case:?}");
         }
     }
-    // A clamp ahead of the sum, or a second reader, and the sum stays tract's.
+    // A clamp prologue of the sum, or a second reader, and the sum stays tract's.
     let clamped = Case { clamp: Some((0.0, f32::INFINITY)), ..plain(5, 1, 5, 1) };
     assert_eq!(connect(&clamped, true, false), (1, 3));
     let read_twice = Case { shared: true, ..plain(5, 1, 5, 1) };
     assert_eq!(connect(&read_twice, true, false).0, 1);
-    // Depthwise convolutions don't add.
+    // Depthwise convolutions don't accumulate.
     assert_eq!(connect(&plain(8, 8, 1, 3), true, false), (3, 5));
 }
 
 #[test]
 fn normalisation_and_activation_are_fused_on_both_sides() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let case = Case { ahead: true, norm: true, clamp: Some((0.0, 6.0)), ..plain(8, 1, 8, 1) };
+    let case = Case { prologue: true, norm: true, clamp: Some((0.0, 6.0)), ..plain(8, 1, 8, 1) };
     // The source and the convolution, nothing else.
     assert_eq!(check(&case, &mut rng), (1, 2));
-    // Also the changes to channels last and back.
-    let depthwise = Case { ahead: false, ..case.clone() };
+    // And the changes to channels last and back.
+    let depthwise = Case { prologue: false, ..case.clone() };
     let depthwise = Case { group: 8, group_out: 1, kernel: [3, 3], ..depthwise };
     assert_eq!(check(&depthwise, &mut rng), (3, 4));
-    // What the convolution alone yields is an output here, so nothing behind it can be fused.
-    let shared = Case { ahead: false, shared: true, ..case };
+    // The convolution's own value is an output here, so nothing behind it can be fused.
+    let shared = Case { prologue: false, shared: true, ..case };
     assert!(check(&shared, &mut rng).1 > 5);
 }
 
@@ -384,12 +233,12 @@ fn normalisation_and_activation_are_fused_on_both_sides() {
 fn crossed_limits_stay_with_tract() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let case = Case { clamp: Some((0.5, -0.5)), ..plain(4, 1, 4, 3) };
-    let (own, nodes) = check(&case, &mut rng);
-    assert_eq!(own, 1);
+    let (custom, nodes) = check(&case, &mut rng);
+    assert_eq!(custom, 1);
     assert!(nodes > 2);
 }
 
-/// Random depthwise convolutions between others, one such block behind the other.
+/// Random depthwise convolutions between others, in one block or two in a row.
 #[test]
 fn depthwise_blocks_agree_with_tract() {
     let mut rng = ChaCha8Rng::seed_from_u64(12);
@@ -443,7 +292,7 @@ fn depthwise_blocks_agree_with_tract() {
         model.select_output_outlets(&[wire]).unwrap();
         let counts = compare(model, tensor(&mut rng, &shape), &case);
         if fewest_pixels >= MIN_PIXELS {
-            // One operator a block, and one each at the beginning and at the end.
+            // One operator a block, and one each at the start and at the end.
             assert_eq!(counts, (blocks + 2, blocks + 3), "{case}");
             replaced += 1;
         }
@@ -452,7 +301,7 @@ fn depthwise_blocks_agree_with_tract() {
 }
 
 #[test]
-fn blocks_end_where_somebody_else_reads() {
+fn blocks_end_at_a_second_reader() {
     let mut rng = ChaCha8Rng::seed_from_u64(13);
     for size in [[9, 11], [14, 14], [3, 40]] {
         let mut model = TypedModel::default();
@@ -463,20 +312,20 @@ fn blocks_end_where_somebody_else_reads() {
         };
         let wide = next(&mut model, source, "a", &plain(6, 1, 24, 1));
         let filtered = next(&mut model, wide, "bb", &plain(24, 24, 1, 3));
-        // Both are read twice; the second reader of the filtered picture has no 1x1 kernel.
+        // Both are read twice; the second reader of the filtered one isn't 1x1.
         let sum = model.wire_node("sum", math::add(), &[wide, filtered]).unwrap()[0];
         let large = next(&mut model, filtered, "ccc", &plain(24, 1, 24, 3));
         let last = next(&mut model, large, "dddd", &plain(24, 24, 1, 3));
         model.select_output_outlets(&[sum, last]).unwrap();
         let case = format!("{size:?}");
-        let (own, _) = compare(model, tensor(&mut rng, &shape), &case);
+        let (custom, _) = compare(model, tensor(&mut rng, &shape), &case);
         // The four convolutions; into channels last twice, and back from the first, the second and
         // the last.
-        assert_eq!(own, 4 + 2 + 3, "{case}");
+        assert_eq!(custom, 4 + 2 + 3, "{case}");
     }
 }
 
-/// Windows so far apart that none reaches the picture, or that the padding holds more than all.
+/// Strides and paddings so wide that no window reaches the input, or that some lie in the padding.
 #[test]
 fn wide_padding_and_strides_agree() {
     let mut rng = ChaCha8Rng::seed_from_u64(14);

@@ -1,0 +1,169 @@
+//! The element-wise chains around a convolution.
+
+use tract_onnx::prelude::{Datum, OutletId, TypedModel};
+use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::math;
+
+use super::graph::{constant, only_reader};
+use crate::kernels::{BnRelu, Clamp, Epilogue};
+
+/// The chain behind a convolution, as far as it was matched.
+pub(super) struct EpilogueMatch<'a> {
+    model: &'a TypedModel,
+    /// The last value of the chain.
+    pub last: OutletId,
+    /// The other operand of a residual connection's sum, which comes before the clamp.
+    pub residual: Option<OutletId>,
+    clamp: Clamp,
+}
+
+impl<'a> EpilogueMatch<'a> {
+    /// The empty chain behind a node.
+    pub fn new(model: &'a TypedModel, node: &TypedNode) -> Self {
+        Self { model, last: OutletId::new(node.id, 0), residual: None, clamp: Clamp::NONE }
+    }
+
+    pub fn epilogue(&self) -> Epilogue {
+        Epilogue { accumulate: self.residual.is_some(), clamp: self.clamp }
+    }
+
+    /// Takes in operations with constants: into weights and bias, or into the clamp.
+    pub fn take_constants(&mut self, weights: &mut [f32], bias: &mut [f32]) {
+        while let Some(next) = only_reader(self.model, self.last) {
+            let found = binary_with_constant(self.model, next, self.last, bias.len());
+            let Some((op, values)) = found else { break };
+            match op {
+                Binary::Mul if self.clamp == Clamp::NONE => {
+                    let depth = weights.len() / bias.len();
+                    for (weights, scale) in weights.chunks_exact_mut(depth).zip(&values) {
+                        weights.iter_mut().for_each(|weight| *weight *= scale);
+                    }
+                    bias.iter_mut().zip(&values).for_each(|(bias, scale)| *bias *= scale);
+                }
+                Binary::Add if self.clamp == Clamp::NONE => {
+                    bias.iter_mut().zip(&values).for_each(|(bias, shift)| *bias += shift);
+                }
+                _ if self.take_limit(op, &values) => {}
+                _ => break,
+            }
+            self.last = OutletId::new(next.id, 0);
+        }
+    }
+
+    /// Takes in a minimum or maximum, if it is the same for all channels and the limits don't
+    /// cross: a clamp then gives the same result in either order.
+    fn take_limit(&mut self, op: Binary, values: &[f32]) -> bool {
+        let Clamp { low, high } = self.clamp;
+        let limit = match op {
+            Binary::Max if is_uniform(values) && values[0] <= high => &mut self.clamp.low,
+            Binary::Min if is_uniform(values) && values[0] >= low => &mut self.clamp.high,
+            _ => return false,
+        };
+        *limit = if op == Binary::Max { limit.max(values[0]) } else { limit.min(values[0]) };
+        true
+    }
+
+    /// Takes in the sum with another value of the same shape (a residual connection), and the
+    /// limits behind it.
+    pub fn take_residual(&mut self) {
+        let model = self.model;
+        let Some(next) = only_reader(model, self.last) else { return };
+        let is_sum = next.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<math::Add>());
+        let &[first, second] = next.inputs.as_slice() else { return };
+        let residual = if first == self.last { second } else { first };
+        let fact = |outlet| model.outlet_fact(outlet).ok();
+        let same_shape = fact(residual).zip(fact(self.last)).is_some_and(|(residual, sums)| {
+            residual.konst.is_none()
+                && residual.shape == sums.shape
+                && residual.datum_type == sums.datum_type
+        });
+        if self.clamp != Clamp::NONE || !is_sum || !same_shape || first == second {
+            return;
+        }
+        self.residual = Some(residual);
+        self.last = OutletId::new(next.id, 0);
+        while let Some(next) = only_reader(model, self.last) {
+            // One channel, because a limit that differs between channels doesn't fit anyway.
+            let found = binary_with_constant(model, next, self.last, 1);
+            if !found.is_some_and(|(op, values)| self.take_limit(op, &values)) {
+                break;
+            }
+            self.last = OutletId::new(next.id, 0);
+        }
+    }
+}
+
+/// Matches `max(0, scale * x + shift)` that yields a convolution's input; returns `x` and the
+/// parameters by channel, or the input itself.
+pub(super) fn match_prologue(
+    model: &TypedModel,
+    input: OutletId,
+    channels: usize,
+) -> (OutletId, Option<Vec<BnRelu>>) {
+    let step = |value: OutletId, wanted: Binary| {
+        only_reader(model, value)?;
+        let node = model.node(value.node);
+        let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
+        let (op, values) = binary_with_constant(model, node, operand, channels)?;
+        (op == wanted).then_some((operand, values))
+    };
+    let found = || {
+        let (value, limit) = step(input, Binary::Max)?;
+        let (value, shift) = step(value, Binary::Add)?;
+        let (value, scale) = step(value, Binary::Mul)?;
+        let parameters =
+            scale.iter().zip(&shift).map(|(&scale, &shift)| BnRelu { scale, shift }).collect();
+        limit.iter().all(|&limit| limit == 0.0).then_some((value, Some(parameters)))
+    };
+    found().unwrap_or((input, None))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Binary {
+    Mul,
+    Add,
+    Max,
+    Min,
+}
+
+/// How a node combines `value` with one constant a channel (or one for all), and the constants by
+/// channel.
+fn binary_with_constant(
+    model: &TypedModel,
+    node: &TypedNode,
+    value: OutletId,
+    channels: usize,
+) -> Option<(Binary, Vec<f32>)> {
+    let op = &node.op_as::<TypedBinOp>()?.0;
+    let op = if op.is::<math::Mul>() {
+        Binary::Mul
+    } else if op.is::<math::Add>() {
+        Binary::Add
+    } else if op.is::<math::Max>() {
+        Binary::Max
+    } else if op.is::<math::Min>() {
+        Binary::Min
+    } else {
+        return None;
+    };
+    // A constant that broadcasts `value` to a larger shape can't be fused.
+    let fact = model.outlet_fact(value).ok()?;
+    let result = model.outlet_fact(OutletId::new(node.id, 0)).ok()?;
+    if result.shape != fact.shape || result.datum_type != f32::datum_type() {
+        return None;
+    }
+    let &[first, second] = node.inputs.as_slice() else { return None };
+    let other = if first == value { second } else { first };
+    let shape = model.outlet_fact(other).ok()?.shape.as_concrete()?.to_vec();
+    let values = constant(model, other)?;
+    match (shape.as_slice(), values.as_slice()) {
+        (_, &[one]) => Some((op, vec![one; channels])),
+        (&[1, c, 1, 1], _) if c == channels => Some((op, values)),
+        _ => None,
+    }
+}
+
+fn is_uniform(values: &[f32]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}

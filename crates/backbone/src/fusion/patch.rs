@@ -1,0 +1,82 @@
+//! Puts operators into tract's graph.
+
+use tract_onnx::prelude::{OutletId, TVec, TractResult, TypedModel, TypedModelPatch};
+use tract_onnx::tract_core::internal::{TractErrorContext, bail};
+
+use crate::kernels::simd::Width;
+use crate::kernels::{CustomOp, Transpose};
+
+const TO_CHANNELS_LAST: &str = "OwnToChannelsLast";
+const TO_CHANNELS_FIRST: &str = "OwnToChannelsFirst";
+
+/// The patch that puts `op` in the place of everything between `inputs` and `last`.
+pub(super) fn replace(
+    model: &TypedModel,
+    inputs: &[OutletId],
+    last: OutletId,
+    op: CustomOp,
+) -> TractResult<Option<TypedModelPatch>> {
+    let mut patch = TypedModelPatch::default();
+    let mut taps = TVec::new();
+    for &input in inputs {
+        taps.push(patch.tap_model(model, input)?);
+    }
+    let name = format!("{}.custom", model.node(last.node).name);
+    let output = patch.wire_node(name, op, &taps)?[0];
+    patch.shunt_outside(model, last, output)?;
+    Ok(Some(patch))
+}
+
+/// As [`replace`], for an operator with channels last. The rest of the graph keeps channels first;
+/// between two such operators no change of layout is left.
+pub(super) fn replace_channels_last(
+    model: &TypedModel,
+    inputs: &[OutletId],
+    last: OutletId,
+    op: CustomOp,
+) -> TractResult<TypedModelPatch> {
+    let mut patch = TypedModelPatch::default();
+    let name = &model.node(last.node).name;
+    let mut taps = TVec::new();
+    for (index, &input) in inputs.iter().enumerate() {
+        if let Some(same) = inputs[..index].iter().position(|&earlier| earlier == input) {
+            taps.push(taps[same]);
+        } else if let Some(input) = channels_last_source(model, input) {
+            taps.push(patch.tap_model(model, input)?);
+        } else {
+            let tap = patch.tap_model(model, input)?;
+            let to_last = transpose_op(model, input, true)?;
+            let name = format!("{name}.custom.channels_last.{index}");
+            taps.push(patch.wire_node(name, to_last, &[tap])?[0]);
+        }
+    }
+    let output = patch.wire_node(format!("{name}.custom"), op, &taps)?[0];
+    let to_first = transpose_op(model, last, false)?;
+    let name = format!("{name}.custom.channels_first");
+    let output = patch.wire_node(name, to_first, &[output])?[0];
+    patch.shunt_outside(model, last, output)?;
+    Ok(patch)
+}
+
+/// The same value with channels last, if it was changed from there.
+pub(super) fn channels_last_source(model: &TypedModel, value: OutletId) -> Option<OutletId> {
+    let node = model.node(value.node);
+    let op = node.op_as::<CustomOp>()?;
+    op.is(TO_CHANNELS_FIRST).then(|| node.inputs[0])
+}
+
+/// The operator that changes a value's layout to channels last, or from there to channels first.
+fn transpose_op(model: &TypedModel, value: OutletId, to_last: bool) -> TractResult<CustomOp> {
+    let shape = model.outlet_fact(value)?.shape.as_concrete();
+    let &[1, channels, height, width] = shape.context("the shape isn't known")? else {
+        bail!("the batch size isn't 1");
+    };
+    let pixels = height * width;
+    Ok(if to_last {
+        let kernel = Transpose { rows: channels, columns: pixels };
+        CustomOp::new(TO_CHANNELS_LAST, [1, height, width, channels], Width::X4, kernel)
+    } else {
+        let kernel = Transpose { rows: pixels, columns: channels };
+        CustomOp::new(TO_CHANNELS_FIRST, [1, channels, height, width], Width::X4, kernel)
+    })
+}
