@@ -78,6 +78,7 @@ impl Reason {
 /// How many of the K x D weights an image keeps. Weights with contribution 0 count as kept:
 /// leaving them out changes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "PruningCounts"))]
 pub struct Counts {
     /// K x D.
     pub total: usize,
@@ -109,6 +110,7 @@ pub struct Pruned {
 /// Everything about one class's weights for one image; arrays have one entry per feature, `[D]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ClassExplanation {
     /// Bias of the class.
     pub bias: f64,
@@ -145,6 +147,11 @@ pub struct ClassExplanation {
 
 /// A [`Reason`] for each weight: names in JSON, codes in JavaScript's `Uint8Array`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "Uint8Array", type = "Uint8Array")
+)]
 pub struct Reasons(pub Vec<Reason>);
 
 impl std::ops::Deref for Reasons {

@@ -103,8 +103,7 @@ fn infinite_lambda_is_energy() {
     let detector = golden.detector();
     let features = golden.f32_matrix("test_features");
     let of = |score: &str| {
-        let options =
-            Options::default().score(score).with("heldLambda", f64::INFINITY).unwrap();
+        let options = Options::default().score(score).with("heldLambda", f64::INFINITY).unwrap();
         detector.scores(features.view(), &options).unwrap()
     };
     for (held, energy) in of("held").iter().zip(of("energy")) {
@@ -170,8 +169,7 @@ fn what_is_missing_is_said() {
         assert_eq!(error.kind(), ErrorKind::Stats);
         assert!(error.message().contains(word), "{error}");
     }
-    let stats =
-        golden.stats().with_tensor("cadref.mean_energy", arr1(&[0.0f32]).into_dyn());
+    let stats = golden.stats().with_tensor("cadref.mean_energy", arr1(&[0.0f32]).into_dyn());
     let detector = FeatureDetector::new(golden.head(), stats).unwrap();
     let options = Options::default().score("cadref");
     assert_eq!(detector.detect(features.row(0), &options).unwrap_err().kind(), ErrorKind::Stats);

@@ -181,10 +181,12 @@ fn the_sweep_agrees_with_the_scores() {
     let golden = Golden::load();
     let features = golden.f32_matrix("test_features");
     let detector = FeatureDetector::new(golden.head(), golden.stats()).unwrap();
-    let candidates = Candidates::new(detector.head(), detector.stats(), 1.0, features.view()).unwrap();
+    let candidates =
+        Candidates::new(detector.head(), detector.stats(), 1.0, features.view()).unwrap();
     let settings = candidates.settings();
     assert_eq!(settings.len(), 1 + 7 * 11 + 16 + 9);
-    let all: Vec<Vec<f64>> = features.outer_iter().map(|row| candidates.scores(row).unwrap()).collect();
+    let all: Vec<Vec<f64>> =
+        features.outer_iter().map(|row| candidates.scores(row).unwrap()).collect();
     for (column, setting) in settings.iter().enumerate() {
         let (score, options) = match *setting {
             Setting::Energy {} => ("energy", Options::default()),

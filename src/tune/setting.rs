@@ -5,6 +5,7 @@ use serde::Serialize;
 /// One setting of one score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneSetting"))]
 pub enum Setting {
     /// Energy: none.
     Energy {},
@@ -39,6 +40,19 @@ pub enum Setting {
         /// T's weight: `w sd(HELD) / sd(T)`.
         a: f64,
     },
+}
+
+impl Setting {
+    /// Name of the score.
+    pub fn score(&self) -> &'static str {
+        match self {
+            Self::Energy {} => "energy",
+            Self::Itp { .. } => "itp",
+            Self::React { .. } => "react",
+            Self::Held { .. } => "held",
+            Self::HeldT { .. } => "held_t",
+        }
+    }
 }
 
 impl std::fmt::Display for Setting {
