@@ -18,6 +18,7 @@ pub use fpr::Fpr95;
 /// How well a score separates two sets of images.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Separation {
     /// Chance that an ID image scores higher than an OOD image; equal scores count half.
     pub auroc: f64,
@@ -78,6 +79,7 @@ impl Separation {
 /// What a page shows of two sets of scores.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Metrics {
     /// All figures.
     #[serde(flatten)]
@@ -90,6 +92,7 @@ pub struct Metrics {
 
 /// A ROC curve from (0, 0) to (1, 1), one point for each distinct score.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Roc {
     /// False-positive rates, ascending.
     pub fpr: Doubles,

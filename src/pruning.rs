@@ -80,6 +80,7 @@ impl Reason {
 /// How many of the K x D weights an image keeps. Weights with contribution 0 count as kept:
 /// leaving them out changes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "PruningCounts"))]
 pub struct Counts {
     /// K x D.
     pub total: usize,

@@ -68,6 +68,7 @@ pub const FEW_IMAGES: usize = 500;
 /// What to tune with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TunerOptions"))]
 pub struct TuneOptions {
     /// The same seed and images give the same pseudo-OOD images, natively and in the browser.
     pub seed: u64,
@@ -86,6 +87,7 @@ impl Default for TuneOptions {
 /// A pseudo-OOD image to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 pub struct PseudoOodTask {
     /// What is made.
     pub kind: Kind,
@@ -142,6 +144,7 @@ impl Tuner {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model,
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for 0 images of a kind.
+    #[cfg(feature = "onnx")]
     pub fn new(model: &Model, stats: Stats, options: TuneOptions) -> Result<Self> {
         stats.check_hash(model.sha256())?;
         Self::from_head(model.head().clone(), stats, options)

@@ -24,6 +24,7 @@ impl PostHocDetector for Energy {
         About {
             name: "energy",
             title: "Energy",
+            summary: "log Σ exp of the logits, without pruning.",
             reference: "Liu et al. 2020 (wetliu/energy_ood)",
             formula: "T logsumexp(f / T)",
             hyperparameters: &[TEMPERATURE],

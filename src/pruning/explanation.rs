@@ -12,6 +12,7 @@ use crate::wire::{Bytes, Floats};
 /// Everything about one class's weights for one image; arrays have one entry per feature, `[D]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ClassExplanation {
     /// Bias of the class.
     pub bias: f64,
@@ -48,6 +49,11 @@ pub struct ClassExplanation {
 
 /// A [`Reason`] for each weight: names in JSON, codes in JavaScript's `Uint8Array`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "Uint8Array", type = "Uint8Array")
+)]
 pub struct Reasons(pub Vec<Reason>);
 
 impl std::ops::Deref for Reasons {

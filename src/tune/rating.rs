@@ -40,14 +40,7 @@ impl Scored {
             _ => families.push((score, vec![tried])),
         };
         for (column, &setting) in settings.iter().enumerate() {
-            let score = match setting {
-                Setting::Energy {} => "energy",
-                Setting::Itp { .. } => "itp",
-                Setting::React { .. } => "react",
-                Setting::Held { .. } => "held",
-                Setting::HeldT { .. } => "held_t",
-            };
-            push(score, self.rate(setting, |row| row[column]));
+            push(setting.score(), self.rate(setting, |row| row[column]));
         }
         let first_held = settings.len() - HELD_LAMBDA.len();
         let t: Array1<f64> = self.holdout.iter().map(|row| row[settings.len()]).collect();

@@ -7,6 +7,7 @@ pub const NEAR_ALLOWANCE: f64 = 1.0;
 
 /// How a setting is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneRule"))]
 pub enum Rule {
     /// The highest mean AUROC over all kinds.
     #[default]

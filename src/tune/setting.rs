@@ -7,6 +7,7 @@ use crate::detectors::{held, held_t, itp, react};
 /// One setting of one score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneSetting"))]
 pub enum Setting {
     /// Energy: none.
     Energy {},
@@ -54,6 +55,17 @@ impl Setting {
             Self::HeldT { lambda, a, .. } => {
                 vec![(held::LAMBDA.name, lambda), (held_t::A.name, a)]
             }
+        }
+    }
+
+    /// Name of the score.
+    pub fn score(&self) -> &'static str {
+        match self {
+            Self::Energy {} => "energy",
+            Self::Itp { .. } => "itp",
+            Self::React { .. } => "react",
+            Self::Held { .. } => "held",
+            Self::HeldT { .. } => "held_t",
         }
     }
 }

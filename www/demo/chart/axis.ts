@@ -1,6 +1,7 @@
 // The score axis: a histogram of held-out ID images, the threshold, and this image's score before and
 // after pruning.
 
+import { isReact, withoutReact } from "../state/overrides.js";
 import { nameOf } from "../state/scores.js";
 import { svg } from "../ui/dom.js";
 import { decimal } from "../ui/format.js";
@@ -14,8 +15,11 @@ export interface AxisData {
   idScores: Float32Array | undefined;
 }
 
-/** Scores on the scale of energy, which can be compared with the score before pruning. */
-const ENERGY_SCORES = new Set(["energy", "crp", "ftp", "itp", "react", "itp+react"]);
+/** Whether a score is the energy of changed features or weights, and so compares with that before the change. */
+function comparesWithEnergy({ scoreName, energies }: Detection): boolean {
+  const base = withoutReact(scoreName);
+  return base in energies || (base === "energy" && isReact(scoreName));
+}
 
 /** Adds the axis to `container`; the returned function redraws it. */
 export function axisChart(container: HTMLElement, data: () => AxisData | undefined, { small = false } = {}): () => void {
@@ -29,7 +33,7 @@ export function axisChart(container: HTMLElement, data: () => AxisData | undefin
       if (!shown) return undefined;
       const { result, idScores } = shown;
       const name = result.scoreName;
-      const before = ENERGY_SCORES.has(name) && name !== "energy" ? result.unprunedScore : undefined;
+      const before = comparesWithEnergy(result) ? result.unprunedScore : undefined;
       const marks = [result.score, ...(before === undefined ? [] : [before]), ...(result.threshold === undefined ? [] : [result.threshold])];
       const range = paddedRange(idScores ?? [], marks);
       const idCount = idScores?.length ?? 0;

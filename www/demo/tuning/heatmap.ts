@@ -8,7 +8,7 @@ import { lambdaText } from "./texts.js";
 /** Data of the map. */
 export interface Grid {
   p: readonly number[];
-  lambda: readonly (number | "inf")[];
+  lambda: readonly number[];
   /** AUROC in percent, of each p and lambda in turn. */
   values: readonly number[];
   /** Indices of the selected candidates. */
@@ -109,7 +109,7 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
 /** The hyperparameters of a cell. */
 export function describeCell(grid: Grid, at: number): string {
   const p = grid.p[Math.floor(at / grid.lambda.length)] as number;
-  return `p ${p}, λ ${lambdaText(grid.lambda[at % grid.lambda.length] as number | "inf")}`;
+  return `p ${p}, λ ${lambdaText(grid.lambda[at % grid.lambda.length] as number)}`;
 }
 
 /** Marks of the candidates selected by R1 and by R*. */

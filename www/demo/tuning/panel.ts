@@ -12,7 +12,7 @@ import { count } from "../ui/format.js";
 import { intake } from "../ui/intake.js";
 import { kindFigure } from "./kinds.js";
 import { showReport } from "./report.js";
-import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
+import { type Detector, type Source, type TuneImage, type TuneProgress, type TuneReport, type Tuned } from "itp-ood";
 
 /** A held-out image, with its class if that is known. */
 export interface HeldOutImage {
@@ -165,6 +165,9 @@ function describeBroken({ broken }: Tuned, files: readonly HeldOutImage[]): stri
   return first ? ` ${indices.size} images can't be read, such as ${files[first.index]?.file.path ?? ""}.` : "";
 }
 
+/** The report as `itp tune --report` writes it: JSON has no infinity. */
+const jsonOf = (report: TuneReport): string => `${JSON.stringify(report, (_, value: unknown) => (value === Infinity ? "inf" : value), 2)}\n`;
+
 function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[] {
   const button = (text: string, ending: string, content: () => string, type: string): HTMLElement => {
     const made = h("button", { type: "button" }, text);
@@ -172,7 +175,7 @@ function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[
     return made;
   };
   return [
-    button("Report as JSON", "json", () => `${JSON.stringify(report, null, 2)}\n`, "application/json"),
+    button("Report as JSON", "json", () => jsonOf(report), "application/json"),
     button("Report as Markdown", "md", () => markdown, "text/markdown"),
   ];
 }

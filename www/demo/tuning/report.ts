@@ -15,7 +15,7 @@ export function showReport(container: HTMLElement, report: TuneReport): void {
     h("h3", {}, `Selected by rule ${ruleName(report.rule)}`),
     h("ul", { class: "selected", "aria-label": "Selected hyperparameters" }, ...describeSelection(report).map((text) => h("li", {}, text))),
   );
-  const itp = report.families.find(({ score }) => score === "itp") as ItpFamily | undefined;
+  const itp = report.families.find((family): family is ItpFamily => family.score === "itp");
   if (itp) showItp(container, report, itp);
 }
 

@@ -8,8 +8,8 @@ export type Family = TuneReport["families"][number];
 export type ItpFamily = Extract<Family, { score: "itp" }>;
 export type Rule = TuneReport["rule"];
 
-/** A lambda of the report, in which infinity is `"inf"`. */
-export const lambdaText = (lambda: number | "inf"): string => (lambda === "inf" ? "∞" : String(lambda));
+/** A lambda, which may be infinite. */
+export const lambdaText = (lambda: number): string => (lambda === Infinity ? "∞" : String(lambda));
 
 /** The index of the candidate that a rule selects. */
 export const selectedBy = (family: Family, rule: Rule): number => (rule === "r1" ? family.r1 : family.rStar);
@@ -52,4 +52,4 @@ function describeCandidate(family: Family, index: number): string {
   }
 }
 
-const describeLambda = (lambda: number | "inf", off: string): string => `λ = ${lambdaText(lambda)}${lambda === "inf" ? ` (${off})` : ""}`;
+const describeLambda = (lambda: number, off: string): string => `λ = ${lambdaText(lambda)}${lambda === Infinity ? ` (${off})` : ""}`;

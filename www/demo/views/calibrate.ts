@@ -7,12 +7,13 @@ import type { App } from "../state/app.js";
 import { loadPageDetector } from "../state/assets.js";
 import { messageOf } from "../state/errors.js";
 import type { GalleryImage } from "../state/models.js";
+import { hyperparameter } from "../state/scores.js";
 import { startTuning } from "../tuning/panel.js";
 import { byId, h } from "../ui/dom.js";
 import { type ChosenFile, filesOf, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
 import { intake, type IntakeContext } from "../ui/intake.js";
-import type { Detector } from "itp-ood";
+import type { CalibrationSettings, Detector, Hyperparameter } from "itp-ood";
 
 /** Starts the section. */
 export function startCalibrate(app: App, gallery: () => readonly GalleryImage[]): void {
@@ -107,8 +108,14 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   held.append(h("label", { class: "choice" }, every, "Hold out every tenth training image instead"));
 
   // Hyperparameters, and the calibration.
-  const p = h("input", { type: "number", value: "10", min: "0", max: "100", step: "any" });
-  const lambda = h("input", { type: "number", value: "2.2", min: "0", step: "any" });
+  const p = h("input", { type: "number", step: "any" });
+  const lambda = h("input", { type: "number", step: "any" });
+  app.on("model", () => {
+    for (const [name, field] of [["itp.p", p], ["itp.lambda", lambda]] as const) {
+      const of = hyperparameter(name);
+      if (of) describeField(field, of);
+    }
+  });
   const tpr = h("input", { type: "number", value: "95", min: "1", max: "99", step: "any" });
   const start = h("button", { type: "button", class: "primary" }, "Make the stats file");
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
@@ -150,7 +157,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       status.textContent = "Loading the network …";
       detector = await loadPageDetector({ model, preprocess, signal });
       const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
-      const made = await calibrate(detector, classes, steps, { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
+      const made = await calibrate(detector, classes, steps, { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 }, {
         signal,
         progress: (done, total) => {
           bar.value = done / total;
@@ -177,6 +184,16 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   });
 }
 
+/** A number field for a hyperparameter; left empty, the engine takes its default for the number of classes. */
+function describeField(field: HTMLInputElement, { low, high, defaults }: Hyperparameter): void {
+  field.min = String(low);
+  if (Number.isFinite(high)) field.max = String(high);
+  field.placeholder = "default";
+  if (defaults) field.title = `By default ${defaults.cifar10} for models like those of CIFAR-10, ${defaults.cifar100} for CIFAR-100, ${defaults.imagenet} for ImageNet`;
+}
+
+const given = (name: "p" | "lambda", { value }: HTMLInputElement): CalibrationSettings => (value === "" ? {} : { [name]: Number(value) });
+
 interface Calibrated {
   bytes: Uint8Array<ArrayBuffer>;
   warnings: string[];
@@ -187,7 +204,7 @@ async function calibrate(
   detector: Detector,
   classes: readonly TrainingClass[],
   steps: ReturnType<typeof plan>,
-  settings: { p: number; lambda: number; tpr: number },
+  settings: CalibrationSettings,
   { signal, progress }: IntakeContext,
 ): Promise<Calibrated> {
   const { info } = detector;

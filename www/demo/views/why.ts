@@ -5,6 +5,7 @@ import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
+import { hyperparameter } from "../state/scores.js";
 import { byId, setOptions } from "../ui/dom.js";
 import { count, decimal } from "../ui/format.js";
 import { describeReason, detailsOf, fillDetails } from "../weights/details.js";
@@ -98,6 +99,7 @@ export function startWhy(app: App): void {
     void showMap();
     void showList();
   });
+  app.on("model", () => showPaperLink(byId("why-little")));
   let listed: string | undefined;
   app.on("result", () => {
     const { result } = app;
@@ -116,6 +118,15 @@ export function startWhy(app: App): void {
   byId("zoom-in").addEventListener("click", () => map.zoom(2));
   byId("zoom-out").addEventListener("click", () => map.zoom(0.5));
   byId("zoom-all").addEventListener("click", () => map.showAll());
+}
+
+/** Fills in the paper's hyperparameters for CIFAR-10. */
+function showPaperLink(container: HTMLElement): void {
+  const [p, lambda] = ["itp.p", "itp.lambda"].map((name) => hyperparameter(name)?.defaults?.cifar10);
+  const link = container.querySelector("a");
+  if (!link || p === undefined || lambda === undefined) return;
+  link.href = `#why?p=${p}&lambda=${lambda}`;
+  link.textContent = `Try the paper's for CIFAR-10 (p = ${p}, λ = ${lambda})`;
 }
 
 /** The scores HELD and HELD+T of the same image, as sums that add up. */
