@@ -16,9 +16,11 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::linear::Linear;
 use crate::operators::OwnOperator;
-use crate::{classifier, lanes, onnx, rewrite};
+use crate::options::LoadOptions;
+use crate::{graph, head, lanes, lower, onnx, rewrite, strided};
 
 /// The largest input side and the most input channels.
 const MAX_SIDE: usize = 1 << 14;
@@ -33,8 +35,11 @@ const MAX_INPUT: usize = 1 << 26;
 pub struct Backbone {
     plan: Arc<TypedSimplePlan>,
     input_shape: [usize; 4],
+    takes_bytes: bool,
     num_features: usize,
     feature_node: String,
+    output: String,
+    is_multi_label: bool,
     report: BackboneReport,
 }
 
@@ -94,7 +99,7 @@ impl Backbone {
     /// `input_size` is `None`; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if
     /// `input_size` isn't the size that the model is made for.
     pub fn from_onnx(model: &[u8], input_size: Option<(usize, usize)>) -> Result<(Self, Linear)> {
-        Self::with_operators(model, input_size, Operators::default())
+        Self::from_onnx_with(model, &LoadOptions { input_size, ..LoadOptions::default() })
     }
 
     /// Like [`Backbone::from_onnx`], with a choice of convolutions; for measurements and tests.
@@ -106,12 +111,23 @@ impl Backbone {
         input_size: Option<(usize, usize)>,
         operators: Operators,
     ) -> Result<(Self, Linear)> {
+        let options = LoadOptions { input_size, operators, ..LoadOptions::default() };
+        Self::from_onnx_with(model, &options)
+    }
+
+    /// Like [`Backbone::from_onnx`], with what the model itself leaves open.
+    ///
+    /// # Errors
+    /// As [`Backbone::from_onnx`], and [`ErrorKind::Model`](crate::ErrorKind::Model) if there are
+    /// several classifiers and [`LoadOptions::output`] doesn't say which one to use.
+    pub fn from_onnx_with(model: &[u8], options: &LoadOptions) -> Result<(Self, Linear)> {
         guarded(|| {
-            let mut proto = onnx::read(model)?;
-            let classifier = classifier::find(&proto)?;
-            classifier::cut(&mut proto, &classifier);
-            let backbone = Self::build(proto, &classifier, input_size, operators)?;
-            Ok((backbone, classifier.head))
+            let mut proto = onnx::read(model, options.external_data)?;
+            lower::lower(&mut proto)?;
+            let head = head::find(&proto, options.output)?;
+            head::cut(&mut proto, &head);
+            let backbone = Self::build(proto, &head, options)?;
+            Ok((backbone, head.linear))
         })
         .unwrap_or_else(|panic| {
             Err(Error::model(format!(
@@ -121,16 +137,11 @@ impl Backbone {
         })
     }
 
-    fn build(
-        mut proto: pb::ModelProto,
-        classifier: &classifier::Classifier,
-        input_size: Option<(usize, usize)>,
-        operators: Operators,
-    ) -> Result<Self> {
+    fn build(mut proto: pb::ModelProto, head: &Head, options: &LoadOptions) -> Result<Self> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
-        let input_shape = fix_input(graph, input_size)?;
+        let (input_shape, takes_bytes) = fix_input(graph, options)?;
         onnx::check_built(graph)?;
         check_supported(graph)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
@@ -141,7 +152,8 @@ impl Backbone {
         drop(proto);
         check_facts(&typed)?;
         let prepare = || {
-            if operators == Operators::Own {
+            strided::replace(&mut typed)?;
+            if options.operators == Operators::Own {
                 rewrite::rewrite(&mut typed, &lanes::Width::available())?;
             }
             typed.into_optimized()?.into_runnable()
@@ -150,11 +162,22 @@ impl Backbone {
             Error::model(format!("the model can't be prepared for running: {error:#}"))
         })?;
         check_facts(plan.model())?;
-        let num_features = classifier.head.weights.ncols();
+        let num_features = head.linear.num_features();
         check_features(&plan, num_features)?;
         let report = report(plan.model());
-        let feature_node = classifier.features.clone();
-        Ok(Self { plan, input_shape, num_features, feature_node, report })
+        let feature_node = head.feature_node();
+        let is_multi_label = head.is_multi_label;
+        let output = head.output.clone();
+        Ok(Self {
+            plan,
+            input_shape,
+            takes_bytes,
+            num_features,
+            feature_node,
+            output,
+            is_multi_label,
+            report,
+        })
     }
 
     /// The features of one normalised picture, `[D]`: what the last linear layer reads.
@@ -207,12 +230,30 @@ impl Backbone {
         self.input_shape
     }
 
+    /// Whether the model takes bytes from 0 to 255 and normalises them itself. Its input here is
+    /// these divided by 255, as a mean of 0 and a standard deviation of 1 give it.
+    pub fn takes_bytes(&self) -> bool {
+        self.takes_bytes
+    }
+
+    /// Whether the model's classes don't exclude each other: a sigmoid follows the logits, not a
+    /// softmax. Scores that are made for a softmax mean little then.
+    pub fn is_multi_label(&self) -> bool {
+        self.is_multi_label
+    }
+
+    /// The model's output that the logits belong to.
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+
     /// Number of features, D.
     pub fn num_features(&self) -> usize {
         self.num_features
     }
 
-    /// The name that the ONNX model gives to the features.
+    /// The name that the ONNX model gives to the features; several where averaged heads have each
+    /// their own.
     pub fn feature_node(&self) -> &str {
         &self.feature_node
     }
@@ -233,7 +274,8 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// Makes the graph's one input a single picture `[1, C, H, W]` of `f32`, and returns its shape.
-fn fix_input(graph: &mut pb::GraphProto, input_size: Option<(usize, usize)>) -> Result<[usize; 4]> {
+/// The second value is whether the model takes bytes.
+fn fix_input(graph: &mut pb::GraphProto, options: &LoadOptions) -> Result<([usize; 4], bool)> {
     let [input] = graph.input.as_slice() else {
         let names: Vec<_> = graph.input.iter().map(|input| input.name.as_str()).collect();
         return Err(Error::model(format!(
@@ -248,7 +290,7 @@ fn fix_input(graph: &mut pb::GraphProto, input_size: Option<(usize, usize)>) -> 
         return Err(Error::model(format!("the model's input `{name}` has no tensor type")));
     };
     let data_type = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
-    if !matches!(data_type, DataType::Float | DataType::Float16 | DataType::Double) {
+    if !matches!(data_type, DataType::Float | DataType::Uint8) {
         return Err(Error::model(format!(
             "the model's input `{name}` has the type {}; export the model with a float32 input",
             data_type.as_str_name()
@@ -274,13 +316,15 @@ fn fix_input(graph: &mut pb::GraphProto, input_size: Option<(usize, usize)>) -> 
     let channels_last = is_channels(last) && !is_channels(second);
     let (channels, height, width) =
         if channels_last { (last, second, third) } else { (second, third, last) };
-    let channels = channels.or_else(|| channels_by_weights(graph, &name)).ok_or_else(|| {
+    let asked = options.channels.and_then(|channels| i64::try_from(channels).ok());
+    let known = channels.or_else(|| channels_by_weights(graph, &name));
+    let channels = known.or(asked).ok_or_else(|| {
         Error::model(format!(
-            "the number of channels of the model's input `{name}` isn't known; export the model \
-             with a fixed number"
+            "the number of channels of the model's input `{name}` isn't known; say it by the \
+             preprocessing, or export the model with a fixed number"
         ))
     })?;
-    let (height, width) = size(height, width, input_size)?;
+    let (height, width) = size(height, width, options.input_size)?;
     let shape = [
         1,
         usize::try_from(channels).unwrap_or(0),
@@ -297,7 +341,7 @@ fn fix_input(graph: &mut pb::GraphProto, input_size: Option<(usize, usize)>) -> 
         )));
     }
     convert_input(graph, data_type, channels_last);
-    Ok(shape)
+    Ok((shape, data_type == DataType::Uint8))
 }
 
 /// Height and width: the model's own, or else what the caller asks for.
@@ -368,7 +412,7 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
             },
         );
     }
-    if data_type != DataType::Float {
+    if data_type == DataType::Uint8 {
         convert(
             "Cast",
             pb::AttributeProto {
@@ -378,6 +422,15 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
                 ..Default::default()
             },
         );
+        graph.initializer.push(graph::float_tensor("byte.scale", &[1], &[255.0]));
+        let cast = graph.input[0].name.clone();
+        for (op_type, other) in [("Round", None), ("Mul", Some("byte.scale"))] {
+            let source = format!("{cast}.{op_type}");
+            let output = std::mem::replace(&mut graph.input[0].name, source.clone());
+            let inputs: Vec<_> = [Some(&*source), other].into_iter().flatten().collect();
+            let node = graph::node(op_type, &inputs, &output);
+            graph.node.insert(0, node);
+        }
     }
 }
 
@@ -393,7 +446,7 @@ fn check_supported(graph: &pb::GraphProto) -> Result<()> {
         None => Ok(()),
         Some(node) => Err(Error::model(format!(
             "operator {} isn't supported by the engine",
-            onnx::describe(node)
+            graph::describe(node)
         ))),
     }
 }
@@ -466,7 +519,7 @@ mod tests {
     #[test]
     fn no_symbol_is_left_in_a_plan_of_a_model_with_a_symbolic_batch() {
         let model = include_bytes!("../../../tests/models/gemm.onnx");
-        let proto = onnx::read(model).unwrap();
+        let proto = onnx::read(model, None).unwrap();
         let batch = proto.graph.unwrap().input[0].clone().r#type.unwrap().value.unwrap();
         let pb::type_proto::Value::TensorType(batch) = batch;
         let batch = batch.shape.unwrap().dim[0].value.clone();

@@ -5,21 +5,26 @@
 
 mod backbone;
 mod channels_last;
-mod classifier;
 mod convolution;
 mod depthwise;
 mod depthwise_block;
 mod error;
+mod graph;
+mod head;
 mod lanes;
 mod layout;
 mod linear;
+mod lower;
 mod onnx;
 mod operators;
+mod options;
 mod pooling;
 mod rewrite;
+mod strided;
 mod window;
 mod winograd;
 
 pub use backbone::{Backbone, BackboneReport, Operators};
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;
+pub use options::{ExternalData, LoadOptions};
