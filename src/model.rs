@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use itp_ood_backbone::Backbone;
+use itp_ood_backbone::{Backbone, LoadOptions};
 use ndarray::Array1;
 
 use crate::error::{Error, Result};
@@ -44,8 +44,21 @@ impl Model {
     fn with_hash(onnx: &[u8], sha256: String, preprocess: Preprocess) -> Result<Self> {
         preprocess.validate()?;
         let crop = preprocess.crop.map(|(height, width)| (height as usize, width as usize));
-        let (backbone, linear) = Backbone::from_onnx(onnx, crop)?;
+        let options = LoadOptions {
+            input_size: crop,
+            channels: Some(preprocess.channels.count()),
+            ..LoadOptions::default()
+        };
+        let (backbone, linear) = Backbone::from_onnx_with(onnx, &options)?;
         let head = Head::new(linear.weights, linear.bias)?;
+        let is_plain = preprocess.mean.iter().all(|&mean| mean == 0.0)
+            && preprocess.std.iter().all(|&std| std == 1.0);
+        if backbone.takes_bytes() && !is_plain {
+            return Err(Error::mismatch(
+                "the model takes bytes and normalises them itself; give a preprocessing with mean \
+                 0 and standard deviation 1",
+            ));
+        }
         let [_, channels, height, width] = backbone.input_shape();
         let made = (preprocess.channels.count(), crop.unwrap_or((height, width)));
         if made != (channels, (height, width)) {

@@ -16,10 +16,12 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 use crate::linear::Linear;
-use crate::{classifier, fusion, onnx};
+use crate::options::LoadOptions;
+use crate::{fusion, graph, head, lower, onnx, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -30,8 +32,11 @@ use crate::{classifier, fusion, onnx};
 pub struct Backbone {
     plan: Arc<TypedSimplePlan>,
     input_shape: [usize; 4],
+    takes_bytes: bool,
     num_features: usize,
     feature_node: String,
+    output: String,
+    is_multi_label: bool,
     report: BackboneReport,
 }
 
@@ -92,7 +97,7 @@ impl Backbone {
     /// `input_size` is `None`; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if
     /// `input_size` isn't the model's size.
     pub fn from_onnx(model: &[u8], input_size: Option<(usize, usize)>) -> Result<(Self, Linear)> {
-        Self::with_operators(model, input_size, Kernels::default())
+        Self::from_onnx_with(model, &LoadOptions { input_size, ..LoadOptions::default() })
     }
 
     /// As [`Backbone::from_onnx`], with a choice of kernels; for benchmarks and tests.
@@ -104,12 +109,23 @@ impl Backbone {
         input_size: Option<(usize, usize)>,
         kernels: Kernels,
     ) -> Result<(Self, Linear)> {
+        let options = LoadOptions { input_size, kernels, ..LoadOptions::default() };
+        Self::from_onnx_with(model, &options)
+    }
+
+    /// As [`Backbone::from_onnx`], with what the model itself leaves open.
+    ///
+    /// # Errors
+    /// As [`Backbone::from_onnx`], and [`ErrorKind::Model`](crate::ErrorKind::Model) if there are
+    /// several classifiers and [`LoadOptions::output`] doesn't say which one to use.
+    pub fn from_onnx_with(model: &[u8], options: &LoadOptions) -> Result<(Self, Linear)> {
         catch_panic(|| {
-            let mut proto = onnx::read(model)?;
-            let classifier = classifier::find(&proto)?;
-            classifier::cut(&mut proto, &classifier);
-            let backbone = Self::build(proto, &classifier, input_size, kernels)?;
-            Ok((backbone, classifier.head))
+            let mut proto = onnx::read(model, options.external_data)?;
+            lower::lower(&mut proto)?;
+            let head = head::find(&proto, options.output)?;
+            head::cut(&mut proto, &head);
+            let backbone = Self::build(proto, &head, options)?;
+            Ok((backbone, head.linear))
         })
         .unwrap_or_else(|panic| {
             Err(Error::model(format!(
@@ -119,16 +135,11 @@ impl Backbone {
         })
     }
 
-    fn build(
-        mut proto: pb::ModelProto,
-        classifier: &classifier::Classifier,
-        input_size: Option<(usize, usize)>,
-        kernels: Kernels,
-    ) -> Result<Self> {
+    fn build(mut proto: pb::ModelProto, head: &Head, options: &LoadOptions) -> Result<Self> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
-        let input_shape = input::fix_input(graph, input_size)?;
+        let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
         onnx::check_built(graph)?;
         check_supported(graph)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
@@ -139,7 +150,8 @@ impl Backbone {
         drop(proto);
         check_facts(&typed)?;
         let prepare = || {
-            if kernels == Kernels::Custom {
+            strided::replace(&mut typed)?;
+            if options.kernels == Kernels::Custom {
                 fusion::fuse(&mut typed, &Width::available())?;
             }
             typed.into_optimized()?.into_runnable()
@@ -148,11 +160,22 @@ impl Backbone {
             Error::model(format!("the model can't be prepared for running: {error:#}"))
         })?;
         check_facts(plan.model())?;
-        let num_features = classifier.head.weights.ncols();
+        let num_features = head.linear.num_features();
         check_features(&plan, num_features)?;
         let report = report(plan.model());
-        let feature_node = classifier.features.clone();
-        Ok(Self { plan, input_shape, num_features, feature_node, report })
+        let feature_node = head.feature_node();
+        let is_multi_label = head.is_multi_label;
+        let output = head.output.clone();
+        Ok(Self {
+            plan,
+            input_shape,
+            takes_bytes,
+            num_features,
+            feature_node,
+            output,
+            is_multi_label,
+            report,
+        })
     }
 
     /// The penultimate-layer features `[D]` of one normalised image: the input of the head.
@@ -205,6 +228,23 @@ impl Backbone {
         self.input_shape
     }
 
+    /// Whether the model takes bytes from 0 to 255 and normalises them itself. Its input here is
+    /// these divided by 255, as a mean of 0 and a standard deviation of 1 give it.
+    pub fn takes_bytes(&self) -> bool {
+        self.takes_bytes
+    }
+
+    /// Whether the model's classes don't exclude each other: a sigmoid follows the logits, not a
+    /// softmax. Scores that are made for a softmax mean little then.
+    pub fn is_multi_label(&self) -> bool {
+        self.is_multi_label
+    }
+
+    /// The model's output that the logits belong to.
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+
     /// Number of features, D.
     pub fn num_features(&self) -> usize {
         self.num_features
@@ -242,7 +282,7 @@ fn check_supported(graph: &pb::GraphProto) -> Result<()> {
         None => Ok(()),
         Some(node) => Err(Error::model(format!(
             "operator {} isn't supported by the engine",
-            onnx::describe(node)
+            graph::describe(node)
         ))),
     }
 }
@@ -316,7 +356,7 @@ mod tests {
     #[test]
     fn no_symbol_is_left_in_a_plan_of_a_model_with_a_symbolic_batch() {
         let model = include_bytes!("../../../tests/models/gemm.onnx");
-        let proto = onnx::read(model).unwrap();
+        let proto = onnx::read(model, None).unwrap();
         let batch = proto.graph.unwrap().input[0].clone().r#type.unwrap().value.unwrap();
         let pb::type_proto::Value::TensorType(batch) = batch;
         let batch = batch.shape.unwrap().dim[0].value.clone();
