@@ -15,6 +15,7 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
+use crate::check::{self, Limits};
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 use crate::operators::OwnOperator;
@@ -106,11 +107,25 @@ impl Backbone {
         input_size: Option<(usize, usize)>,
         operators: Operators,
     ) -> Result<(Self, Linear)> {
+        Self::with_limits(model, input_size, operators, Limits::default())
+    }
+
+    /// Like [`Backbone::with_operators`], with limits for memory and work.
+    ///
+    /// # Errors
+    /// As [`Backbone::from_onnx`].
+    pub fn with_limits(
+        model: &[u8],
+        input_size: Option<(usize, usize)>,
+        operators: Operators,
+        limits: Limits,
+    ) -> Result<(Self, Linear)> {
         guarded(|| {
             let mut proto = onnx::read(model)?;
+            check::check_constants(&proto)?;
             let classifier = classifier::find(&proto)?;
             classifier::cut(&mut proto, &classifier);
-            let backbone = Self::build(proto, &classifier, input_size, operators)?;
+            let backbone = Self::build(proto, &classifier, input_size, operators, limits)?;
             Ok((backbone, classifier.head))
         })
         .unwrap_or_else(|panic| {
@@ -126,13 +141,14 @@ impl Backbone {
         classifier: &classifier::Classifier,
         input_size: Option<(usize, usize)>,
         operators: Operators,
+        limits: Limits,
     ) -> Result<Self> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
         let input_shape = fix_input(graph, input_size)?;
         onnx::check_built(graph)?;
-        check_supported(graph)?;
+        check::check(&mut proto, input_shape, limits)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
             Error::model(format!(
                 "the model can't be run on one picture of shape {input_shape:?}: {error:#}"
@@ -179,9 +195,13 @@ impl Backbone {
                 "the normalised picture has the value {value}; check mean and standard deviation"
             )));
         }
-        let features = self.run(values)?;
+        let (features, finite) = self.run(values)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(features),
+            None if finite => Ok(features),
+            None => Err(Error::features(
+                "the network computes NaN or infinity on its way to the features; check how \
+                 pictures are normalised (mean and standard deviation), and the model's weights",
+            )),
             Some((index, value)) => Err(Error::features(format!(
                 "the network's feature {index} is {value}; check how pictures are normalised \
                  (mean and standard deviation), and the model's weights"
@@ -189,7 +209,8 @@ impl Backbone {
         }
     }
 
-    fn run(&self, input: &[f32]) -> Result<Array1<f32>> {
+    /// The features, and whether all of the network's other outputs are finite.
+    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, bool)> {
         let failed = |error: String| {
             Error::model(format!("the network failed on a picture of the right shape: {error}"))
         };
@@ -197,7 +218,11 @@ impl Backbone {
             let input = Tensor::from_shape(&self.input_shape, input)?;
             let mut outputs = self.plan.run(tvec!(TValue::from(input)))?;
             let features = outputs.remove(0).into_tensor().cast_to::<f32>()?.into_owned();
-            Ok(features.to_plain_array_view::<f32>()?.iter().copied().collect())
+            let mut finite = true;
+            for sum in outputs {
+                finite &= sum.to_plain_array_view::<f32>()?.iter().all(|sum| sum.is_finite());
+            }
+            Ok((features.to_plain_array_view::<f32>()?.iter().copied().collect(), finite))
         };
         guarded(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
     }
@@ -378,23 +403,6 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
                 ..Default::default()
             },
         );
-    }
-}
-
-/// tract's operators that the engine leaves out (`xtask/src/leave_out.rs`): Fourier transforms, a
-/// tenth of the code. They are refused natively, too, so that a model runs everywhere or nowhere.
-const LEFT_OUT: [&str; 2] = ["DFT", "STFT"];
-
-/// Names the operators that the engine lacks.
-fn check_supported(graph: &pb::GraphProto) -> Result<()> {
-    let known = tract_onnx::onnx().op_register.0;
-    let is_known = |name: &str| known.contains_key(name) && !LEFT_OUT.contains(&name);
-    match graph.node.iter().find(|node| !is_known(&node.op_type)) {
-        None => Ok(()),
-        Some(node) => Err(Error::model(format!(
-            "operator {} isn't supported by the engine",
-            onnx::describe(node)
-        ))),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod backbone;
 mod channels_last;
+mod check;
 mod classifier;
 mod convolution;
 mod depthwise;
@@ -21,5 +22,6 @@ mod window;
 mod winograd;
 
 pub use backbone::{Backbone, BackboneReport, Operators};
+pub use check::Limits;
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;
