@@ -6,6 +6,7 @@
 //! itp-fuzz --cases 20000 --seed 1            # run mutants 0 to 19,999
 //! itp-fuzz --cases 1 --first 4711 --seed 1   # run one of them again
 //! itp-fuzz --cases 1000 --write DIR          # write mutants to a folder, and run none
+//! itp-fuzz --load FILE --size 224             # say what becomes of these models
 //! ```
 //!
 //! Exits with 1 if there was a failure; the mutants that failed are then in `--keep` (by default
@@ -34,11 +35,15 @@ struct Options {
     keep: PathBuf,
     /// Folders and files of seed models; the repository's own by default.
     seeds: Vec<PathBuf>,
+    /// Models to be loaded as they are.
+    load: Vec<PathBuf>,
+    /// Height and width for those that take any.
+    size: u64,
     child: bool,
 }
 
 const USAGE: &str = "usage: itp-fuzz [--cases N] [--first N] [--seed N] [--memory MiB] \
-                     [--timeout SECONDS] [--write DIR] [--keep DIR] [--seeds PATH]...";
+                     [--timeout SECONDS] [--write DIR] [--keep DIR] [--seeds PATH]... [--load FILE]... [--size N]";
 
 fn options() -> Result<Options, String> {
     let mut options = Options {
@@ -50,6 +55,8 @@ fn options() -> Result<Options, String> {
         write: None,
         keep: PathBuf::from("target/fuzz"),
         seeds: Vec::new(),
+        load: Vec::new(),
+        size: 32,
         child: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -66,8 +73,10 @@ fn options() -> Result<Options, String> {
             "--seed" => options.seed = number()?,
             "--memory" => options.memory = number()?,
             "--timeout" => options.timeout = number()?,
+            "--size" => options.size = number()?,
             "--write" => options.write = Some(value.into()),
             "--keep" => options.keep = value.into(),
+            "--load" => options.load.push(value.into()),
             "--seeds" => options.seeds.push(value.into()),
             _ => return Err(format!("{name} isn't known\n{USAGE}")),
         }
@@ -85,6 +94,9 @@ fn options() -> Result<Options, String> {
 fn main() -> ExitCode {
     let run = || {
         let options = options()?;
+        if !options.load.is_empty() {
+            return child::load(&options.load, options.size).map(|()| true);
+        }
         let seeds = seeds::read(&options.seeds)?;
         match &options.write {
             Some(folder) => write(&options, &seeds, folder).map(|()| true),

@@ -634,11 +634,12 @@ def Slice(rng):
     dims, version = shape(rng), opset(rng)
     axes = some(rng, dims)
     starts = [integer(rng, -dims[a] - 1, dims[a]) for a in axes]
-    ends = [pick(rng, integer(rng, -dims[a] - 1, dims[a] + 1), 2**31 - 1, -2**31) for a in axes]
+    steps = [pick(rng, 1, 1, 2, -1, -2, 3) if version >= 10 else 1 for _ in axes]
+    ends = [pick(rng, integer(rng, -dims[a] - 1, dims[a] + 1), 2**31 - 1 if s > 0 else -2**31)
+            for a, s in zip(axes, steps)]
     if version < 10:
         axes = [a % len(dims) for a in axes]
         return Case("Slice", [X(dims)], {"axes": axes, "starts": starts, "ends": ends}, version)
-    steps = [pick(rng, 1, 1, 2, -1, -2, 3) for _ in axes]
     lists = [np.array(v, pick(rng, np.int64, np.int64)) for v in (starts, ends, axes, steps)]
     return Case("Slice", [X(dims), *lists[:integer(rng, 3, 4)]], opset=version)
 

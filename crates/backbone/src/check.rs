@@ -224,6 +224,17 @@ impl Checker {
             match outcome {
                 Outcome::Keep(values) => {
                     let constant = inputs.iter().flatten().all(|input| input.constant);
+                    let reshaped = |value: &Value| match node.op_type.as_str() {
+                        "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => false,
+                        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => true,
+                        "Concat" => inputs.iter().flatten().any(|input| input.reshaped),
+                        // What is broadcast doesn't count.
+                        _ => inputs.iter().flatten().any(|i| i.reshaped && i.len() >= value.len()),
+                    };
+                    let values = values
+                        .into_iter()
+                        .map(|value| Value { reshaped: reshaped(&value), ..value })
+                        .collect();
                     self.keep(node, values, constant, store)?;
                 }
                 Outcome::Replace(nodes) => {
@@ -256,7 +267,10 @@ impl Checker {
         // All inputs up to the last that must be there have values, and all of a list.
         let must = if greatest == MANY { count } else { least };
         let missing = (0..must).any(|index| call.optional(index).is_none());
-        if !(least..=greatest).contains(&count) || missing {
+        if missing && count >= least {
+            return Err(call.wrong("lacks an input that it needs"));
+        }
+        if !(least..=greatest).contains(&count) {
             return Err(call.wrong(format!("has {count} inputs; {}", expected(operator.inputs))));
         }
         let outputs = call.node.output.len();

@@ -11,7 +11,19 @@ use itp_ood_backbone::{Backbone, Operators};
 use ndarray::Array4;
 
 /// Operators with cases that onnxruntime runs and this crate refuses, and why.
-const REFUSED: [(&str, &str); 0] = [];
+const REFUSED: [(&str, &str); 7] = [
+    ("Mod", "takes remainders"),
+    // onnxruntime rounds the size of the output up to 1.
+    ("MaxPool", "larger than the padded map"),
+    ("AveragePool", "larger than the padded map"),
+    // onnxruntime leaves the gaps out of account.
+    ("MaxPool", "pads automatically around a window with gaps"),
+    ("AveragePool", "pads automatically around a window with gaps"),
+    // onnxruntime takes the next pixel there, and the one before elsewhere.
+    ("Resize", "shrinks by taking the nearest pixel"),
+    // docs/upstream.md
+    ("Resize", "interpolates by cubics"),
+];
 
 struct Case {
     name: String,
@@ -26,7 +38,7 @@ fn cases() -> Vec<Case> {
     let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut bytes = file.as_slice();
     let mut cases = Vec::new();
-    let mut take = |len: usize, bytes: &mut &[u8]| {
+    let take = |len: usize, bytes: &mut &[u8]| {
         let (taken, rest) = bytes.split_at(len);
         *bytes = rest;
         taken.to_vec()
@@ -34,7 +46,7 @@ fn cases() -> Vec<Case> {
     while !bytes.is_empty() {
         let len = take(2, &mut bytes);
         let name = take(u16::from_le_bytes([len[0], len[1]]).into(), &mut bytes);
-        let mut length =
+        let length =
             |bytes: &mut &[u8]| u32::from_le_bytes(take(4, bytes).try_into().unwrap()) as usize;
         let model_length = length(&mut bytes);
         let (model, rest) = bytes.split_at(model_length);

@@ -5,7 +5,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::attributes::{Kind, flag, float, int, of, text};
 use super::call::{Call, Outcome, float_attribute, one};
 use super::table::{MANY, Operator, operator};
-use super::value::{self, Value};
+use super::value::{self, Data, Value};
 use super::{attributes, fold};
 use crate::error::Result;
 
@@ -246,10 +246,32 @@ fn clip(call: &mut Call) -> Result<Outcome> {
     {
         return Err(call.wrong(format!("limits numbers to {least} to {greatest}")));
     }
-    if value::is_int(dtype) {
-        return Err(call.unsupported("works on integers"));
+    let data = clipped(call, limit(1), limit(2));
+    if value::is_int(dtype) && data.is_none() {
+        return Err(call.unsupported("works on integers that depend on the image"));
     }
-    one(Value::new(dtype, call.shape(0)?))
+    one(Value { data, ..Value::new(dtype, call.shape(0)?) })
+}
+
+/// The elements of a short constant between limits.
+fn clipped(call: &Call, least: Option<f32>, greatest: Option<f32>) -> Option<Data> {
+    let given = |index: usize| call.node.input.get(index).is_some_and(|name| !name.is_empty());
+    let limit_of = |index: usize| call.optional(index)?.as_ints()?.first().copied();
+    match call.input(0).ok()?.data.as_ref()? {
+        Data::Floats(values) => {
+            if given(1) && least.is_none() || given(2) && greatest.is_none() {
+                return None;
+            }
+            let least = least.unwrap_or(f32::NEG_INFINITY);
+            let greatest = greatest.unwrap_or(f32::INFINITY);
+            Some(Data::Floats(values.iter().map(|v| v.max(least).min(greatest)).collect()))
+        }
+        Data::Ints(values) => {
+            let least = if given(1) { limit_of(1)? } else { i64::MIN };
+            let greatest = if given(2) { limit_of(2)? } else { i64::MAX };
+            Some(Data::Ints(values.iter().map(|v| (*v).max(least).min(greatest)).collect()))
+        }
+    }
 }
 
 fn logic(call: &mut Call) -> Result<Outcome> {
@@ -291,22 +313,18 @@ fn refuse_zero(call: &Call) -> Result<()> {
     }
 }
 
+/// A remainder, of known integers only: the engine takes the divisor's sign for `fmod`, too.
 fn modulo(call: &mut Call) -> Result<Outcome> {
     call.number(0)?;
     let dtype = call.same_type(0, 1)?;
     let shape = call.broadcast(&call.shape(0)?, &call.shape(1)?)?;
     let data = fold::binary("Mod", call.input(0)?, call.input(1)?, &shape);
-    if value::is_float(dtype) && call.int("fmod", 0) == 0 {
-        return Err(call.wrong("works on floating point numbers without `fmod`"));
+    if data.is_none() || call.int("fmod", 0) == 1 {
+        return Err(call.unsupported(
+            "takes remainders of numbers that depend on the image; replace it before the export",
+        ));
     }
-    if value::is_int(dtype) {
-        let data = (call.int("fmod", 0) == 0).then_some(data).flatten();
-        if data.is_none() {
-            return Err(call.unsupported("works on integers that aren't known"));
-        }
-        return one(Value { data, ..Value::new(dtype, shape) });
-    }
-    one(Value::new(dtype, shape))
+    one(Value { data, ..Value::new(dtype, shape) })
 }
 
 /// A power. The engine wants the exponent in the base's type.
@@ -354,7 +372,21 @@ fn variadic(call: &mut Call) -> Result<Outcome> {
     if call.inputs.len() == 1 {
         call.node.op_type = "Identity".into();
     }
+    if call.node.op_type == "Mean" {
+        return mean(call, dtype);
+    }
     one(output)
+}
+
+/// A sum, divided by the number of its terms: the engine fails where ranks differ.
+fn mean(call: &mut Call, dtype: DataType) -> Result<Outcome> {
+    let names = call.node.input.clone();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut nodes = Vec::new();
+    let sum = call.step(&mut nodes, "Sum", &names, vec![]);
+    let count = call.store_scalar(names.len() as f32, dtype, &mut nodes);
+    call.step(&mut nodes, "Div", &[&sum, &count], vec![]);
+    call.replace(nodes)
 }
 
 fn compare(call: &mut Call) -> Result<Outcome> {
@@ -364,6 +396,14 @@ fn compare(call: &mut Call) -> Result<Outcome> {
     }
     let shape = call.broadcast(&call.shape(0)?, &call.shape(1)?)?;
     let data = fold::binary(&call.node.op_type, call.input(0)?, call.input(1)?, &shape);
+    if dtype == DataType::Bool && data.is_none() {
+        // The engine compares numbers only.
+        let (a, b) = (call.node.input[0].clone(), call.node.input[1].clone());
+        let mut nodes = Vec::new();
+        let differ = call.step(&mut nodes, "Xor", &[&a, &b], vec![]);
+        call.step(&mut nodes, "Not", &[&differ], vec![]);
+        return call.replace(nodes);
+    }
     one(Value { data, ..Value::new(DataType::Bool, shape) })
 }
 

@@ -3,7 +3,7 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{axes, axis, float, int, ints, text};
-use super::call::{Call, Outcome, one, text_attribute};
+use super::call::{Call, Outcome, int_attribute, one, text_attribute};
 use super::fold;
 use super::table::{Operator, operator};
 use super::value::{Data, Value};
@@ -87,28 +87,46 @@ fn slice(call: &mut Call) -> Result<Outcome> {
         let len = if span > 0 { (span - 1) / step.abs() + 1 } else { 0 };
         shape[axis] = len as usize;
         first += start * walk[axis];
-        // A step that leaves the tensor is not taken.
-        let step = if len <= 1 { step.signum() } else { step };
-        walk[axis] *= step;
-        bounds.push((start, if end < 0 { -dim - 1 } else { end }, axis as i64, step));
+        walk[axis] = walk[axis].wrapping_mul(step);
+        bounds.push(Bound { axis, start, len, step });
     }
     let data = input.data.as_ref().and_then(|data| {
         let walk: Vec<usize> = walk.iter().map(|&step| step as usize).collect();
         fold::walk(&shape, &walk, first as usize).map(|positions| data.pick(&positions))
     });
-    for name in ["axes", "starts", "ends"] {
-        call.remove(name);
-    }
-    call.node.input.truncate(1);
-    call.set_list(1, bounds.iter().map(|bound| bound.0));
-    call.set_list(2, bounds.iter().map(|bound| bound.1));
-    call.set_list(3, bounds.iter().map(|bound| bound.2));
-    call.set_list(4, bounds.iter().map(|bound| bound.3));
-    if bounds.is_empty() {
+    if data.is_some() || shape == input.shape && bounds.iter().all(|bound| bound.step == 1) {
         call.node.op_type = "Identity".into();
+        call.node.attribute.clear();
         call.node.input.truncate(1);
+        return one(Value { data, ..Value::new(input.dtype, shape) });
     }
-    one(Value { data, ..Value::new(input.dtype, shape) })
+    if shape.contains(&0) || bounds.iter().all(|bound| bound.step == 1 || bound.len == 1) {
+        for name in ["axes", "starts", "ends"] {
+            call.remove(name);
+        }
+        call.node.input.truncate(1);
+        call.set_list(1, bounds.iter().map(|bound| bound.start));
+        call.set_list(2, bounds.iter().map(|bound| bound.start + bound.len));
+        call.set_list(3, bounds.iter().map(|bound| bound.axis as i64));
+        return one(Value::new(input.dtype, shape));
+    }
+    // The engine can't always take steps: it moves them ahead of a Reshape and fails.
+    let mut x = call.node.input[0].clone();
+    let mut nodes = Vec::new();
+    for bound in bounds {
+        let axis = int_attribute("axis", bound.axis as i64);
+        let places = call.store_list((0..bound.len).map(|at| bound.start + at * bound.step));
+        x = call.step(&mut nodes, "Gather", &[&x, &places], vec![axis]);
+    }
+    call.replace(nodes)
+}
+
+/// What a slice takes of one axis.
+struct Bound {
+    axis: usize,
+    start: i64,
+    len: i64,
+    step: i64,
 }
 
 /// Indices that are known, counted from the front, below a limit.

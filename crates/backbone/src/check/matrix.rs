@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::attributes::{Attribute, Kind, flag, float, of};
-use super::call::{Call, Outcome, one};
+use super::call::{Call, Outcome, int_attribute, one};
 use super::table::{MANY, Operator, operator};
 use super::value::Value;
 use crate::error::Result;
@@ -34,6 +34,14 @@ fn mat_mul(call: &mut Call) -> Result<Outcome> {
     }
     if vector_b {
         b.push(1);
+    }
+    if vector_a && vector_b {
+        // The engine has no product of two vectors.
+        let (x, y) = (call.node.input[0].clone(), call.node.input[1].clone());
+        let mut nodes = Vec::new();
+        let product = call.step(&mut nodes, "Mul", &[&x, &y], vec![]);
+        call.step(&mut nodes, "ReduceSum", &[&product], vec![int_attribute("keepdims", 0)]);
+        return if a[1] == b[0] { call.replace(nodes) } else { call.unreachable() };
     }
     let (batch_a, &[rows, inner]) = a.split_at(a.len() - 2) else { return call.unreachable() };
     let (batch_b, &[other, columns]) = b.split_at(b.len() - 2) else { return call.unreachable() };

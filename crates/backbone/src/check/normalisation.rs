@@ -246,7 +246,7 @@ fn skip_layer(call: &mut Call) -> Result<Outcome> {
     if let Some(bias) = name(if simplified { 3 } else { 4 }) {
         x = call.step(&mut nodes, "Add", &[&x, bias], vec![]);
     }
-    let epsilon = float_attribute("epsilon", call.float_attribute("epsilon", 1e-5));
+    let epsilon = float_attribute("epsilon", call.float_attribute("epsilon", 1e-12));
     if simplified {
         call.step(&mut nodes, "SimplifiedLayerNormalization", &[&x, &names[2]], vec![epsilon]);
     } else {

@@ -108,8 +108,20 @@ fn check_mode(call: &Call, shape: &[usize], output: &[usize]) -> Result<()> {
              the model with opset_version 13 to 18",
         ));
     }
-    if mode == "cubic" && shape.len() != 4 {
-        return Err(call.unsupported("interpolates by cubics something else than an image"));
+    if mode == "cubic" {
+        let transform = call.text("coordinate_transformation_mode", "half_pixel");
+        let resized = || shape.iter().zip(output).filter(|(before, after)| before != after);
+        let unclear = match transform.as_str() {
+            "pytorch_half_pixel" => resized().any(|(_, &after)| after == 1),
+            "align_corners" => call.optional(2).is_some_and(|scales| scales.len() > 0),
+            _ => false,
+        };
+        if shape.len() != 4 || unclear {
+            return Err(call.unsupported(format!(
+                "interpolates by cubics with `{transform}` in a way on which runtimes differ; use \
+                 `half_pixel` or linear interpolation"
+            )));
+        }
     }
     Ok(())
 }

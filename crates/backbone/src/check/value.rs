@@ -18,6 +18,8 @@ pub(super) struct Value {
     /// Whether it is the same for every image.
     pub constant: bool,
     pub data: Option<Data>,
+    /// Whether a change of shape lies between the last convolution or pooling and this.
+    pub reshaped: bool,
 }
 
 /// The elements of a short constant, in row-major order. Truth values are 0 and 1.
@@ -46,24 +48,24 @@ impl Data {
 
 impl Value {
     pub fn new(dtype: DataType, shape: impl Into<Vec<usize>>) -> Self {
-        Self { dtype, shape: shape.into(), constant: false, data: None }
+        Self { dtype, shape: shape.into(), constant: false, data: None, reshaped: false }
     }
 
     pub fn ints(dtype: DataType, shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Self {
         let data = Some(Data::Ints(values.into()));
-        Self { dtype, shape: shape.into(), constant: true, data }
+        Self { dtype, shape: shape.into(), constant: true, data, reshaped: false }
     }
 
     pub fn floats(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
         let data = Some(Data::Floats(values.into()));
-        Self { dtype: DataType::Float, shape: shape.into(), constant: true, data }
+        Self { dtype: DataType::Float, shape: shape.into(), constant: true, data, reshaped: false }
     }
 
     /// A stored tensor, which has been checked to hold as many elements as its shape says.
     pub fn stored(tensor: &pb::TensorProto) -> Self {
         let dtype = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
         let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-        let mut value = Self { dtype, shape, constant: true, data: None };
+        let mut value = Self { dtype, shape, constant: true, data: None, reshaped: false };
         let indices = matches!(dtype, DataType::Int64 | DataType::Int32);
         if value.len() <= if indices { MAX_INDICES } else { MAX_FOLDED } {
             value.data = elements(tensor, dtype);

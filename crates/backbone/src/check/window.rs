@@ -96,8 +96,14 @@ impl Window {
     fn read(call: &mut Call, kernel: Vec<usize>, image: &[usize]) -> Result<Self> {
         let spatial = kernel.len();
         let strides = list(call, "strides", 1, spatial)?;
-        let dilations = list(call, "dilations", 1, spatial)?;
+        let mut dilations = list(call, "dilations", 1, spatial)?;
         let padding = call.text("auto_pad", "NOTSET");
+        // A window of one pixel has no gaps.
+        for (dilation, side) in dilations.iter_mut().zip(&kernel) {
+            if *side == 1 {
+                *dilation = 1;
+            }
+        }
         let extent = |at: usize| dilations[at] * (kernel[at] - 1) + 1;
         let pads = match (padding.as_str(), call.ints("pads")) {
             ("SAME_UPPER" | "SAME_LOWER", _) => (0..spatial)
@@ -136,6 +142,29 @@ impl Window {
             window.pads.iter().map(|&(before, after)| (before as i64, after as i64)).unzip();
         call.set_ints("pads", before.into_iter().chain(after));
         Ok(window)
+    }
+
+    /// Takes steps of windows of one pixel ahead of a convolution: the engine would do the same,
+    /// move them ahead of a Reshape, and fail.
+    fn steps_ahead(&self, call: &mut Call, image: &[usize]) -> Result<Option<Outcome>> {
+        let steps =
+            |at: usize| self.strides[at] > 1 && self.kernel[at] == 1 && self.pads[at] == (0, 0);
+        if !(0..image.len()).any(steps) {
+            return Ok(None);
+        }
+        let mut strides = self.strides.clone();
+        let mut x = call.node.input[0].clone();
+        let mut nodes = Vec::new();
+        for at in (0..image.len()).filter(|&at| steps(at)) {
+            let places = call.store_list((0..image[at] as i64).step_by(strides[at]));
+            let axis = vec![int_attribute("axis", at as i64 + 2)];
+            x = call.step(&mut nodes, "Gather", &[&x, &places], axis);
+            strides[at] = 1;
+        }
+        call.set_ints("strides", strides.iter().map(|&stride| stride as i64));
+        call.node.input[0] = x;
+        nodes.push(call.node.clone());
+        Ok(Some(Outcome::Replace(nodes)))
     }
 
     fn extent(&self, at: usize) -> usize {
@@ -201,6 +230,11 @@ fn conv(call: &mut Call) -> Result<Outcome> {
         call.expect_shape(2, &weights[..1])?;
     }
     let window = Window::read(call, kernel(call, &weights)?, &input[2..])?;
+    if call.input(0)?.reshaped
+        && let Some(outcome) = window.steps_ahead(call, &input[2..])?
+    {
+        return Ok(outcome);
+    }
     let mut output = vec![input[0], weights[0]];
     output.extend((0..window.kernel.len()).map(|at| window.output(&input[2..], at, false)));
     drop_empty_last(call);
@@ -284,7 +318,14 @@ fn pool(call: &mut Call) -> Result<Outcome> {
     call.node.output.truncate(1);
     call.remove("storage_order");
     let kernel = list(call, "kernel_shape", 1, rank - 2)?;
+    let automatic = call.text("auto_pad", "NOTSET").starts_with("SAME");
     let window = Window::read(call, kernel, &input[2..])?;
+    if automatic && window.dilations.iter().any(|&dilation| dilation > 1) {
+        return Err(call.unsupported(
+            "pads automatically around a window with gaps, on which ONNX's runtimes differ; \
+             export the model with explicit padding",
+        ));
+    }
     let ceil = call.int("ceil_mode", 0) == 1;
     for at in 0..rank - 2 {
         if window.pads[at].0 >= window.extent(at) || window.pads[at].1 >= window.extent(at) {
