@@ -2,7 +2,7 @@
 //!
 //! tract registers every operator that it has, and a function whose address is taken stays in the
 //! file whether or not anybody can reach it. What is emptied here traps if it is called after all:
-//! the loader of `crates/backbone` refuses the operators that would call it (`LEFT_OUT`).
+//! the checker of `crates/backbone/src/check.rs` refuses the operators that would call it.
 
 use anyhow::{Result, ensure};
 use walrus::ir::{BinaryOp, Visitor, dfs_in_order};

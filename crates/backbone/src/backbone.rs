@@ -15,13 +15,14 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
+use crate::check;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 use crate::linear::Linear;
 use crate::options::LoadOptions;
-use crate::{fusion, graph, head, lower, onnx, strided};
+use crate::{fusion, head, lower, onnx, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -122,6 +123,7 @@ impl Backbone {
         catch_panic(|| {
             let mut proto = onnx::read(model, options.external_data)?;
             lower::lower(&mut proto)?;
+            check::check_constants(&proto)?;
             let head = head::find(&proto, options.output)?;
             head::cut(&mut proto, &head);
             let backbone = Self::build(proto, &head, options)?;
@@ -141,7 +143,7 @@ impl Backbone {
         };
         let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
         onnx::check_built(graph)?;
-        check_supported(graph)?;
+        check::check(&mut proto, input_shape, options.limits)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
             Error::model(format!(
                 "the model can't be run on an image of shape {input_shape:?}: {error:#}"
@@ -200,9 +202,13 @@ impl Backbone {
                 "the normalised image has the value {value}; check mean and standard deviation"
             )));
         }
-        let features = self.run(values)?;
+        let (features, finite) = self.run(values)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(features),
+            None if finite => Ok(features),
+            None => Err(Error::features(
+                "the network computes NaN or infinity on its way to the features; check how \
+                 images are normalised (mean and standard deviation), and the model's weights",
+            )),
             Some((index, value)) => Err(Error::features(format!(
                 "the network's feature {index} is {value}; check how images are normalised \
                  (mean and standard deviation), and the model's weights"
@@ -210,7 +216,8 @@ impl Backbone {
         }
     }
 
-    fn run(&self, input: &[f32]) -> Result<Array1<f32>> {
+    /// The features, and whether all of the network's other outputs are finite.
+    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, bool)> {
         let failed = |error: String| {
             Error::model(format!("the network failed on an image of the right shape: {error}"))
         };
@@ -218,7 +225,11 @@ impl Backbone {
             let input = Tensor::from_shape(&self.input_shape, input)?;
             let mut outputs = self.plan.run(tvec!(TValue::from(input)))?;
             let features = outputs.remove(0).into_tensor().cast_to::<f32>()?.into_owned();
-            Ok(features.to_plain_array_view::<f32>()?.iter().copied().collect())
+            let mut finite = true;
+            for sum in outputs {
+                finite &= sum.to_plain_array_view::<f32>()?.iter().all(|sum| sum.is_finite());
+            }
+            Ok((features.to_plain_array_view::<f32>()?.iter().copied().collect(), finite))
         };
         catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
     }
@@ -268,23 +279,6 @@ fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
     })
-}
-
-/// tract's operators that the engine lacks (`xtask/src/leave_out.rs`): Fourier transforms are a tenth
-/// of the code. They are refused natively too, so that a model runs everywhere or nowhere.
-const LEFT_OUT: [&str; 2] = ["DFT", "STFT"];
-
-/// Refuses operators that the engine lacks.
-fn check_supported(graph: &pb::GraphProto) -> Result<()> {
-    let known = tract_onnx::onnx().op_register.0;
-    let is_known = |name: &str| known.contains_key(name) && !LEFT_OUT.contains(&name);
-    match graph.node.iter().find(|node| !is_known(&node.op_type)) {
-        None => Ok(()),
-        Some(node) => Err(Error::model(format!(
-            "operator {} isn't supported by the engine",
-            graph::describe(node)
-        ))),
-    }
 }
 
 fn translate(proto: &pb::ModelProto, input_shape: [usize; 4]) -> Result<TypedModel, TractError> {

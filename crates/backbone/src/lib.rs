@@ -4,6 +4,7 @@
 //! features, and [`Linear`] is the layer that was cut off.
 
 mod backbone;
+mod check;
 mod error;
 mod fusion;
 mod graph;
@@ -16,6 +17,7 @@ mod options;
 mod strided;
 
 pub use backbone::{Backbone, BackboneReport, Kernels};
+pub use check::Limits;
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;
 pub use options::{ExternalData, LoadOptions};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::backbone::Kernels;
+use crate::check::Limits;
 
 /// Finds a file of a model's weights by the name that the model has for it.
 pub type ExternalData<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
@@ -18,6 +19,8 @@ pub struct LoadOptions<'a> {
     pub output: Option<&'a str>,
     /// Reads weights that lie in files beside the model, by their names.
     pub external_data: Option<ExternalData<'a>>,
+    /// What the model may cost.
+    pub limits: Limits,
     /// Whose kernels to run.
     pub kernels: Kernels,
 }
@@ -29,6 +32,7 @@ impl fmt::Debug for LoadOptions<'_> {
             .field("channels", &self.channels)
             .field("output", &self.output)
             .field("external_data", &self.external_data.is_some())
+            .field("limits", &self.limits)
             .field("kernels", &self.kernels)
             .finish()
     }
