@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use itp_ood_backbone::{Backbone, Operators};
+use itp_ood_backbone::{Backbone, Kernels};
 use ndarray::Array4;
 
 /// Operators with cases that onnxruntime runs and this crate refuses, and why.
@@ -96,7 +96,7 @@ fn operators_give_onnxruntimes_results_or_are_refused() {
     let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &cases {
         let operator = case.name.split('#').next().unwrap();
-        for operators in [Operators::Own, Operators::Tract] {
+        for operators in [Kernels::Custom, Kernels::Tract] {
             match problem(case, operators) {
                 Ok(()) => (),
                 Err(reason)
