@@ -73,8 +73,8 @@ fn image(shape: [usize; 4]) -> Array4<f32> {
 }
 
 /// What is wrong with an operator's output, if anything.
-fn problem(case: &Case, operators: Operators) -> Result<(), String> {
-    let (backbone, _) = Backbone::with_operators(&case.model, None, operators)
+fn problem(case: &Case, kernels: Kernels) -> Result<(), String> {
+    let (backbone, _) = Backbone::with_operators(&case.model, None, kernels)
         .map_err(|error| format!("refused: {error}"))?;
     let features = backbone
         .features(image(backbone.input_shape()).view())
@@ -96,8 +96,8 @@ fn operators_give_onnxruntimes_results_or_are_refused() {
     let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &cases {
         let operator = case.name.split('#').next().unwrap();
-        for operators in [Kernels::Custom, Kernels::Tract] {
-            match problem(case, operators) {
+        for kernels in [Kernels::Custom, Kernels::Tract] {
+            match problem(case, kernels) {
                 Ok(()) => (),
                 Err(reason)
                     if reason.starts_with("refused")
@@ -108,7 +108,7 @@ fn operators_give_onnxruntimes_results_or_are_refused() {
                     *refused.entry(operator).or_default() += 1;
                 }
                 Err(reason) => {
-                    writeln!(failures, "{} ({operators:?}): {reason}", case.name).unwrap();
+                    writeln!(failures, "{} ({kernels:?}): {reason}", case.name).unwrap();
                 }
             }
         }

@@ -44,7 +44,7 @@ fn calibrate_gives_the_same_bytes_from_folder_archive_and_any_number_of_threads(
         (0..20).map(|i| format!("train/{0}/{1:03}.png\t{0}\n", CLASSES[i % 4], i / 4)).collect();
     std::fs::write(data.path("list.txt"), format!("# path, class\n\n{list}")).unwrap();
     done(data.calibrate("list.txt", "list.itp.safetensors", &holdout));
-    assert_eq!(data.stats("list.itp.safetensors").feature_mean, stats.feature_mean());
+    assert_eq!(data.stats("list.itp.safetensors").feature_mean(), stats.feature_mean());
 }
 
 #[test]
@@ -97,11 +97,10 @@ fn halves_merged_are_the_whole() {
     done(itp(["merge", &even, &odd, "-o", &merged]));
     data.calibrated();
     let (merged, whole) = (data.stats("merged.itp.safetensors"), data.stats("all.itp.safetensors"));
-    assert_eq!((&merged.counts(), &merged.labels()), (&whole.counts(), &whole.labels()));
-    for (a, b) in [
-        (&merged.feature_mean(), &whole.feature_mean()),
-        (&merged.feature_std(), &whole.feature_std()),
-    ] {
+    assert_eq!((merged.counts(), merged.labels()), (whole.counts(), whole.labels()));
+    for (a, b) in
+        [(merged.feature_mean(), whole.feature_mean()), (merged.feature_std(), whole.feature_std())]
+    {
         let difference = (a - b).mapv(f32::abs).fold(0.0, |a: f32, &b| a.max(b));
         assert!(difference < 1e-6, "{difference}");
     }
@@ -125,7 +124,7 @@ fn moments_made_elsewhere_become_a_stats_file() {
     let bytes = |values: &ndarray::Array2<f32>| -> Vec<u8> {
         values.iter().flat_map(|v| v.to_le_bytes()).collect()
     };
-    let (mean, std) = (bytes(&whole.feature_mean()), bytes(&whole.feature_std()));
+    let (mean, std) = (bytes(whole.feature_mean()), bytes(whole.feature_std()));
     let view = |bytes| {
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4, 6], bytes).unwrap()
     };
@@ -142,8 +141,8 @@ fn moments_made_elsewhere_become_a_stats_file() {
     };
     done(run("4"));
     let made = data.stats("from.itp.safetensors");
-    assert_eq!((&made.counts(), &made.labels()), (&whole.counts(), &whole.labels()));
-    let difference = (&made.feature_std() - &whole.feature_std()).mapv(f32::abs).sum();
+    assert_eq!((made.counts(), made.labels()), (whole.counts(), whole.labels()));
+    let difference = (made.feature_std() - whole.feature_std()).mapv(f32::abs).sum();
     assert!(made.feature_mean() == whole.feature_mean() && difference < 1e-5, "{difference}");
     done(run("4,5,6,7"));
     assert_eq!(data.stats("from.itp.safetensors").counts(), [4, 5, 6, 7]);

@@ -9,9 +9,11 @@ fn completions_know_subcommands_and_options() {
         assert!(text.contains("calibrate") && text.contains("holdout"), "{shell}: {text}");
     }
     failed(itp(["completions", "nonsense"]), 2);
-    let bash =
-        std::process::Command::new("bash").arg("-nc").arg(done(itp(["completions", "bash"])));
-    if let Ok(checked) = { bash }.status() {
+    let bash = std::process::Command::new("bash")
+        .arg("-nc")
+        .arg(done(itp(["completions", "bash"])))
+        .status();
+    if let Ok(checked) = bash {
         assert!(checked.success());
     }
 }

@@ -5,6 +5,7 @@ mod calibrate;
 mod data;
 mod datasets;
 mod decode;
+mod docs;
 mod errors;
 mod eval;
 mod help;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::*;
 
 #[test]
-fn broken_images_are_left_out_or_fatal_if_wished() {
+fn broken_images_are_left_out_or_fatal_with_strict() {
     let data = Data::new(3);
     std::fs::write(data.path("train/ant/broken.png"), b"no image").unwrap();
     std::fs::write(data.path("train/bee/empty.png"), b"").unwrap();
