@@ -47,7 +47,7 @@ impl PostHocDetector for GradNormLeaf {
     fn about(&self) -> About {
         About {
             name: "gradnorm_leaf",
-            title: "GradNorm (pruned weights as leaves)",
+            title: "GradNorm (leaf)",
             summary: "GradNorm over the weights that a pruning keeps.",
             reference: "Huang et al. 2021; the ITP paper's Table 6 can be read so",
             formula: "sum_i |K p_i - 1| * ||h||_1, p from pruned logits",
