@@ -8,6 +8,7 @@ mod fused;
 mod precision;
 mod quantized;
 mod quantized_operators;
+mod sequences;
 mod tidy;
 
 use tract_onnx::pb;
@@ -22,6 +23,8 @@ pub(crate) fn lower(model: &mut pb::ModelProto) -> Result<()> {
     precision::to_single(graph)?;
     let mut editor = Editor::new(graph, opset);
     editor.each(fused::lower)?;
+    let mut sequences = sequences::Sequences::default();
+    editor.each(|editor, node| sequences.lower(editor, node))?;
     let mut quantized = quantized::Quantized::new();
     editor.each(|editor, node| quantized.lower(editor, node))?;
     editor.finish(graph);

@@ -1,5 +1,6 @@
 //! From an output back to the linear layer behind it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use ndarray::{Array1, Array2};
@@ -11,6 +12,8 @@ use crate::graph::{describe, float, input, int, ints, optional_input};
 
 /// The most operators from an output to its linear layer.
 const MAX_DEPTH: usize = 100;
+/// The most steps on all ways from an output to its linear layers: sums of sums have many.
+const MAX_STEPS: usize = 1000;
 
 /// The graph with what is asked most.
 pub(super) struct Graph<'a> {
@@ -18,6 +21,7 @@ pub(super) struct Graph<'a> {
     pub proto: &'a pb::GraphProto,
     pub producers: HashMap<&'a str, &'a pb::NodeProto>,
     pub initialisers: HashMap<&'a str, &'a pb::TensorProto>,
+    steps: Cell<usize>,
 }
 
 impl<'a> Graph<'a> {
@@ -30,11 +34,12 @@ impl<'a> Graph<'a> {
             .collect();
         let initialisers =
             proto.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Ok(Self { model, proto, producers, initialisers })
+        Ok(Self { model, proto, producers, initialisers, steps: Cell::new(0) })
     }
 
     /// The linear layer that an output comes from.
     pub fn layer_behind(&self, output: &'a str) -> Result<Layer> {
+        self.steps.set(0);
         let mut layer = self.walk(output, &mut Vec::new())?;
         layer.forget_shapes();
         Ok(layer)
@@ -46,7 +51,8 @@ impl<'a> Graph<'a> {
             .producers
             .get(value)
             .ok_or_else(|| Error::model("it comes straight from the model's input"))?;
-        if path.len() == MAX_DEPTH {
+        self.steps.set(self.steps.get() + 1);
+        if path.len() == MAX_DEPTH || self.steps.get() > MAX_STEPS {
             return Err(Error::model(format!("no linear layer is near {}", describe(node))));
         }
         path.push(&node.op_type);

@@ -184,6 +184,9 @@ impl Quantized {
         let zero = optional_input(node, 2).and_then(|name| editor.tensor(name));
         let zeros = zero.map_or(Ok(vec![0.0]), floats)?;
         let (low, high) = limits(zero.map_or(DataType::Uint8, data_type));
+        if scales.is_empty() || zeros.is_empty() {
+            return Err(Error::model(format!("operator {} has no scale", describe(node))));
+        }
         let of = Places::new(node, tensor, scales.len(), int(node, "axis").unwrap_or(1))?;
         let mut values = floats(tensor)?;
         for (index, value) in values.iter_mut().enumerate() {
@@ -363,6 +366,9 @@ pub(super) fn dequantized(
     zeros: &[f32],
     axis: i64,
 ) -> Result<Vec<f32>> {
+    if scales.is_empty() || zeros.is_empty() {
+        return Err(Error::model(format!("operator {} has no scale", describe(node))));
+    }
     let of = Places::new(node, tensor, scales.len().max(zeros.len()), axis)?;
     let mut values = floats(tensor)?;
     for (index, value) in values.iter_mut().enumerate() {
@@ -397,13 +403,17 @@ impl Places {
         }
         let rank = dims.len() as i64;
         let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
-        let outer: usize = dims.iter().take(axis).product();
-        let inner: usize = dims.iter().skip(axis.saturating_add(1)).product();
+        let product = |dims: &mut dyn Iterator<Item = &usize>| {
+            dims.fold(1usize, |product, &dim| product.saturating_mul(dim))
+        };
+        let outer = product(&mut dims.iter().take(axis));
+        let inner = product(&mut dims.iter().skip(axis.saturating_add(1)));
         let block = int(node, "block_size").and_then(|size| usize::try_from(size).ok());
         let block = block.unwrap_or(0).max(1);
         let length = dims.get(axis).copied().unwrap_or(0);
         let is_blocked = int(node, "block_size").is_some_and(|size| size > 0);
-        let expected = length.div_ceil(block) * if is_blocked { outer * inner } else { 1 };
+        let others = if is_blocked { outer.saturating_mul(inner) } else { 1 };
+        let expected = length.div_ceil(block).saturating_mul(others);
         if expected != scales || length == 0 {
             return Err(Error::model(format!(
                 "operator {} has {scales} scales for the tensor `{}` of shape {dims:?}; the file \
