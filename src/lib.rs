@@ -51,7 +51,7 @@ pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preproc
 #[cfg(feature = "onnx")]
 pub use itp_ood_backbone::{Backbone, BackboneReport, Operators};
 #[cfg(feature = "onnx")]
-pub use model::Model;
+pub use model::{ExternalData, Model, ModelOptions};
 pub use moments::Moments;
 pub use pruning::{Pruned, Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
