@@ -50,7 +50,7 @@ pub use info::Info;
 #[cfg(feature = "onnx")]
 pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
 #[cfg(feature = "onnx")]
-pub use model::Model;
+pub use model::{ExternalData, Model, ModelOptions};
 pub use pruning::{Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
 pub use stats::{Moments, Stats};

@@ -131,7 +131,8 @@ pub(crate) fn data_type(tensor: &pb::TensorProto) -> DataType {
 
 /// Number of elements.
 pub(crate) fn len(tensor: &pb::TensorProto) -> usize {
-    tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product()
+    let lengths = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0));
+    lengths.fold(1, usize::saturating_mul)
 }
 
 /// The values of a stored tensor of numbers, as `f32`.

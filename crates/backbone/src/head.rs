@@ -3,6 +3,7 @@
 mod constants;
 mod cut;
 mod layer;
+mod linear;
 mod walk;
 
 use tract_onnx::pb;

@@ -3,11 +3,14 @@
 //! Runs before the head is looked for, so that everything behind sees one kind of model.
 
 mod attention;
+mod constants;
 mod editor;
 mod fused;
 mod precision;
 mod quantized;
 mod quantized_operators;
+mod sequences;
+mod stored;
 mod tidy;
 
 use tract_onnx::pb;
@@ -21,7 +24,10 @@ pub(crate) fn lower(model: &mut pb::ModelProto) -> Result<()> {
     let Some(graph) = &mut model.graph else { return Ok(()) };
     precision::to_single(graph)?;
     let mut editor = Editor::new(graph, opset);
+    editor.each(constants::lower)?;
     editor.each(fused::lower)?;
+    let mut sequences = sequences::Sequences::default();
+    editor.each(|editor, node| sequences.lower(editor, node))?;
     let mut quantized = quantized::Quantized::new();
     editor.each(|editor, node| quantized.lower(editor, node))?;
     editor.finish(graph);

@@ -15,6 +15,7 @@ use crate::graph::describe;
 use crate::options::ExternalData;
 
 mod external_data;
+mod functions;
 mod order;
 
 /// The most messages (operators, attributes, tensors) in a file. Two bytes of a file become a
@@ -42,6 +43,7 @@ pub(super) fn read(model: &[u8], external: Option<ExternalData>) -> Result<pb::M
             error.root_cause()
         ))
     })?;
+    functions::write_out(&mut proto)?;
     let graph = proto.graph.as_mut().ok_or_else(|| {
         Error::model("the file holds no graph: it isn't an ONNX model, or it was cut off")
     })?;

@@ -4,11 +4,20 @@
 //! and fails (LeViT). A choice of places along the axis stays where it is.
 
 use tract_onnx::prelude::{SpecialOps, TractResult, TypedModel, TypedModelPatch, tensor1};
-use tract_onnx::tract_core::ops::array::Gather;
+use tract_onnx::tract_core::ops::array::{Gather, StridedSlice};
 use tract_onnx::tract_core::ops::downsample::Downsample;
 
 /// Replaces them wherever the axis' length is known.
 pub(crate) fn replace(model: &mut TypedModel) -> TractResult<()> {
+    model.prop_consts()?;
+    for id in model.eval_order()? {
+        let node = model.node(id);
+        if node.op_is::<StridedSlice>()
+            && let Some(patch) = node.op.declutter(model, node)?
+        {
+            patch.apply(model)?;
+        }
+    }
     for id in model.eval_order()? {
         let node = model.node(id);
         let Some(op) = node.op_as::<Downsample>() else { continue };

@@ -76,7 +76,7 @@ fn problem(name: &str, rows: &[Vec<f64>], quantized: Option<&Vec<Vec<f64>>>) -> 
                 (distance(&logits, rounded), 1.5 * distance(row, rounded) + 0.02)
             }
         };
-        if !(error <= allowed) {
+        if error.is_nan() || error > allowed {
             return Some(format!("image {seed} differs by {error:.2e}, allowed {allowed:.2e}"));
         }
     }

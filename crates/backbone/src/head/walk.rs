@@ -1,8 +1,9 @@
 //! From an output back to the linear layer behind it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use tract_onnx::pb;
 
 use super::layer::{Layer, Scores};
@@ -11,6 +12,8 @@ use crate::graph::{describe, float, input, int, ints, optional_input};
 
 /// The most operators from an output to its linear layer.
 const MAX_DEPTH: usize = 100;
+/// The most steps on all ways from an output to its linear layers: sums of sums have many.
+const MAX_STEPS: usize = 1000;
 
 /// The graph with what is asked most.
 pub(super) struct Graph<'a> {
@@ -18,6 +21,7 @@ pub(super) struct Graph<'a> {
     pub proto: &'a pb::GraphProto,
     pub producers: HashMap<&'a str, &'a pb::NodeProto>,
     pub initialisers: HashMap<&'a str, &'a pb::TensorProto>,
+    steps: Cell<usize>,
 }
 
 impl<'a> Graph<'a> {
@@ -30,11 +34,12 @@ impl<'a> Graph<'a> {
             .collect();
         let initialisers =
             proto.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Ok(Self { model, proto, producers, initialisers })
+        Ok(Self { model, proto, producers, initialisers, steps: Cell::new(0) })
     }
 
     /// The linear layer that an output comes from.
     pub fn layer_behind(&self, output: &'a str) -> Result<Layer> {
+        self.steps.set(0);
         let mut layer = self.walk(output, &mut Vec::new())?;
         layer.forget_shapes();
         Ok(layer)
@@ -46,7 +51,8 @@ impl<'a> Graph<'a> {
             .producers
             .get(value)
             .ok_or_else(|| Error::model("it comes straight from the model's input"))?;
-        if path.len() == MAX_DEPTH {
+        self.steps.set(self.steps.get() + 1);
+        if path.len() == MAX_DEPTH || self.steps.get() > MAX_STEPS {
             return Err(Error::model(format!("no linear layer is near {}", describe(node))));
         }
         path.push(&node.op_type);
@@ -315,77 +321,6 @@ impl<'a> Graph<'a> {
         layer.select(&indices);
         Ok(layer)
     }
-
-    fn gemm(&self, node: &'a pb::NodeProto) -> Result<Layer> {
-        if int(node, "transA").unwrap_or(0) != 0 {
-            return Err(Error::model(format!("{} transposes its features", describe(node))));
-        }
-        let alpha = float(node, "alpha").unwrap_or(1.0);
-        let beta = float(node, "beta").unwrap_or(1.0);
-        let mut weights = self.matrix(node, 1)?;
-        if int(node, "transB").unwrap_or(0) == 0 {
-            weights = weights.reversed_axes();
-        }
-        weights *= alpha;
-        let bias = match optional_input(node, 2) {
-            Some(_) => Some(self.vector(node, 2, weights.nrows())? * beta),
-            None => None,
-        };
-        Ok(Layer::new(input(node, 0)?, weights, bias, -1))
-    }
-
-    fn mat_mul(&self, node: &'a pb::NodeProto) -> Result<Layer> {
-        let weights = self.matrix(node, 1)?.reversed_axes();
-        Ok(Layer::new(input(node, 0)?, weights, None, -1))
-    }
-
-    fn conv(&self, node: &'a pb::NodeProto) -> Result<Layer> {
-        let ones = |name: &str| ints(node, name).iter().all(|&value| value == 1);
-        if int(node, "group").unwrap_or(1) != 1
-            || !ones("kernel_shape")
-            || !ones("strides")
-            || ints(node, "pads").iter().any(|&pad| pad != 0)
-        {
-            return Err(Error::model(format!("{} isn't a plain 1x1 convolution", describe(node))));
-        }
-        let (shape, values) = self.weights(node, 1)?;
-        let (&[classes, features], [] | [1] | [1, 1]) = shape.split_at(shape.len().min(2)) else {
-            return Err(Error::model(format!(
-                "{} has weights {shape:?} where [classes, features, 1, 1] is needed",
-                describe(node)
-            )));
-        };
-        let weights = matrix_of(classes, features, values)?;
-        let bias = match optional_input(node, 2) {
-            Some(_) => Some(self.vector(node, 2, classes)?),
-            None => None,
-        };
-        Ok(Layer::new(input(node, 0)?, weights, bias, 1))
-    }
-
-    fn matrix(&self, node: &'a pb::NodeProto, index: usize) -> Result<Array2<f32>> {
-        let (shape, values) = self.weights(node, index)?;
-        let &[rows, columns] = shape.as_slice() else {
-            return Err(Error::model(format!(
-                "{} has weights of shape {shape:?} where a matrix is needed",
-                describe(node)
-            )));
-        };
-        matrix_of(rows, columns, values)
-    }
-
-    /// One stored value per class, or one for all.
-    fn vector(&self, node: &'a pb::NodeProto, index: usize, classes: usize) -> Result<Array1<f32>> {
-        let (shape, values) = self.weights(node, index)?;
-        match values.as_slice() {
-            &[one] => Ok(Array1::from_elem(classes, one)),
-            _ if values.len() == classes => Ok(Array1::from_vec(values)),
-            _ => Err(Error::model(format!(
-                "{} has a bias of shape {shape:?} for {classes} classes",
-                describe(node)
-            ))),
-        }
-    }
 }
 
 /// Notes an operator on positions behind the layer.
@@ -394,9 +329,4 @@ fn moved(mut layer: Layer, node: &pb::NodeProto) -> Layer {
         part.behind.push(node.clone());
     }
     layer
-}
-
-fn matrix_of(rows: usize, columns: usize, values: Vec<f32>) -> Result<Array2<f32>> {
-    Array2::from_shape_vec((rows, columns), values)
-        .map_err(|error| Error::model("the last layer's weights have no values").with_source(error))
 }

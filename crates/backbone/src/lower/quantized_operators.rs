@@ -3,7 +3,8 @@
 use tract_onnx::pb;
 
 use super::editor::Editor;
-use super::quantized::{Grid, Quantized, dequantized, output};
+use super::quantized::{Grid, Quantized, output};
+use super::stored::dequantized;
 use crate::error::Result;
 use crate::graph::{float, float_attribute, input, int, int_attribute, ints, optional_input};
 
