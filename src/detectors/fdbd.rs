@@ -22,6 +22,7 @@ impl PostHocDetector for Fdbd {
         About {
             name: "fdbd",
             title: "fDBD",
+            summary: "Distance from the decision boundaries, relative to that from the mean features.",
             reference: "Liu & Qin, ICML 2024 (litianliu/fDBD-OOD)",
             formula: "mean over k != c of |f_k - f_c| / ||w_k - w_c||, divided by ||h - M||",
             ..About::default()

@@ -35,6 +35,7 @@ impl PostHocDetector for Gen {
         About {
             name: "gen",
             title: "GEN",
+            summary: "Generalised entropy of the largest probabilities.",
             reference: "Liu et al., CVPR 2023 (XixiLiu95/GEN)",
             formula: "-sum p^gamma (1 - p)^gamma over the M largest p",
             hyperparameters: &[GAMMA, M],

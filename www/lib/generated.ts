@@ -10,6 +10,8 @@ export type ScoreName =
   | "mls"
   | "mls+itp"
   | "energy"
+  | "gen"
+  | "gen+itp"
   | "gradnorm"
   | "gradnorm+itp"
   | "gradnorm_leaf+itp"
@@ -17,6 +19,7 @@ export type ScoreName =
   | "knn"
   | "mahalanobis"
   | "vim"
+  | "fdbd"
   | "react"
   | "bats"
   | "laps"
@@ -55,6 +58,10 @@ export interface HyperparameterValues {
   heldA?: number;
   /** Temperature T of `T logsumexp(f / T)` and of softmax, wherever a score uses them. Above 0. Default: 1. */
   "energy.temperature"?: number;
+  /** Exponent of p and 1 - p; the smaller, the more small probabilities count. From 0 to 1. Default: 0.1. */
+  "gen.gamma"?: number;
+  /** How many of the largest probabilities GEN sums up; all where there are fewer classes. From 1 to 1000000000, in classes. Default: 100. */
+  "gen.m"?: number;
   /** Which nearest neighbour KNN's distance is to, were all training images kept; k shrinks with the share that is. From 1 to 1000000000, in images. Default: 50; 200 from 100 classes on, 1000 from 1000 on. */
   "knn.k"?: number;
   /** Value at which ReAct clips features; unset, it follows from `react.percentile`. A finite number, in feature value. */

@@ -11,7 +11,7 @@ use itp_ood_backbone::{Backbone, Kernels};
 use ndarray::Array4;
 
 /// Operators with cases that onnxruntime runs and this crate refuses, and why.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 9] = [
     ("Mod", "takes remainders"),
     // onnxruntime rounds the size of the output up to 1.
     ("MaxPool", "larger than the padded map"),
@@ -23,6 +23,9 @@ const REFUSED: [(&str, &str); 7] = [
     ("Resize", "shrinks by taking the nearest pixel"),
     // docs/upstream.md
     ("Resize", "interpolates by cubics"),
+    // Scales for each channel are those of weights; docs/models.md.
+    ("QuantizeLinear", "where one is needed"),
+    ("DequantizeLinear", "of a value that isn't stored"),
 ];
 
 struct Case {
@@ -80,8 +83,10 @@ fn problem(case: &Case, kernels: Kernels) -> Result<(), String> {
         .features(image(backbone.input_shape()).view())
         .map_err(|error| format!("failed: {error}"))?;
     assert_eq!(features.len(), case.expected.len(), "{}", case.name);
+    // Half precision is computed in single precision, without the rounding between.
+    let tolerance = if case.name.starts_with("Cast#") { 1e-3 } else { 2e-4 };
     for (index, (&found, &expected)) in features.iter().zip(&case.expected).enumerate() {
-        if (found - expected).abs() > 2e-4 * expected.abs().max(1.0) {
+        if (found - expected).abs() > tolerance * expected.abs().max(1.0) {
             return Err(format!("element {index} is {found} instead of {expected}"));
         }
     }

@@ -38,7 +38,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Mish", (1, 1), &[], unary).since(18),
     operator("Swish", (1, 1), &[float("alpha")], swish).since(24),
     operator("QuickGelu", (1, 1), &[float("alpha")], swish).contributed(),
-    operator("Gelu", (1, 1), &[text("approximate", &["none", "tanh"])], unary).since(20),
+    // Of set 20; but contributed ones become this one whatever the model's set is.
+    operator("Gelu", (1, 1), &[text("approximate", &["none", "tanh"])], unary),
     operator("Gelu", (1, 1), &[], unary).contributed(),
     operator("BiasGelu", (2, 2), &[], bias_gelu).contributed(),
     operator("FastGelu", (1, 2), &[], bias_gelu).contributed(),

@@ -148,6 +148,7 @@ pub(super) fn binary(op_type: &str, a: &Value, b: &Value, shape: &[usize]) -> Op
                 "Sub" => compute(|a, b| a - b),
                 "Mul" => compute(|a, b| a * b),
                 "Div" => compute(|a, b| a / b),
+                "Pow" => compute(f32::powf),
                 "Max" => compute(f32::max),
                 "Min" => compute(f32::min),
                 "Equal" => compare(|a, b| a == b),
@@ -157,6 +158,17 @@ pub(super) fn binary(op_type: &str, a: &Value, b: &Value, shape: &[usize]) -> Op
                 "LessOrEqual" => compare(|a, b| a <= b),
                 _ => None,
             }
+        }
+        // The side of a grid of positions, as interpolations of position embeddings take it.
+        (Data::Ints(a), Data::Floats(b)) if op_type == "Pow" => {
+            let apply = |(&a, &b): (&i64, &f32)| (a as f64).powf(f64::from(b));
+            let values = a.iter().zip(b.iter()).map(apply);
+            let whole = values.map(|value| (value.abs() < 1e15).then_some(value as i64));
+            in_range(whole.collect(), dtype)
+        }
+        (Data::Floats(a), Data::Ints(b)) if op_type == "Pow" => {
+            let apply = |(&a, &b): (&f32, &i64)| a.powf(b as f32);
+            Some(Data::Floats(a.iter().zip(b.iter()).map(apply).collect()))
         }
         _ => None,
     }

@@ -19,8 +19,17 @@ const CLASS_COLUMNS: [&str; 7] =
 /// A line: its number, a path, and a class if it has one.
 type Line = (u64, String, Option<String>);
 
+/// Text; one with zeros is another kind of file.
+fn text_of(bytes: &[u8]) -> Result<String> {
+    let text = file::text(bytes)?;
+    if text.contains('\0') {
+        return Err(Error::data("this is no text"));
+    }
+    Ok(text)
+}
+
 pub(super) fn read(path: &Path, folder: &Path) -> Result<(Vec<String>, Vec<Entry>)> {
-    let text = file::text(&file::read(path)?).map_err(|error| {
+    let text = text_of(&file::read(path)?).map_err(|error| {
         Error::data(
             "this is neither a folder, nor a .tar, .zip or .parquet, nor an image that can be read, \
              nor a list of images as text",

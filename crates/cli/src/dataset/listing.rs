@@ -103,7 +103,7 @@ fn why_skipped(name: &str) -> Option<String> {
 /// Whether a file or folder is hidden, as `.DS_Store`, `.ipynb_checkpoints` and what macOS puts
 /// beside files in zip archives.
 pub(super) fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') || name == "__MACOSX"
+    name.starts_with('.') && !matches!(name, "." | "..") || name == "__MACOSX"
 }
 
 /// A file's name as text. Names that are not UTF-8 come from older systems, and are read as Latin-1.

@@ -77,13 +77,11 @@ fn a_zip_archives_links_names_and_damages_are_handled() {
 
     // A member whose bytes were changed is an error of its own; the others still are read.
     let mut bytes = std::fs::read(&path).unwrap();
-    let at = bytes.windows(3).position(|window| window == b"two").map_or_else(
-        || {
-            bytes.windows(12).position(|window| window == "ant/café.png"[..12].as_bytes()).unwrap()
-                + 14
-        },
-        |at| at,
-    );
+    let name = "ant/café.png".as_bytes();
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    // The local header ends with the lengths of the name and of an extra field.
+    let extra = usize::from(u16::from_le_bytes([bytes[at - 2], bytes[at - 1]]));
+    let at = at + name.len() + extra;
     bytes[at] ^= 0xFF;
     std::fs::write(&path, bytes).unwrap();
     let set = Dataset::open(&path).unwrap();
