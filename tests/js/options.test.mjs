@@ -40,7 +40,11 @@ test("the browser's calibrator fits every detector, covariances included", async
   for (const name of ["vim.residual", "vim.alpha", "mahalanobis.whitening", "klm.templates", "opnp.sensitivity"]) {
     assert.ok(specified.includes(name), `the registry has no tensor ${name}`);
   }
-  for (const name of specified) assert.ok(tensors.some((of) => of === name || of === `${name}.f16`), `${name} is not among ${tensors.join(", ")}`);
+  for (const name of specified)
+    assert.ok(
+      tensors.some((of) => of === name || of === `${name}.f16`),
+      `${name} is not among ${tensors.join(", ")}`,
+    );
   for (const { name, combinations } of detector.info.detectors) {
     if (name !== "gradnorm_leaf") assert.ok(detector.info.scores.includes(name), `no score ${name}`);
     for (const combination of combinations) assert.ok(detector.info.scores.includes(combination), `no score ${combination}`);
@@ -58,7 +62,10 @@ test("the browser's calibrator fits every detector, covariances included", async
 
 test("an unknown detector to gather for is refused with the nearest known one", async () => {
   const bare = await loadDetector({ model: model(), preprocess, worker: false });
-  await assert.rejects(bare.calibrate(["a", "b", "c", "d"], { detectors: ["mahalanobi"] }), { code: "options", message: /did you mean "mahalanobis"/ });
+  await assert.rejects(bare.calibrate(["a", "b", "c", "d"], { detectors: ["mahalanobi"] }), {
+    code: "options",
+    message: /did you mean "mahalanobis"/,
+  });
   bare.dispose();
 });
 

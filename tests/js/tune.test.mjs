@@ -124,8 +124,8 @@ test("the same images and seed give the native picks", { skip: !existsSync(itp) 
         assert.equal(family.tried.length, expected.tried.length, name);
         family.tried.forEach((tried, j) => {
           for (const [key, value] of Object.entries(expected.tried[j].setting)) {
-              close(tried.setting[key], value === "inf" ? Infinity : value, `${name}, ${j}: ${key}`);
-            }
+            close(tried.setting[key], value === "inf" ? Infinity : value, `${name}, ${j}: ${key}`);
+          }
           tried.auroc.forEach((auroc, k) =>
             assert.ok(
               Math.abs(auroc - expected.tried[j].auroc[k]) <= turned,

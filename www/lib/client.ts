@@ -90,7 +90,10 @@ function linkMaker(worker: NonNullable<LoadOptions["worker"]>, init: SessionInit
   let used = false;
   const useOnce = (): unknown => {
     if (used) {
-      throw new OodError("crashed", "The worker crashed, and a worker instance can't be replaced. Pass `worker: () => new Worker(...)` instead.");
+      throw new OodError(
+        "crashed",
+        "The worker crashed, and a worker instance can't be replaced. Pass `worker: () => new Worker(...)` instead.",
+      );
     }
     used = true;
     return worker;
@@ -128,13 +131,15 @@ class LoadedDetector implements Detector {
   detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
     const { concurrency = Math.min(4, coreCount()), signal, onProgress, ...settings } = options;
     const makeLink = this.#makeLink;
-    const extra = makeLink && ((): Link => {
-      const link = makeLink();
-      this.#extraLinks.add(link);
-      // If the worker can't start, its first image gets the error.
-      link.start().catch(() => undefined);
-      return link;
-    });
+    const extra =
+      makeLink &&
+      ((): Link => {
+        const link = makeLink();
+        this.#extraLinks.add(link);
+        // If the worker can't start, its first image gets the error.
+        link.start().catch(() => undefined);
+        return link;
+      });
     return runPool({
       images,
       concurrency,

@@ -17,18 +17,7 @@
  * | `disposed` | the detector was disposed of before or during the call |
  */
 export type OodErrorCode =
-  | "fetch"
-  | "engine"
-  | "model"
-  | "stats"
-  | "mismatch"
-  | "image"
-  | "features"
-  | "options"
-  | "data"
-  | "aborted"
-  | "crashed"
-  | "disposed";
+  "fetch" | "engine" | "model" | "stats" | "mismatch" | "image" | "features" | "options" | "data" | "aborted" | "crashed" | "disposed";
 
 /** Every error of this package. Programs check {@link OodError.code}; the message is for people. */
 export class OodError extends Error {

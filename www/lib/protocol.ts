@@ -71,8 +71,6 @@ export type Reply = { id: number; value: unknown } | { id: number; error: PlainE
 /** The buffers of a result's typed arrays, which can be moved instead of copied. */
 export function buffersOf(value: unknown): ArrayBuffer[] {
   const parts = ArrayBuffer.isView(value) ? [value] : Object.values(value ?? {});
-  const buffers = parts.flatMap((part) =>
-    ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer ? [part.buffer] : [],
-  );
+  const buffers = parts.flatMap((part) => (ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer ? [part.buffer] : []));
   return [...new Set(buffers)];
 }

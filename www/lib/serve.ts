@@ -5,7 +5,10 @@ import { buffersOf, type Reply, type Request } from "./protocol.js";
 import { Session } from "./session.js";
 
 /** Handles requests one after the other. */
-export function serve(listen: (onRequest: (request: Request) => void) => void, post: (reply: Reply, transfer: ArrayBuffer[]) => void): void {
+export function serve(
+  listen: (onRequest: (request: Request) => void) => void,
+  post: (reply: Reply, transfer: ArrayBuffer[]) => void,
+): void {
   const session = new Session();
   listen(({ id, name, args }) => {
     void session.run(name, args).then(

@@ -152,7 +152,9 @@ async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
     await begin(module);
   } catch (cause) {
-    throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
+    throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, {
+      cause,
+    });
   }
 }
 

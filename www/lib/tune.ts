@@ -34,7 +34,8 @@ export async function runTuning(
     // Thousands of decoded images would not fit into memory, so each task decodes its images again.
     const load = async (index: number): Promise<ImagePayload> => {
       const image = images[index]?.image;
-      if (image === undefined) throw new OodError("image", `Entry ${index} of the held-out images has no image: pass [{ image, classIndex }, ...].`);
+      if (image === undefined)
+        throw new OodError("image", `Entry ${index} of the held-out images has no image: pass [{ image, classIndex }, ...].`);
       return payload(image);
     };
     /** Runs one step; images that can't be read are skipped and recorded. */

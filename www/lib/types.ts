@@ -22,18 +22,10 @@ export type * from "./generated.js";
  * A global type of the platform by its name, or `never` where the platform lacks it, so that the
  * declarations compile with and without DOM types.
  */
-export type Global<Name extends string> =
-  typeof globalThis extends Record<Name, { prototype: infer Type }> ? Type : never;
+export type Global<Name extends string> = typeof globalThis extends Record<Name, { prototype: infer Type }> ? Type : never;
 
 /** A file: its URL, a request for it, a response, or its bytes. */
-export type Source =
-  | string
-  | Global<"URL">
-  | Global<"Request">
-  | Global<"Response">
-  | Global<"Blob">
-  | ArrayBuffer
-  | ArrayBufferView;
+export type Source = string | Global<"URL"> | Global<"Request"> | Global<"Response"> | Global<"Blob"> | ArrayBuffer | ArrayBufferView;
 
 /** Pixels in memory: row by row from the top left, 8 bits per channel. */
 export interface RawImage {
@@ -93,8 +85,7 @@ export interface BatchProgress {
 
 /** One image of a batch: its result, or the error. */
 export type BatchResult =
-  | { index: number; detection: Detection; error?: never }
-  | { index: number; error: import("./errors.js").OodError; detection?: never };
+  { index: number; detection: Detection; error?: never } | { index: number; error: import("./errors.js").OodError; detection?: never };
 
 /** Options of {@link loadDetector}. */
 export interface LoadOptions {
@@ -213,10 +204,7 @@ export interface Detector {
   /** Classifies one image and tells whether it is in-distribution. */
   detect(image: Input, options?: DetectOptions & CallOptions): Promise<Detection>;
   /** Results of many images, in input order, from a pool of workers that share the compiled engine. */
-  detectAll(
-    images: Iterable<Input> | AsyncIterable<Input>,
-    options?: BatchOptions,
-  ): AsyncGenerator<BatchResult, void, undefined>;
+  detectAll(images: Iterable<Input> | AsyncIterable<Input>, options?: BatchOptions): AsyncGenerator<BatchResult, void, undefined>;
   /** The D penultimate-layer features of one image. */
   features(image: Input, options?: CallOptions): Promise<Float32Array>;
   /** The result under other options, from stored features: the network does not run again. */

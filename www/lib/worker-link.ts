@@ -129,12 +129,13 @@ export class WorkerLink implements Link {
   }
 
   #fail(message: string | undefined): void {
-    const error = this.#hasReplied || message !== undefined
-      ? new OodError("crashed", `The worker crashed (${message ?? "no message"}). It has been replaced: the next call works.`)
-      : new OodError(
-          "engine",
-          "The worker's script could not be loaded. Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.",
-        );
+    const error =
+      this.#hasReplied || message !== undefined
+        ? new OodError("crashed", `The worker crashed (${message ?? "no message"}). It has been replaced: the next call works.`)
+        : new OodError(
+            "engine",
+            "The worker's script could not be loaded. Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.",
+          );
     this.#terminate();
     const call = this.#inFlight;
     this.#inFlight = undefined;
@@ -167,5 +168,9 @@ function postError(cause: unknown): OodError {
   if (cause instanceof OodError) return cause;
   return cause instanceof DOMException && cause.name === "DataCloneError"
     ? new OodError("image", `The image can't be posted to the worker: ${messageOf(cause)} Images from other origins need CORS.`, { cause })
-    : new OodError("engine", `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`, { cause });
+    : new OodError(
+        "engine",
+        `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`,
+        { cause },
+      );
 }

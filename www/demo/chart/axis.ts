@@ -34,7 +34,11 @@ export function axisChart(container: HTMLElement, data: () => AxisData | undefin
       const { result, idScores } = shown;
       const name = result.scoreName;
       const before = comparesWithEnergy(result) ? result.unprunedScore : undefined;
-      const marks = [result.score, ...(before === undefined ? [] : [before]), ...(result.threshold === undefined ? [] : [result.threshold])];
+      const marks = [
+        result.score,
+        ...(before === undefined ? [] : [before]),
+        ...(result.threshold === undefined ? [] : [result.threshold]),
+      ];
       const range = paddedRange(idScores ?? [], marks);
       const idCount = idScores?.length ?? 0;
       if (previous?.score === name && previous.idCount === idCount) {
@@ -49,7 +53,8 @@ export function axisChart(container: HTMLElement, data: () => AxisData | undefin
       const x = scale(range, [side, width - side]);
       if (idScores) drawHistogram(root, shares(idScores, range, small ? 32 : 48), x, top, bottom);
       drawTicks(root, x, width, bottom);
-      if (!small) root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
+      if (!small)
+        root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
       if (result.threshold !== undefined) drawThreshold(root, x(result.threshold), result.threshold, bottom, width);
       drawImageMarks(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
       return describe(result, idScores, before);
@@ -63,7 +68,10 @@ function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, top: numbe
   const wide = (right - left) / bars.length;
   bars.forEach((share, i) => {
     const tall = (share / tallest) * (bottom - top);
-    if (tall > 0) root.append(svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }));
+    if (tall > 0)
+      root.append(
+        svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }),
+      );
   });
 }
 
@@ -78,7 +86,15 @@ function drawThreshold(root: SVGSVGElement, at: number, value: number, bottom: n
   const text = `threshold ${decimal(value)}`;
   const room = text.length * 6.4;
   const anchor = at + room / 2 > width - 4 ? "end" : at - room / 2 < 4 ? "start" : "middle";
-  root.append(label(text, anchor === "end" ? Math.min(at + 4, width - 4) : anchor === "start" ? Math.max(at - 4, 4) : at, 13, "threshold-text", anchor));
+  root.append(
+    label(
+      text,
+      anchor === "end" ? Math.min(at + 4, width - 4) : anchor === "start" ? Math.max(at - 4, 4) : at,
+      13,
+      "threshold-text",
+      anchor,
+    ),
+  );
 }
 
 interface Mark {
@@ -104,7 +120,12 @@ function drawImageMarks(root: SVGSVGElement, { score, before, threshold, x, widt
     root.append(svg("circle", { cx: from, cy: y, r: 5, class: "mark-before" }));
   }
   root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
-  root.append(svg("path", { d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`, class: `mark ${kind}` }));
+  root.append(
+    svg("path", {
+      d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`,
+      class: `mark ${kind}`,
+    }),
+  );
   // Beside the marks, where it fits without crossing the threshold; otherwise below them.
   const text = `this image ${decimal(score)}`;
   const room = text.length * 7.5;
@@ -125,6 +146,9 @@ function describe(result: Detection, idScores: Float32Array | undefined, before:
   const parts = [`The image's ${nameOf(result.scoreName)} score is ${decimal(result.score)}`];
   if (before !== undefined) parts.push(`before pruning it is ${decimal(before)}`);
   if (result.threshold !== undefined) parts.push(`the threshold is ${decimal(result.threshold)}`);
-  if (idScores?.length) parts.push(`${idScores.length} held-out ID images score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`);
+  if (idScores?.length)
+    parts.push(
+      `${idScores.length} held-out ID images score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`,
+    );
   return `${parts.join("; ")}.`;
 }

@@ -19,7 +19,10 @@ export function inOrder(scores: readonly string[]): string[] {
 
 /** A score's display name. */
 export function nameOf(score: string): string {
-  return score.split("+").map((part) => known.get(part)?.title ?? part).join(" + ");
+  return score
+    .split("+")
+    .map((part) => known.get(part)?.title ?? part)
+    .join(" + ");
 }
 
 /** What a score computes, its formula and its source. */
@@ -32,7 +35,9 @@ export function descriptionOf(score: string): string {
 
 /** A hyperparameter by its full name, such as `itp.p`. */
 export function hyperparameter(name: string): Hyperparameter | undefined {
-  return Array.from(known.values(), ({ hyperparameters }) => hyperparameters).flat().find((of) => of.name === name);
+  return Array.from(known.values(), ({ hyperparameters }) => hyperparameters)
+    .flat()
+    .find((of) => of.name === name);
 }
 
 /** Its label, such as "ITP: λ, in standard deviations". */

@@ -24,7 +24,10 @@ export function describeSelection(report: TuneReport): string[] {
     const index = selectedBy(family, report.rule);
     const candidate = family.tried[index];
     const auroc = candidate ? ` Mean AUROC ${decimal(candidate.mean, 1)}, near-OOD ${decimal(candidate.nearMean, 1)}.` : "";
-    const differs = selectedBy(family, other) === index ? "" : ` Rule ${ruleName(other)} selects ${describeCandidate(family, selectedBy(family, other))}.`;
+    const differs =
+      selectedBy(family, other) === index
+        ? ""
+        : ` Rule ${ruleName(other)} selects ${describeCandidate(family, selectedBy(family, other))}.`;
     const name = nameOf(family.score);
     if (family.score === "energy") return `${name} has no hyperparameters.${auroc}`;
     return `${name}: ${describeCandidate(family, index)}.${auroc}${differs}`;

@@ -36,7 +36,10 @@ export function startPlay(app: App): void {
   );
 
   app.on("model", () => {
-    for (const [name, control] of [["itp.p", p], ["itp.lambda", lambda]] as const) {
+    for (const [name, control] of [
+      ["itp.p", p],
+      ["itp.lambda", lambda],
+    ] as const) {
       const of = hyperparameter(name);
       if (!of) continue;
       byId(`${control.id}-label`).textContent = labelOf(of);
@@ -62,7 +65,9 @@ export function startPlay(app: App): void {
     lambda.setAttribute("aria-valuetext", byId("lambda-out").textContent ?? "");
     setOptions(
       score,
-      inOrder(info.scores).filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name)).map((name) => ({ value: name, text: nameOf(name) })),
+      inOrder(info.scores)
+        .filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name))
+        .map((name) => ({ value: name, text: nameOf(name) })),
       base,
     );
     byId("score-help").textContent = descriptionOf(base);
