@@ -8,7 +8,7 @@ use itp_ood::{Detector, ImageView, Options, PixelFormat, Result, Stats};
 fn draw(is_digit: bool) -> Vec<u8> {
     let pixel = |x: usize, y: usize| match is_digit {
         true => (12..15).contains(&x) && (4..24).contains(&y),
-        false => (x / 4 + y / 4) % 2 == 0,
+        false => (x / 4 + y / 4).is_multiple_of(2),
     };
     (0..28 * 28).map(|at| if pixel(at % 28, at / 28) { 255 } else { 0 }).collect()
 }

@@ -14,7 +14,7 @@ pub enum Rule {
     #[serde(rename = "r1")]
     R1,
     /// R1 among the settings whose mean over the kinds that stand for what lies near the training
-    /// data is at most [`NEAR_ALLOWANCE`] below Energy's.
+    /// data is at most one point of AUROC below Energy's.
     #[serde(rename = "r*")]
     RStar,
 }

@@ -243,7 +243,7 @@ fn clip(call: &mut Call) -> Result<Outcome> {
         given.or(stored.and_then(|(_, value)| value.as_floats())).and_then(|v| v.first()).copied()
     };
     if let (Some(least), Some(greatest)) = (limit(1), limit(2))
-        && !(least <= greatest)
+        && (least.is_nan() || greatest.is_nan() || least > greatest)
     {
         return Err(call.wrong(format!("limits numbers to {least} to {greatest}")));
     }

@@ -124,7 +124,7 @@ impl Report {
         let accuracy = self.id.accuracy;
         let accuracy =
             accuracy.map_or("not known (no classes)".to_owned(), |a| format!("{a:.2} %"));
-        let skipped = self.ood_skipped.iter().map(|(name, skipped)| (name, skipped));
+        let skipped = self.ood_skipped.iter();
         let skipped = [(&self.id.name, &self.id.skipped)].into_iter().chain(skipped);
         let skipped = skipped.filter(|(_, skipped)| !skipped.is_empty());
         let skipped: String =

@@ -31,7 +31,7 @@ fn what_follows_a_jpegs_end_changes_nothing() {
     let (one, other) = (jpeg(), read("trailer_none.jpg"));
     let expected = decode(&one).unwrap();
     let mut random = vec![0; 5000];
-    random.iter_mut().zip(0u32..).for_each(|(byte, i)| *byte = (i * i * 2_654_435 >> 7) as u8);
+    random.iter_mut().zip(0u32..).for_each(|(byte, i)| *byte = ((i * i * 2_654_435) >> 7) as u8);
     for trailer in [
         &b"\xFF\xDA"[..],
         b"\xFF\xD9\xFF\xD8\xFF\xDA\x00\x0C",
