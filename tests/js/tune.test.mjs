@@ -224,7 +224,7 @@ test("wrong input is refused with a code, and the detector goes on", async () =>
   for (const [images, code, ...words] of [
     ["holdout/", "options", /array/],
     [undefined, "options", /array/],
-    [[{}, null], "image", /Not an image/],
+    [[{}, null], "image", /Entry 0 .* has no image/],
     [[{ image: testImage(1), classIndex: 4 }], "options", /class 4/],
     [[{ image: testImage(1), classIndex: -1 }], "options"],
     [[{ image: testImage(1), classIndex: 0.5 }], "options"],
