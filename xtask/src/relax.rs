@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn sums_of_products_become_one_instruction() {
-        let (mut module, function) = module("<itp_ood_backbone::kernels::custom_op::WithWidth<K>>::run");
+        let (mut module, function) =
+            module("<itp_ood_backbone::kernels::custom_op::WithWidth<K>>::run");
         // Too few for an engine, so this is an error; the module is rewritten all the same.
         assert!(relax(&mut module).is_err());
         assert_eq!(count(&module, function, |found| matches!(found, Instr::TernOp(_))), 2);
