@@ -31,7 +31,11 @@ export default ({ single = false } = {}) => ({
   resolve: { extensions: [".ts", ".js"], extensionAlias: { ".js": [".ts", ".js"] } },
   module: {
     rules: [
-      { test: /\.ts$/, loader: "ts-loader", options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } } },
+      {
+        test: /\.ts$/,
+        loader: "ts-loader",
+        options: { transpileOnly: true, configFile: at("tsconfig.json"), compilerOptions: { noEmit: false } },
+      },
       { test: /\.css$/, type: "css/auto", sideEffects: true },
       // The page takes its engine from its own files.
       ...(single ? [{ test: /\.wasm$/, dependency: "url", type: "asset/resource", generator: { emit: false } }] : []),
@@ -61,14 +65,16 @@ class FileList {
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("FileList", (compilation) => {
       compilation.hooks.processAssets.tap({ name: "FileList", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, () => {
-        const files = Object.keys(compilation.assets).filter((name) => name !== "service-worker.js").sort();
+        const files = Object.keys(compilation.assets)
+          .filter((name) => name !== "service-worker.js")
+          .sort();
         compilation.emitAsset("files.json", new webpack.sources.RawSource(JSON.stringify({ version: compilation.hash, files })));
       });
     });
   }
 }
 
-/** Puts scripts, style, models and pictures into the HTML file, and drops every other file. */
+/** Puts scripts, style, models and images into the HTML file, and drops every other file. */
 class OneFile {
   constructor(template, models, engine) {
     this.template = template;
@@ -88,7 +94,11 @@ class OneFile {
         const html = readFileSync(this.template, "utf8")
           .replace(/<link[^>]*page\.css[^>]*>/, () => `<style>${text("page.css")}</style>`)
           .replace(/<script[^>]*page\.js[^>]*><\/script>/, "")
-          .replace("</body>", () => `${this.data()}<script type="text/plain" id="worker">${script("worker.js")}</script><script>${script("page.js")}</script></body>`);
+          .replace(
+            "</body>",
+            () =>
+              `${this.data()}<script type="text/plain" id="worker">${script("worker.js")}</script><script>${script("page.js")}</script></body>`,
+          );
         for (const name of Object.keys(assets)) compilation.deleteAsset(name);
         compilation.emitAsset("itp.html", new webpack.sources.RawSource(html));
       });

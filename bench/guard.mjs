@@ -10,7 +10,7 @@ import { cpus } from "node:os";
 import { at, CommandFailed, main } from "../scripts/lib/tools.mjs";
 import { buildBenchEngine } from "./lib/build.mjs";
 import { findModels } from "./lib/models.mjs";
-import { interleave, picture, summary } from "./lib/measure.mjs";
+import { interleave, inputValues, summary } from "./lib/measure.mjs";
 import { Engine } from "./lib/parts.mjs";
 
 /** How much worse than recorded is still passed. */
@@ -29,7 +29,7 @@ await main(async () => {
     const model = readFileSync(path);
     const own = engine.load(model, true);
     const tract = engine.load(model, false);
-    const values = picture(engine.exports.bench_input_length(own));
+    const values = inputValues(engine.exports.bench_input_length(own));
     engine.setInput(own, values);
     engine.setInput(tract, values);
     // Short runs are repeated until the clock can tell them apart.

@@ -1,6 +1,6 @@
 // How fast the built page is for a visitor: `node bench/page-times.mjs`, after `npm run build`.
 //
-// Opening: from asking for the address to the verdict on the default picture, with nothing cached.
+// Opening: from asking for the address to the verdict on the default image, with nothing cached.
 // Play: a slider is moved in every frame. "frame" is the time between frames, "update" the time from
 // moving a slider that was at rest until score, logits and energies are drawn anew. The times are
 // medians and 95th percentiles in milliseconds; other programs on the machine lengthen them.
@@ -9,7 +9,7 @@
 
 import { loadavg } from "node:os";
 import { loadDetector } from "itp-ood";
-import { launchChromium } from "../scripts/lib/chromium.mjs";
+import { launchBrowser } from "../scripts/lib/browser.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { at, main } from "../scripts/lib/tools.mjs";
 import { headModel } from "../tests/js/onnx.mjs";
@@ -19,7 +19,7 @@ import { headStats } from "./lib/head.mjs";
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
 const rounds = Number(options.rounds ?? 9);
 
-/** Last layers: classes, features, held-out pictures. Above 2^26 multiplications for all of these, new settings have no threshold. */
+/** Heads: classes, features, held-out images. Above 2^26 multiplications for all of these, new settings have no threshold. */
 const SIZES = [
   [10, 216, 512],
   [1000, 1280, 52],
@@ -102,8 +102,10 @@ async function play(browser, url, [classes, features, heldOut]) {
     { name: "made-up.itp.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(stats) },
   ]);
   await page.waitForFunction(() => document.querySelector("#model").value === "own", undefined, { timeout: 120_000 });
-  await page.setInputFiles("#file", { name: "picture.png", mimeType: "image/png", buffer: toPng(testImage(3, 64, 64)) });
-  await page.waitForFunction(() => document.querySelector("#caption").textContent === "picture.png" && document.querySelector("#verdict").ariaBusy === "false");
+  await page.setInputFiles("#file", { name: "image.png", mimeType: "image/png", buffer: toPng(testImage(3, 64, 64)) });
+  await page.waitForFunction(
+    () => document.querySelector("#caption").textContent === "image.png" && document.querySelector("#verdict").ariaBusy === "false",
+  );
   await page.evaluate(() => (location.hash = "#play"));
   await page.locator("#play-waterfall .step-value").first().waitFor();
   const found = {};
@@ -111,10 +113,10 @@ async function play(browser, url, [classes, features, heldOut]) {
     const { frames, updatesPerFrame, times } = await page.evaluate(dragging, id);
     const [frame, update] = [spread(frames), spread(times)];
     found[`${classes} x ${features}, ${heldOut} held out, ${id}`] = {
-      "frame": frame.median,
+      frame: frame.median,
       "frame p95": frame.p95,
       "updates a frame": Number(updatesPerFrame.toFixed(2)),
-      "update": update.median,
+      update: update.median,
       "update p95": update.p95,
     };
   }
@@ -124,12 +126,20 @@ async function play(browser, url, [classes, features, heldOut]) {
 
 await main(async () => {
   const server = await startServer({ directory: at("target/site") });
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
-    console.log(`load of the machine: ${loadavg().map((load) => load.toFixed(1)).join(", ")}`);
+    console.log(
+      `load of the machine: ${loadavg()
+        .map((load) => load.toFixed(1))
+        .join(", ")}`,
+    );
     console.log("first verdict, ms:", await opening(browser, server.url));
     for (const size of SIZES) console.table(await play(browser, server.url, size));
-    console.log(`load of the machine: ${loadavg().map((load) => load.toFixed(1)).join(", ")}`);
+    console.log(
+      `load of the machine: ${loadavg()
+        .map((load) => load.toFixed(1))
+        .join(", ")}`,
+    );
   } finally {
     await browser.close();
     await server.close();

@@ -1,6 +1,6 @@
 // What runs inside the browser; bench/run.mjs calls it.
 
-import { interleave, photo, picture, row } from "./lib/measure.mjs";
+import { interleave, photo, inputValues, row } from "./lib/measure.mjs";
 import { Engine, measureCompile, measureLargeHead, measureModel } from "./lib/parts.mjs";
 
 async function loadOrt(threads) {
@@ -47,13 +47,13 @@ export async function cold({ side, name }) {
     const [module, model] = await Promise.all([WebAssembly.compileStreaming(fetch("/engine.wasm")), fetchBytes(`/models/${name}.onnx`)]);
     const engine = await Engine.create(module);
     const network = engine.load(model);
-    engine.setInput(network, picture(engine.exports.bench_input_length(network)));
+    engine.setInput(network, inputValues(engine.exports.bench_input_length(network)));
     engine.run(network);
   } else {
     const [ort, model] = await Promise.all([loadOrt(1), fetchBytes(`/models/${name}.onnx`)]);
     const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
     const shape = session.inputMetadata[0].shape.map((side, axis) => (axis === 0 ? 1 : side));
-    const values = picture(shape.reduce((product, side) => product * side));
+    const values = inputValues(shape.reduce((product, side) => product * side));
     await session.run({ [session.inputNames[0]]: new ort.Tensor("float32", values, shape) });
   }
   return performance.now() - start;

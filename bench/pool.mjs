@@ -32,5 +32,7 @@ await main(async () => {
   detector.dispose();
   if (sums.size !== 1) throw new Error(`the sums of the scores differ: ${[...sums]}`);
   const [one, two] = [summary(times[1]), summary(times[2])];
-  console.log(`${IMAGES} images, ${ROUNDS} rounds; two workers / one: ${(two.median / one.median).toFixed(3)} (medians), ${(two.min / one.min).toFixed(3)} (minima); sum of the scores ${[...sums][0].toFixed(3)}`);
+  console.log(
+    `${IMAGES} images, ${ROUNDS} rounds; two workers / one: ${(two.median / one.median).toFixed(3)} (medians), ${(two.min / one.min).toFixed(3)} (minima); sum of the scores ${[...sums][0].toFixed(3)}`,
+  );
 });

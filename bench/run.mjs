@@ -29,7 +29,9 @@ function keep({ rows, checksum, operators, memory: bytes }) {
   if (!checksum) return;
   checksums.push(checksum);
   memory[`${checksum.model}, ${checksum.runtime}`] = { wasmBytes: bytes, ...operators };
-  console.log(`checksums: ours ${checksum.ours.toFixed(3)}, theirs ${checksum.peer.toFixed(3)}, largest difference of a logit ${checksum.difference.toExponential(1)}`);
+  console.log(
+    `checksums: ours ${checksum.ours.toFixed(3)}, theirs ${checksum.peer.toFixed(3)}, largest difference of a logit ${checksum.difference.toExponential(1)}`,
+  );
   if (!(checksum.difference < 1e-3)) throw new Error(`${checksum.model}: the logits differ`);
 }
 
@@ -88,8 +90,8 @@ async function inNode(bytes) {
 }
 
 async function inChromium(plain, relaxed) {
-  const { findChromium, launchChromium } = await import("../scripts/lib/chromium.mjs");
-  if (!findChromium()) {
+  const { findBrowser, launchBrowser } = await import("../scripts/lib/browser.mjs");
+  if (!findBrowser()) {
     console.log("SKIPPED: no Chromium");
     return;
   }
@@ -105,7 +107,7 @@ async function inChromium(plain, relaxed) {
   // Threads need a page that is isolated from other origins.
   const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
   const server = await startServer({ directory: site, headers });
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   const version = browser.version();
   const fresh = async (work, argument) => {
     const context = await browser.newContext();

@@ -1,8 +1,9 @@
 // `npm run check`: formatting, lints, documentation, types, and the package as it would be published.
 
 import { readFileSync, rmSync } from "node:fs";
-import { buildLib } from "./build.mjs";
-import { at, CommandFailed, ensurePackages, main, run, runTool, stage, Tally } from "./lib/tools.mjs";
+import { buildLib, buildSite } from "./build.mjs";
+import { Tally } from "./lib/tally.mjs";
+import { at, CommandFailed, ensurePackages, main, run, runTool, stage } from "./lib/tools.mjs";
 
 const tally = new Tally();
 
@@ -11,11 +12,11 @@ async function check(name, work) {
   await stage(name, async () => {
     try {
       await work();
-      tally.add(1);
+      tally.passed++;
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
       console.error(`FAILED: ${error.message}`);
-      tally.add(0, 1);
+      tally.failed++;
     }
   });
 }
@@ -41,15 +42,25 @@ async function packedFiles() {
 await main(async () => {
   await ensurePackages();
   await check("cargo fmt", () => run("cargo", ["fmt", "--all", "--check"]));
+  await check("prettier", () => runTool("prettier", ["--check", "."]));
   await check("clippy", () => run("cargo", ["clippy", "--release", "--all-targets", "--workspace", "--", "-D", "warnings"]));
   await check("clippy for wasm32", () =>
-    run("cargo", ["clippy", "--profile", "wasm", "--lib", "--package", "itp-ood-wasm", "--package", "itp-ood-bench", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]),
+    run(
+      "cargo",
+      "clippy --profile wasm --lib --package itp-ood-wasm --package itp-ood-bench --target wasm32-unknown-unknown -- -D warnings".split(
+        " ",
+      ),
+    ),
   );
-  await check("cargo doc", () => run("cargo", ["doc", "--release", "--no-deps", "--lib", "--workspace", "--exclude", "xtask"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
+  await check("cargo doc", () =>
+    run("cargo", ["doc", "--release", "--no-deps", "--lib", "--workspace", "--exclude", "xtask"], { env: { RUSTDOCFLAGS: "-D warnings" } }),
+  );
   await check("types of the page and the tests", () => runTool("typescript", ["-p", "tsconfig.json"]));
   await check("eslint", () => runTool("eslint", [".", "--max-warnings", "0"]));
   await check("typedoc", () => runTool("typedoc", []));
-  await check("the package as released", () => buildLib({ opt: true }));
+  await check("the package as released", () => buildLib({ release: true }));
+  await check("the page", () => buildSite());
+  await check("sizes", () => runTool("size-limit"));
   await check("own operators against tract's", () => run("node", ["bench/guard.mjs"]));
   await check("packed files", packedFiles);
   const tarball = at("target", `itp-ood-${JSON.parse(readFileSync(at("package.json"), "utf8")).version}.tgz`);
@@ -59,7 +70,7 @@ await main(async () => {
     runTool("@arethetypeswrong/cli", [tarball, "--profile", "esm-only", "--exclude-entrypoints", "engine.wasm", "engine-relaxed.wasm"]),
   );
   rmSync(tarball, { force: true });
-  console.log(`\nChecks: ${tally}`);
   tally.save("checks");
+  tally.print();
   if (tally.failed > 0) process.exitCode = 1;
 });

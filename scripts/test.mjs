@@ -1,62 +1,59 @@
 // `npm test`: every test there is, natively, in Node, in a browser and in other people's bundlers.
+//
+//   --release                        with the engine that ships instead of the one that compiles faster
+//   rust, js, browser, consumers     only these parts
 
-import { existsSync, readdirSync } from "node:fs";
+import { parseArgs } from "node:util";
 import { buildLib, buildSite } from "./build.mjs";
-import { at, CommandFailed, ensurePackages, ensureRust, main, run, stage, Tally } from "./lib/tools.mjs";
+import { nodeTests } from "./lib/node-tests.mjs";
+import { Tally } from "./lib/tally.mjs";
+import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
+const PARTS = ["rust", "js", "browser", "consumers"];
 const tally = new Tally();
 
-/** Runs a stage whose output says how many tests passed; a failure lets the others run. */
-const test = (name, command, args) =>
+/** Runs Rust's tests; a failure lets the others run. */
+const cargoTests = (name, which) =>
   stage(name, async () => {
-    const { output, code } = await run(command, args, { capture: true, allowFailure: true });
-    tally.addOutput(output, code);
+    const args = ["test", "--release", ...which, "--", "--show-output"];
+    const { output, code } = await run("cargo", args, { capture: true, allowFailure: true });
+    tally.addCargo(output, code);
   });
 
-/** The test files of a folder below tests/. */
-const testsIn = (folder) =>
-  existsSync(at("tests", folder))
-    ? readdirSync(at("tests", folder))
-        .filter((name) => name.endsWith(".test.mjs"))
-        .map((name) => `tests/${folder}/${name}`)
-    : [];
-
-const nodeTests = (name, folder) => {
-  const files = testsIn(folder);
-  if (files.length === 0) return undefined;
-  return test(name, process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files]);
-};
-
 await main(async () => {
+  const { values, positionals: parts } = parseArgs({ allowPositionals: true, options: { release: { type: "boolean" } } });
+  const unknown = parts.find((part) => !PARTS.includes(part));
+  if (unknown) throw new CommandFailed(`there is no part ${unknown} of the tests, only ${PARTS.join(", ")}`);
+  const wanted = (...some) => parts.length === 0 || some.some((part) => parts.includes(part));
+
   await ensureRust();
   await ensurePackages();
-  await test("cargo test", "cargo", ["test", "--release", "--workspace", "--exclude", "xtask"]);
-  // By itself: together, both would be built with each other's features.
-  await test("cargo test, xtask", "cargo", ["test", "--release", "--package", "xtask"]);
+  if (wanted("rust")) {
+    await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
+    // By itself: together, both would be built with each other's features.
+    await cargoTests("cargo test, xtask", ["--package", "xtask"]);
+  }
   try {
-    await buildLib();
-    await buildSite();
-    await browser();
-    await nodeTests("package, in Node", "js");
-    await nodeTests("page, in Chromium", "browser");
-    await nodeTests("consumers", "consumers");
+    if (wanted("js", "browser", "consumers")) await buildLib({ release: values.release });
+    if (wanted("browser", "consumers")) {
+      await buildSite();
+      await ensureBrowser();
+    }
+    if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally));
+    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
+    if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);
-    tally.add(0, 1);
+    tally.failed++;
   }
-  console.log(`\nTests: ${tally}`);
   tally.save("tests");
+  tally.print();
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** The browser tests skip themselves, and are counted as skipped, where there is no Chromium. */
-async function browser() {
-  const { findChromium, installChromium } = await import("./lib/chromium.mjs");
-  if (findChromium()) return;
-  await stage("Chromium", async () => {
-    if (!installChromium() || !findChromium()) {
-      console.log("No Chromium was found and none could be installed: the browser tests are skipped. Install it, or set CHROMIUM_PATH.");
-    }
-  });
+/** The browser tests skip themselves, and are counted as skipped, where there is no browser. */
+async function ensureBrowser() {
+  const { findBrowser, installBrowser } = await import("./lib/browser.mjs");
+  if (!findBrowser()) await stage("browser", installBrowser);
 }

@@ -40,7 +40,7 @@ impl Calibrator {
     /// Starts a calibration of `model` with one label for each row of its last layer.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if the number of labels is not that of classes.
+    /// [`ErrorKind::Data`] if the number of labels is not that of classes.
     #[cfg(feature = "onnx")]
     pub fn new(model: &Model, labels: Vec<String>) -> Result<Self> {
         let (classes, features) = model.head().weights().dim();
@@ -105,7 +105,7 @@ impl Calibrator {
     /// p-values come from these.
     ///
     /// # Errors
-    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    /// [`ErrorKind::Features`] for unusable features.
     pub fn add_holdout(&mut self, features: ArrayView1<f32>) -> Result<()> {
         self.head.check(features)?;
         self.holdout.extend(features);
@@ -133,8 +133,8 @@ impl Calibrator {
     /// `options` leave open takes its default for the model's number of classes.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images (naming
-    /// it), [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
+    /// [`ErrorKind::Data`] if a class has fewer than two images (naming
+    /// it), [`ErrorKind::Options`] for settings outside their range.
     pub fn finish(&self, options: &Options) -> Result<Stats> {
         let settings = options.resolve(&Settings::default())?;
         if let Some(class) = self.counts().iter().position(|&n| n < 2) {
@@ -161,10 +161,12 @@ impl Calibrator {
     }
 }
 
-/// What a user of finished statistics should know, in sentences.
-pub fn warnings_of(stats: &Stats) -> Vec<String> {
-    let holdout = stats.id_scores.values().map(Vec::len).max().unwrap_or(0);
-    warnings(&stats.labels, &stats.counts, holdout)
+impl Stats {
+    /// What a user of finished statistics should know, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let holdout = self.id_scores.values().map(Vec::len).max().unwrap_or(0);
+        warnings(&self.labels, &self.counts, holdout)
+    }
 }
 
 fn warnings(labels: &[String], counts: &[u64], holdout: usize) -> Vec<String> {

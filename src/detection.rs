@@ -25,6 +25,7 @@ pub(crate) use holdout::score_holdout;
 /// A class with its probability.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ClassProbability"))]
 pub struct TopClass {
     /// The class's name.
     pub label: String,
@@ -36,6 +37,7 @@ pub struct TopClass {
 
 /// Energies (logsumexp) of the logits under each [`Variant`](crate::Variant); all of the same features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Energies {
     /// Of the unpruned logits.
     pub plain: f64,
@@ -50,6 +52,11 @@ pub struct Energies {
 /// What was found for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "FeatureDetection", optional_fields)
+)]
 pub struct Detection {
     /// Name of the predicted class; always from the unpruned logits.
     pub label: String,
@@ -58,6 +65,7 @@ pub struct Detection {
     /// The score that `score_name` names; higher = more in-distribution.
     pub score: f64,
     /// Name of the score.
+    #[cfg_attr(feature = "typescript", ts(type = "ScoreName"))]
     pub score_name: String,
     /// Energy of the unpruned logits, for comparison.
     pub unpruned_score: f64,
@@ -91,6 +99,7 @@ fn is_empty(values: &Doubles) -> bool {
 /// Why one class's logit is what it is for an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Explanation {
     /// The class's row in the last layer.
     pub class_index: usize,

@@ -2,25 +2,37 @@
 
 use serde::Serialize;
 
-use crate::calibration::warnings_of;
+#[cfg(feature = "onnx")]
 use crate::detection::FeatureDetector;
 use crate::detectors::hyperparameters::{Hyperparameter, PerScale, Scale};
-use crate::detectors::{overrides, registry};
+#[cfg(feature = "onnx")]
+use crate::detectors::overrides;
+use crate::detectors::registry;
+#[cfg(feature = "onnx")]
 use crate::error::Result;
 use crate::image::Preprocess;
+#[cfg(feature = "onnx")]
 use crate::model::Model;
 use crate::settings::Settings;
+#[cfg(feature = "onnx")]
+use crate::stats::Stats;
+#[cfg(feature = "onnx")]
 use crate::threshold::threshold;
 
 /// What is known of a model and its stats file.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "DetectorInfo", optional_fields))]
 pub struct Info {
     /// K, the number of classes.
     pub classes: usize,
     /// D, the number of penultimate-layer features.
     pub features: usize,
     /// `[1, channels, height, width]`.
+    #[cfg_attr(
+        feature = "typescript",
+        ts(type = "[batch: number, channels: number, height: number, width: number]")
+    )]
     pub input_shape: [usize; 4],
     /// Name of each class, `[K]`; empty without a stats file.
     pub labels: Vec<String>,
@@ -31,6 +43,7 @@ pub struct Info {
     /// Training images of each class, `[K]`; empty without a stats file.
     pub counts: Vec<f64>,
     /// Names of the scores that the stats file suffices for.
+    #[cfg_attr(feature = "typescript", ts(type = "ScoreName[]"))]
     pub scores: Vec<String>,
     /// Threshold of the stored score, where there are in-distribution scores.
     pub threshold: Option<f64>,
@@ -50,6 +63,7 @@ pub struct Info {
 
 /// How many operators run in which way.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct OperatorCounts {
     /// This project's kernels.
     pub own: usize,
@@ -60,11 +74,14 @@ pub struct OperatorCounts {
 /// A post-hoc detector.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "PostHocDetector"))]
 pub struct DetectorInfo {
     /// Name in options, files and tables.
     pub name: &'static str,
     /// Name in publications.
     pub title: &'static str,
+    /// What it computes, in one sentence for people.
+    pub summary: &'static str,
     /// Publication and code.
     pub reference: &'static str,
     /// The score in one line.
@@ -80,6 +97,11 @@ pub struct DetectorInfo {
 /// A hyperparameter.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "Hyperparameter", optional_fields)
+)]
 pub struct HyperparameterInfo {
     /// Full name, such as `itp.p`.
     pub name: &'static str,
@@ -121,6 +143,7 @@ impl DetectorInfo {
             .map(|about| Self {
                 name: about.name,
                 title: about.title,
+                summary: about.summary,
                 reference: about.reference,
                 formula: about.formula,
                 combinations: about
@@ -135,6 +158,7 @@ impl DetectorInfo {
     }
 }
 
+#[cfg(feature = "onnx")]
 impl Info {
     /// Of a model, and of a detector if it has one.
     ///
@@ -166,7 +190,7 @@ impl Info {
                 tract: backbone.report().num_tract(),
             },
             detectors: DetectorInfo::all(head.num_classes()),
-            warnings: stats.map_or(vec![], warnings_of),
+            warnings: stats.map_or(vec![], Stats::warnings),
         })
     }
 }

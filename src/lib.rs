@@ -27,7 +27,6 @@ pub mod detectors;
 pub mod error;
 pub mod head;
 pub mod image;
-#[cfg(feature = "onnx")]
 pub mod info;
 pub mod metrics;
 #[cfg(feature = "onnx")]
@@ -47,12 +46,11 @@ pub use detector::Detector;
 pub use error::{Error, ErrorKind, Result};
 pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
-#[cfg(feature = "onnx")]
 pub use info::Info;
 #[cfg(feature = "onnx")]
 pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
 #[cfg(feature = "onnx")]
-pub use model::Model;
+pub use model::{ExternalData, Model, ModelOptions};
 pub use pruning::{Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
 pub use stats::{Moments, Stats};

@@ -12,12 +12,13 @@ use crate::error::{Error, Result};
 use crate::threshold::threshold;
 use crate::wire::Doubles;
 
-pub use bootstrap::{Interval, Intervals, bootstrap};
-pub use fpr::{Fpr95, fpr95};
+pub use bootstrap::{Interval, Intervals};
+pub use fpr::Fpr95;
 
 /// How well a score separates two sets of images.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Separation {
     /// Chance that an ID image scores higher than an OOD image; equal scores count half.
     pub auroc: f64,
@@ -29,24 +30,24 @@ pub struct Separation {
     pub fpr95: f64,
 }
 
-/// All figures at once.
-///
-/// # Errors
-/// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
-pub fn evaluate(id: &[f64], ood: &[f64]) -> Result<Separation> {
-    evaluate_by(Fpr95::default(), id, ood)
-}
-
-/// As [`evaluate`], with another definition of FPR95.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_by(definition: Fpr95, id: &[f64], ood: &[f64]) -> Result<Separation> {
-    let points = Ranked::new(id, ood)?.points();
-    Ok(Separation { fpr95: definition.of(&points, id, ood), ..Separation::of(&points) })
-}
-
 impl Separation {
+    /// How well a score separates in-distribution from out-of-distribution images.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
+    pub fn between(id: &[f64], ood: &[f64]) -> Result<Self> {
+        Self::by(Fpr95::default(), id, ood)
+    }
+
+    /// As [`Separation::between`], with another definition of FPR95.
+    ///
+    /// # Errors
+    /// As [`Separation::between`].
+    pub fn by(definition: Fpr95, id: &[f64], ood: &[f64]) -> Result<Self> {
+        let points = Ranked::new(id, ood)?.points();
+        Ok(Self { fpr95: definition.at(&points, id, ood), ..Self::of(&points) })
+    }
+
     /// The plain mean over several sets, as publications give it.
     ///
     /// # Errors
@@ -78,6 +79,7 @@ impl Separation {
 /// What a page shows of two sets of scores.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Metrics {
     /// All figures.
     #[serde(flatten)]
@@ -90,6 +92,7 @@ pub struct Metrics {
 
 /// A ROC curve from (0, 0) to (1, 1), one point for each distinct score.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Roc {
     /// False-positive rates, ascending.
     pub fpr: Doubles,
@@ -97,40 +100,37 @@ pub struct Roc {
     pub tpr: Doubles,
 }
 
-/// All figures, the threshold and the curve.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn report(id: &[f64], ood: &[f64]) -> Result<Metrics> {
-    let separation = evaluate(id, ood)?;
-    let mut sorted: Vec<f32> = id.iter().map(|&score| score as f32).collect();
-    sorted.sort_by(f32::total_cmp);
-    let (fpr, tpr): (Vec<f64>, Vec<f64>) = roc(id, ood)?.into_iter().unzip();
-    Ok(Metrics {
-        separation,
-        threshold95: threshold(&sorted, 0.95)?,
-        roc: Roc { fpr: Array1::from(fpr).into(), tpr: Array1::from(tpr).into() },
-    })
+impl Metrics {
+    /// All figures, the threshold and the curve.
+    ///
+    /// # Errors
+    /// As [`Separation::between`].
+    pub fn between(id: &[f64], ood: &[f64]) -> Result<Self> {
+        let separation = Separation::between(id, ood)?;
+        let mut sorted: Vec<f32> = id.iter().map(|&score| score as f32).collect();
+        sorted.sort_by(f32::total_cmp);
+        let threshold95 = threshold(&sorted, 0.95)?;
+        Ok(Self { separation, threshold95, roc: Roc::between(id, ood)? })
+    }
 }
 
-/// Area under the ROC curve (ties count half).
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn auroc(id: &[f64], ood: &[f64]) -> Result<f64> {
-    Ok(auroc_of(&Ranked::new(id, ood)?.points()))
-}
-
-/// The ROC curve as (false-positive rate, true-positive rate), from (0, 0) to (1, 1): one point
-/// for each distinct score.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn roc(id: &[f64], ood: &[f64]) -> Result<Vec<(f64, f64)>> {
-    let points = Ranked::new(id, ood)?.points();
-    let (positives, negatives) = totals(&points);
-    let rates = points.iter().map(|point| (point.fp / negatives, point.tp / positives));
-    Ok([(0.0, 0.0)].into_iter().chain(rates).collect())
+impl Roc {
+    /// The curve of two sets of scores.
+    ///
+    /// # Errors
+    /// As [`Separation::between`].
+    pub fn between(id: &[f64], ood: &[f64]) -> Result<Self> {
+        let points = Ranked::new(id, ood)?.points();
+        let (positives, negatives) = totals(&points);
+        let from_corner = |of: fn(&Point) -> f64, total: f64| -> Doubles {
+            let rates = points.iter().map(|point| of(point) / total);
+            [0.0].into_iter().chain(rates).collect::<Array1<f64>>().into()
+        };
+        Ok(Self {
+            fpr: from_corner(|point| point.fp, negatives),
+            tpr: from_corner(|point| point.tp, positives),
+        })
+    }
 }
 
 /// How many images have at least some score.
@@ -243,12 +243,12 @@ mod tests {
     #[test]
     fn agrees_with_scikit_learn() {
         let (id, ood) = example();
-        let found = evaluate(&id, &ood).unwrap();
+        let found = Separation::between(&id, &ood).unwrap();
         assert!((found.auroc - 0.7075).abs() < 1e-12);
         assert!((found.aupr_in - 0.748_763_229_740_557_1).abs() < 1e-12);
         assert!((found.aupr_out - 0.648_015_873_015_872_9).abs() < 1e-12);
         let (id, ood) = ([0.9, 0.8, 0.8, 0.4], [0.8, 0.3, 0.3]);
-        let found = evaluate(&id, &ood).unwrap();
+        let found = Separation::between(&id, &ood).unwrap();
         assert!((found.auroc - 0.833_333_333_333_333_4).abs() < 1e-15);
         assert!((found.aupr_in - 0.825).abs() < 1e-12);
         assert!((found.aupr_out - 0.833_333_333_333_333_4).abs() < 1e-12);
@@ -257,26 +257,26 @@ mod tests {
     #[test]
     fn the_same_scores_separate_nothing_and_disjoint_ones_everything() {
         let scores = [0.1, 0.7, 0.7, 0.2];
-        assert_eq!(evaluate(&scores, &scores).unwrap().auroc, 0.5);
-        let found = evaluate(&[3.0, 2.0], &[1.0, 0.0]).unwrap();
+        assert_eq!(Separation::between(&scores, &scores).unwrap().auroc, 0.5);
+        let found = Separation::between(&[3.0, 2.0], &[1.0, 0.0]).unwrap();
         assert_eq!(found, Separation { auroc: 1.0, aupr_in: 1.0, aupr_out: 1.0, fpr95: 0.0 });
         let ends = f64::INFINITY;
-        assert_eq!(evaluate(&[ends], &[-ends]).unwrap().auroc, 1.0);
+        assert_eq!(Separation::between(&[ends], &[-ends]).unwrap().auroc, 1.0);
     }
 
     #[test]
     fn roc_runs_from_corner_to_corner() {
         let (id, ood) = example();
-        let curve = roc(&id, &ood).unwrap();
-        assert_eq!((curve[0], curve[curve.len() - 1]), ((0.0, 0.0), (1.0, 1.0)));
-        assert!(curve.is_sorted());
-        assert_eq!(curve.len(), 30);
+        let Roc { fpr, tpr } = Roc::between(&id, &ood).unwrap();
+        let corners = |rates: &Doubles| (rates[0], rates[rates.len() - 1], rates.len());
+        assert_eq!([corners(&fpr), corners(&tpr)], [(0.0, 1.0, 30); 2]);
+        assert!(fpr.iter().is_sorted() && tpr.iter().is_sorted());
     }
 
     #[test]
     fn unusable_scores_are_refused() {
         for (id, ood) in [(&[][..], &[1.0][..]), (&[1.0], &[]), (&[f64::NAN], &[1.0])] {
-            assert_eq!(evaluate(id, ood).unwrap_err().kind(), crate::ErrorKind::Data);
+            assert_eq!(Separation::between(id, ood).unwrap_err().kind(), crate::ErrorKind::Data);
         }
     }
 }

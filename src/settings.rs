@@ -35,6 +35,11 @@ enum Key {
 ///
 /// Hyperparameters go by the names of the registry, such as `itp.p` ([`crate::detectors`]).
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "UsedSettings", type = "UsedSettings")
+)]
 pub struct Settings {
     /// Name of the score, for example `itp` or `energy`.
     pub score: String,
@@ -209,8 +214,14 @@ pub(crate) mod infinite {
 /// # Ok::<(), itp_ood::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "DetectOptions", rename_all = "camelCase", optional_fields)
+)]
 pub struct Options {
     /// Name of the score.
+    #[cfg_attr(feature = "typescript", ts(optional, type = "ScoreName"))]
     pub score: Option<String>,
     /// A score below this is out-of-distribution; by default it follows from the stats file's
     /// in-distribution scores.
@@ -220,6 +231,7 @@ pub struct Options {
     /// How many classes [`Detection::top_k`](crate::Detection) lists; 5 by default.
     pub top_k: Option<usize>,
     /// Other values of hyperparameters; [`Options::with`] sets one.
+    #[cfg_attr(feature = "typescript", ts(skip))]
     pub hyperparameters: Overrides,
 }
 

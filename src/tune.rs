@@ -13,7 +13,7 @@
 //! # use itp_ood::tune::{TuneOptions, Tuner};
 //! # fn load(_image: usize) -> Result<Pixels> { unimplemented!() }
 //! # fn run(model: &Model, stats: Stats, classes: &[usize]) -> Result<()> {
-//! let features = |pixels: &Pixels| model.backbone().features(model.preprocess().normalised(pixels)?.view());
+//! let features = |pixels: &Pixels| model.features_of_resized(pixels);
 //! let mut tuner = Tuner::new(model, stats, TuneOptions::default())?;
 //! for (image, &class) in classes.iter().enumerate() {
 //!     tuner.add_holdout(image, Some(class), features(&load(image)?)?.view())?;
@@ -31,6 +31,7 @@
 
 pub mod candidates;
 pub mod pseudo;
+mod rating;
 pub mod report;
 mod rule;
 mod setting;
@@ -39,7 +40,7 @@ mod spectrum;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -47,8 +48,6 @@ use serde::{Deserialize, Serialize};
 use crate::detection::score_holdout;
 use crate::detectors::detector::resolve;
 use crate::detectors::energy::TEMPERATURE;
-use crate::detectors::held_t::weight_by_spread;
-use crate::detectors::{held, held_t, itp, react};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::image::Pixels;
@@ -56,10 +55,10 @@ use crate::image::Pixels;
 use crate::model::Model;
 use crate::numeric::logits;
 use crate::stats::Stats;
-use candidates::{Candidates, HELD_LAMBDA, W_STEPS};
+use candidates::Candidates;
 use pseudo::{Kind, below, shuffle};
-use report::{Candidate, Family, Report};
-use rule::NEAR_ALLOWANCE;
+use rating::Scored;
+use report::Report;
 pub use rule::Rule;
 pub use setting::Setting;
 
@@ -69,6 +68,7 @@ pub const FEW_IMAGES: usize = 500;
 /// What to tune with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TunerOptions"))]
 pub struct TuneOptions {
     /// The same seed and images give the same pseudo-OOD images, natively and in the browser.
     pub seed: u64,
@@ -87,6 +87,7 @@ impl Default for TuneOptions {
 /// A pseudo-OOD image to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 pub struct PseudoOodTask {
     /// What is made.
     pub kind: Kind,
@@ -143,6 +144,7 @@ impl Tuner {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model,
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for 0 images of a kind.
+    #[cfg(feature = "onnx")]
     pub fn new(model: &Model, stats: Stats, options: TuneOptions) -> Result<Self> {
         stats.check_hash(model.sha256())?;
         Self::from_head(model.head().clone(), stats, options)
@@ -355,17 +357,12 @@ impl Tuner {
         let mut stats = self.stats;
         let settings = &mut stats.settings;
         for family in &report.families {
-            match family.pick(report.rule).setting {
-                Setting::Energy {} | Setting::Held { .. } => {}
-                Setting::Itp { p, lambda } => {
-                    settings.set(itp::P.name, p);
-                    settings.set(itp::LAMBDA.name, lambda);
-                }
-                Setting::React { clip, .. } => settings.set(react::CLIP.name, clip),
-                Setting::HeldT { lambda, a, .. } => {
-                    settings.set(held::LAMBDA.name, lambda);
-                    settings.set(held_t::A.name, a);
-                }
+            // HELD alone is not what HELD+T's lambda is chosen for.
+            if family.score == "held" {
+                continue;
+            }
+            for (name, value) in family.pick(report.rule).setting.hyperparameters() {
+                settings.set(name, value);
             }
         }
         let stats = score_holdout(&self.head, stats, holdout.view())?;
@@ -383,103 +380,4 @@ impl Tuner {
             self.holdout.values().flat_map(|image| image.features.iter().copied()).collect();
         Array2::from_shape_vec((self.holdout.len(), features), rows).expect("whole rows")
     }
-}
-
-/// Scores of all images under all settings; the last column is T.
-struct Scored {
-    holdout: Vec<Vec<f64>>,
-    made: Vec<(Kind, Vec<f64>)>,
-}
-
-impl Scored {
-    fn new(tuner: &Tuner, candidates: &Candidates) -> Result<Self> {
-        let rate = |features: &[f32]| candidates.scores(ArrayView1::from(features));
-        let made = tuner.made.iter();
-        Ok(Self {
-            holdout: tuner
-                .holdout
-                .values()
-                .map(|image| rate(&image.features))
-                .collect::<Result<_>>()?,
-            made: made
-                .map(|(&(kind, _), features)| Ok((kind, rate(features)?)))
-                .collect::<Result<_>>()?,
-        })
-    }
-
-    fn families(&self, settings: &[Setting]) -> Vec<Family> {
-        let mut families: Vec<(&'static str, Vec<Candidate>)> = Vec::new();
-        let mut push = |score, tried| match families.last_mut() {
-            Some((last, all)) if *last == score => all.push(tried),
-            _ => families.push((score, vec![tried])),
-        };
-        for (column, &setting) in settings.iter().enumerate() {
-            let score = match setting {
-                Setting::Energy {} => "energy",
-                Setting::Itp { .. } => "itp",
-                Setting::React { .. } => "react",
-                Setting::Held { .. } => "held",
-                Setting::HeldT { .. } => "held_t",
-            };
-            push(score, self.rate(setting, |row| row[column]));
-        }
-        let first_held = settings.len() - HELD_LAMBDA.len();
-        let t: Array1<f64> = self.holdout.iter().map(|row| row[settings.len()]).collect();
-        for (step, &lambda) in HELD_LAMBDA.iter().enumerate() {
-            let column = first_held + step;
-            let held: Array1<f64> = self.holdout.iter().map(|row| row[column]).collect();
-            for step in 0..W_STEPS {
-                let w = candidates::w(step);
-                let a = weight_by_spread(w, &held, &t);
-                let rate = |row: &[f64]| row[column] - a * row[settings.len()];
-                push("held_t", self.rate(Setting::HeldT { lambda, w, a }, rate));
-            }
-        }
-        let energy_near = families[0].1[0].near_mean;
-        families
-            .into_iter()
-            .map(|(score, tried)| Family {
-                score,
-                r1: best(&tried, f64::NEG_INFINITY),
-                r_star: best(&tried, energy_near - NEAR_ALLOWANCE),
-                tried,
-            })
-            .collect()
-    }
-
-    fn rate(&self, setting: Setting, score: impl Fn(&[f64]) -> f64) -> Candidate {
-        let mut id: Vec<f64> = self.holdout.iter().map(|row| score(row)).collect();
-        id.sort_by(f64::total_cmp);
-        let auroc: Vec<f64> = Kind::ALL
-            .iter()
-            .map(|kind| {
-                let of_kind = self.made.iter().filter(|(made, _)| made == kind);
-                candidates::auroc(&id, of_kind.map(|(_, row)| score(row)))
-            })
-            .collect();
-        let near: Vec<f64> = Kind::ALL
-            .iter()
-            .zip(&auroc)
-            .filter(|(kind, _)| kind.is_near())
-            .map(|(_, &auroc)| auroc)
-            .collect();
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        Candidate { setting, mean: mean(&auroc), near_mean: mean(&near), auroc }
-    }
-}
-
-/// The first of the highest means among those with enough near the training data; where no setting
-/// has that, the one with the most.
-fn best(tried: &[Candidate], least_near: f64) -> usize {
-    let rank = |index: &usize| {
-        let tried = &tried[*index];
-        if tried.near_mean >= least_near { (true, tried.mean) } else { (false, tried.near_mean) }
-    };
-    let mut best = 0;
-    for index in 1..tried.len() {
-        if rank(&index) > rank(&best) {
-            best = index;
-        }
-    }
-    best
 }

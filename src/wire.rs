@@ -9,10 +9,20 @@ use serde::{Serialize, Serializer};
 
 /// Numbers that JavaScript gets as a `Float32Array`.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "Float32Array", type = "Float32Array")
+)]
 pub struct Floats(pub Array1<f32>);
 
 /// As [`Floats`], kept in double precision for JSON.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(
+    feature = "typescript",
+    derive(ts_rs::TS),
+    ts(rename = "Float32Array", type = "Float32Array")
+)]
 pub struct Doubles(pub Array1<f64>);
 
 macro_rules! array_of {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use common::{Golden, close};
 use itp_ood::detectors::fit::Fit;
 use itp_ood::detectors::registry;
-use itp_ood::{ErrorKind, FeatureDetector, Options, Stats, metrics};
+use itp_ood::metrics::Separation;
+use itp_ood::{ErrorKind, FeatureDetector, Options, Stats};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 
@@ -53,7 +54,7 @@ fn fpr95_and_auroc_agree() {
     for name in names.keys() {
         let scores = golden.f64s(&format!("score.{name}"));
         let (id, ood) = scores.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         for (figure, found) in [("auroc", found.auroc), ("fpr95", found.fpr95)] {
             let expected = golden.json[figure][name].as_f64().unwrap();
             assert!((100.0 * found - expected).abs() < 1e-9, "{figure} of {name}: {found}");
@@ -90,7 +91,7 @@ fn fpr95_and_auroc_of_our_own_scores_agree() {
             close(found, expected, 1e-6, &format!("{ours} of image {image}"));
         }
         let (id, ood) = scores.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         for (figure, found) in [("auroc", found.auroc), ("fpr95", found.fpr95)] {
             let expected = golden.json[figure][theirs].as_f64().unwrap();
             assert!((100.0 * found - expected).abs() < 1e-9, "{figure} of {ours}: {found}");
@@ -131,7 +132,7 @@ fn scores_computed_another_way_agree() {
             close(found, expected, relative, &format!("{name} of image {image}"));
         }
         let (id, ood) = found.split_at(num_id);
-        let found = metrics::evaluate(id, ood).unwrap();
+        let found = Separation::between(id, ood).unwrap();
         let figures = [found.auroc, found.aupr_in, found.aupr_out];
         for (found, expected) in figures.iter().zip(expected(&format!("metrics.{name}"))) {
             // One pair of images that swaps moves the AUROC by 1 / 48 / 48.
@@ -209,4 +210,27 @@ fn fitting_the_same_images_gives_the_same_bytes() {
     let golden = Golden::load();
     let bytes = || fitted(&golden).into_stats().to_bytes().unwrap();
     assert_eq!(bytes(), bytes());
+}
+
+/// newer.json (make_newer.py: NumPy).
+#[test]
+fn newer_detectors_agree_with_their_formulas() {
+    let golden = Golden::load();
+    let detector = golden.detector();
+    let features = golden.f32_matrix("test_features");
+    let expected: serde_json::Value =
+        serde_json::from_str(include_str!("golden/newer.json")).unwrap();
+    let of_two = Options::default().score("gen").with("gen.gamma", 0.5).unwrap();
+    for (name, options) in [
+        ("gen", Options::default().score("gen")),
+        ("gen gamma 0.5, m 2", of_two.with("gen.m", 2.0).unwrap()),
+        ("fdbd", Options::default().score("fdbd")),
+    ] {
+        let found = detector.scores(features.view(), &options).unwrap();
+        let expected = expected[name].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (image, (found, expected)) in found.iter().zip(expected).enumerate() {
+            close(*found, expected.as_f64().unwrap(), 1e-5, &format!("{name} of image {image}"));
+        }
+    }
 }

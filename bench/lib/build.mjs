@@ -9,7 +9,8 @@ const target = process.env.CARGO_TARGET_DIR ?? at("target");
 /** Where the engine lies with its parts exported apart; `BENCH_ENGINE` names one that was built before. */
 async function build() {
   if (process.env.BENCH_ENGINE) return process.env.BENCH_ENGINE;
-  await run("cargo", ["rustc", "--package", "itp-ood-bench", "--lib", "--crate-type", "cdylib", "--profile", "wasm", "--target", "wasm32-unknown-unknown"]);
+  const build = "rustc --package itp-ood-bench --lib --crate-type cdylib --profile wasm --target wasm32-unknown-unknown";
+  await run("cargo", build.split(" "));
   return join(target, "wasm32-unknown-unknown/wasm/itp_ood_bench.wasm");
 }
 

@@ -1,4 +1,4 @@
-// A stats file for a made-up last layer.
+// A stats file for a made-up head.
 
 import { seeded } from "../../tests/js/support.mjs";
 

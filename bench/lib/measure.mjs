@@ -58,8 +58,8 @@ export function row(model, part, runtime, ours, peer) {
   };
 }
 
-/** The same made-up picture on every side: values of -1 to 1. */
-export function picture(length) {
+/** The same made-up input on every side: values of -1 to 1. */
+export function inputValues(length) {
   let state = 1;
   return Float32Array.from({ length }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -69,7 +69,7 @@ export function picture(length) {
 
 /** The same made-up RGBA photo on every side: smooth, with some noise. */
 export function photo(width, height) {
-  const noise = picture(width * height);
+  const noise = inputValues(width * height);
   const pixels = new Uint8ClampedArray(width * height * 4);
   for (let i = 0; i < noise.length; i++) {
     const [x, y] = [i % width, Math.floor(i / width)];

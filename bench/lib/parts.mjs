@@ -1,6 +1,6 @@
 // The measurements themselves, for Node and browsers alike.
 
-import { interleave, photo, picture, row } from "./measure.mjs";
+import { interleave, photo, inputValues, row } from "./measure.mjs";
 
 /** The engine built with the feature `bench`, compiled: the engine's parts as plain functions. */
 export class Engine {
@@ -38,7 +38,7 @@ export class Engine {
   }
 
   run(network) {
-    if (!this.exports.bench_run(network)) throw new Error("the engine failed on the picture");
+    if (!this.exports.bench_run(network)) throw new Error("the engine failed on the image");
   }
 
   logits(network) {
@@ -57,7 +57,7 @@ export async function measureModel({ name, model, module, ort, runtime, rounds =
   const network = engine.load(model);
   const length = engine.exports.bench_input_length(network);
   const side = engine.exports.bench_input_side(network);
-  const values = picture(length);
+  const values = inputValues(length);
   engine.setInput(network, values);
   const channels = engine.exports.bench_input_channels(network);
   const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", values, [1, channels, side, side]) };
@@ -118,7 +118,7 @@ function measureScoring(engine, classes, features) {
   };
 }
 
-/** Scoring of a large last layer, without a network. */
+/** Scoring of a large head, without a network. */
 export async function measureLargeHead(module, runtime, classes = 1000, features = 2048) {
   const scoring = measureScoring(await Engine.create(module), classes, features);
   const times = await interleave(scoring, { warmups: 2, rounds: 20 });

@@ -1,26 +1,9 @@
-// A small static file server for the page and for the tests.
+// A static file server for the page and for the tests: sirv, below any path and with any headers.
 
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
-import { extname, join, normalize, sep } from "node:path";
 
-const TYPES = {
-  ".css": "text/css; charset=utf-8",
-  ".html": "text/html; charset=utf-8",
-  ".ico": "image/x-icon",
-  ".jpg": "image/jpeg",
-  ".js": "text/javascript; charset=utf-8",
-  ".json": "application/json",
-  ".md": "text/markdown; charset=utf-8",
-  ".mjs": "text/javascript; charset=utf-8",
-  ".png": "image/png",
-  ".svg": "image/svg+xml",
-  ".txt": "text/plain; charset=utf-8",
-  ".wasm": "application/wasm",
-  ".webmanifest": "application/manifest+json",
-  ".webp": "image/webp",
-};
+/** What sirv knows no type for. */
+const BINARY = /\.(onnx|safetensors)$/;
 
 /**
  * Serves a folder on this machine only.
@@ -34,29 +17,27 @@ const TYPES = {
  * @returns {Promise<{ url: string, requests: string[], close(): Promise<void> }>}
  */
 export async function startServer({ directory, port = 0, headers = {}, base = "/", fallback = false, onRequest }) {
+  // Only here: `npm start` installs the packages before it serves anything.
+  const { default: sirv } = await import("sirv");
   const requests = [];
-  const server = createServer(async (request, response) => {
-    const path = pathOf(request.url ?? "/");
-    if (path === undefined) {
-      response.writeHead(400, { "content-type": "text/plain", ...headers });
-      response.end("that is no address");
-      return;
+  const files = sirv(directory, { dev: true, etag: true, single: fallback, ignores: false });
+  const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    const refuse = (status, words) => response.writeHead(status, { "content-type": "text/plain" }).end(words);
+    const path = pathOf(request.url);
+    if (!path) return refuse(400, "that is no address");
+    requests.push(path.decoded);
+    onRequest?.(path.decoded);
+    const missing = () => refuse(404, `${path.decoded} is not here`);
+    if (!path.encoded.startsWith(base)) return missing();
+    request.url = `/${path.encoded.slice(base.length)}`;
+    if (BINARY.test(path.encoded)) response.setHeader("content-type", "application/octet-stream");
+    try {
+      files(request, response, missing);
+    } catch {
+      // A range that ends before it starts, for example.
+      response.destroy();
     }
-    requests.push(path);
-    onRequest?.(path);
-    const file = (await find(directory, path, base)) ?? (fallback ? join(directory, "index.html") : undefined);
-    if (!file) {
-      response.writeHead(404, { "content-type": "text/plain", ...headers });
-      response.end(`${path} is not here`);
-      return;
-    }
-    response.writeHead(200, {
-      "content-type": TYPES[extname(file)] ?? "application/octet-stream",
-      "content-length": (await stat(file)).size,
-      "cache-control": "no-cache",
-      ...headers,
-    });
-    createReadStream(file).pipe(response);
   });
   await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
   return {
@@ -73,19 +54,9 @@ export async function startServer({ directory, port = 0, headers = {}, base = "/
 /** The path of a request, or undefined for one that can't be read, such as `//` or `/%`. */
 function pathOf(address) {
   try {
-    return decodeURIComponent(new URL(address, "http://localhost").pathname);
+    const encoded = new URL(address, "http://localhost").pathname;
+    return { encoded, decoded: decodeURIComponent(encoded) };
   } catch {
     return undefined;
   }
-}
-
-async function find(directory, path, base) {
-  if (!path.startsWith(base)) return undefined;
-  const file = normalize(join(directory, path.slice(base.length)));
-  if (file !== directory && !file.startsWith(directory + sep)) return undefined;
-  const found = await stat(file).catch(() => undefined);
-  if (found?.isFile()) return file;
-  if (!found?.isDirectory()) return undefined;
-  const index = join(file, "index.html");
-  return (await stat(index).catch(() => undefined)) ? index : undefined;
 }

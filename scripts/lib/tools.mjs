@@ -1,7 +1,7 @@
-// What the scripts share: running commands, printing stages, keeping count of tests.
+// What the scripts share: running commands and printing stages.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -26,7 +26,10 @@ export function run(command, args = [], { capture = false, allowFailure = false,
       stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
     });
     let output = "";
-    for (const [stream, shown] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    for (const [stream, shown] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
       stream?.on("data", (chunk) => {
         output += chunk;
         shown.write(chunk);
@@ -47,7 +50,7 @@ export function ask(command, args = []) {
 }
 
 /** Runs a tool of node_modules. */
-export const runTool = (name, args, options) => {
+export const runTool = (name, args = [], options) => {
   const { bin } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8"));
   const script = typeof bin === "string" ? bin : (bin[name.split("/").pop()] ?? Object.values(bin)[0]);
   return run(process.execPath, [at("node_modules", name, script), ...args], options);
@@ -78,41 +81,6 @@ export async function ensureRust() {
   const targets = ask("rustup", ["target", "list", "--installed"]);
   if (targets !== undefined && !targets.includes("wasm32-unknown-unknown")) {
     await stage("rustup target add", () => run("rustup", ["target", "add", "wasm32-unknown-unknown"]));
-  }
-}
-
-/** Counts of passed, failed and skipped tests, summed over runners. */
-export class Tally {
-  passed = 0;
-  failed = 0;
-  skipped = 0;
-
-  /** Reads the closing lines of `cargo test` and of node's test runner. */
-  addOutput(output, code) {
-    const before = this.failed;
-    for (const [, passed, failed, ignored] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
-      this.add(Number(passed), Number(failed), Number(ignored));
-    }
-    const last = (name) => Number([...output.matchAll(new RegExp(`^(?:ℹ|#) ${name} (\\d+)`, "gm"))].at(-1)?.[1] ?? 0);
-    this.add(last("pass"), last("fail") + last("cancelled"), last("skipped") + last("todo"));
-    // A runner that died without counting still failed.
-    if (code !== 0 && this.failed === before) this.failed++;
-  }
-
-  add(passed, failed = 0, skipped = 0) {
-    this.passed += passed;
-    this.failed += failed;
-    this.skipped += skipped;
-  }
-
-  toString() {
-    return `${this.passed} passed, ${this.failed} failed, ${this.skipped} skipped`;
-  }
-
-  /** Keeps the counts for `.ci/run`. */
-  save(name) {
-    mkdirSync(at("target"), { recursive: true });
-    writeFileSync(at("target", `${name}.json`), JSON.stringify({ ...this }));
   }
 }
 

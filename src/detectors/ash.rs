@@ -39,6 +39,7 @@ impl PostHocDetector for Ash {
             Kind::Prune => About {
                 name: "ash_p",
                 title: "ASH-P",
+                summary: "Energy of the largest features only.",
                 reference,
                 formula: "energy of the largest features alone",
                 hyperparameters: &[P],
@@ -47,6 +48,7 @@ impl PostHocDetector for Ash {
             Kind::Binary => About {
                 name: "ash_b",
                 title: "ASH-B",
+                summary: "Energy of the largest features, binarised to equal shares of their sum.",
                 reference,
                 formula: "energy of the largest features, all sum(h) / n",
                 ..About::default()
@@ -54,6 +56,7 @@ impl PostHocDetector for Ash {
             Kind::Scale => About {
                 name: "ash_s",
                 title: "ASH-S",
+                summary: "Energy of the largest features, scaled by the ratio of the total sum to theirs.",
                 reference,
                 formula: "energy of the largest features times exp(sum before / sum after)",
                 ..About::default()

@@ -26,6 +26,7 @@ impl PostHocDetector for Bats {
         About {
             name: "bats",
             title: "BATS",
+            summary: "Energy with each feature clipped to its typical range.",
             reference: "Zhu et al. 2022 (alibaba/easyrobust)",
             formula: "energy of clamp(h, M - lambda S, M + lambda S)",
             hyperparameters: &[LAMBDA],

@@ -23,6 +23,7 @@ impl PostHocDetector for CadRef {
         About {
             name: "cadref",
             title: "CADRef",
+            summary: "Error relative to the class mean, split by the sign of the weight.",
             reference: "Ling et al., CVPR 2025",
             formula: "-(d+ / E(x) + d- / mean E) / ||h||_1, d of sign(W_c) (h - m_c)",
             tensors: &[TensorSpec {

@@ -84,6 +84,8 @@ pub struct About {
     pub name: &'static str,
     /// Its name in publications.
     pub title: &'static str,
+    /// What it computes, in one sentence for people.
+    pub summary: &'static str,
     /// Publication and code.
     pub reference: &'static str,
     /// The score in one line.

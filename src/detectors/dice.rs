@@ -27,6 +27,7 @@ impl PostHocDetector for Dice {
         About {
             name: "dice",
             title: "DICE",
+            summary: "Energy of the weights with the largest mean contributions only.",
             reference: "Sun & Li 2022 (deeplearning-wisc/dice)",
             formula: "energy of the weights with W_kj M_j above its p-th percentile",
             hyperparameters: &[P],

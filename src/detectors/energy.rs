@@ -24,6 +24,7 @@ impl PostHocDetector for Energy {
         About {
             name: "energy",
             title: "Energy",
+            summary: "log Σ exp of the logits, without pruning.",
             reference: "Liu et al. 2020 (wetliu/energy_ood)",
             formula: "T logsumexp(f / T)",
             hyperparameters: &[TEMPERATURE],
@@ -40,7 +41,7 @@ impl PostHocDetector for Energy {
 ///
 /// # Errors
 /// As [`Context::value`].
-pub fn rate(context: &Context) -> Result<LogitScore> {
+pub(super) fn rate(context: &Context) -> Result<LogitScore> {
     let temperature = context.value(&TEMPERATURE)?;
     Ok(Box::new(move |logits| logsumexp(logits, temperature)))
 }

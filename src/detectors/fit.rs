@@ -15,10 +15,13 @@ use crate::numeric::histogram::Histogram;
 use crate::numeric::reservoir::Reservoir;
 use crate::stats::{Moments, Tensors};
 
+/// A detector, with what it gathers for itself.
+type Gathering = (&'static dyn PostHocDetector, Option<Box<dyn Gatherer>>);
+
 /// Gathers for some detectors.
 pub struct Fit {
     head: Arc<Head>,
-    detectors: Vec<(&'static dyn PostHocDetector, Option<Box<dyn Gatherer>>)>,
+    detectors: Vec<Gathering>,
     histogram: Option<Histogram>,
     reservoir: Option<Reservoir>,
     second_moments: Option<SecondMoments>,

@@ -18,6 +18,7 @@ impl PostHocDetector for GradNorm {
         About {
             name: "gradnorm",
             title: "GradNorm",
+            summary: "Norm of the gradient with respect to the head's weights.",
             reference: "Huang et al. 2021 (deeplearning-wisc/gradnorm_ood)",
             formula: "sum_i |K p_i - 1| * ||h||_1",
             combinations: &["itp"],
@@ -46,7 +47,8 @@ impl PostHocDetector for GradNormLeaf {
     fn about(&self) -> About {
         About {
             name: "gradnorm_leaf",
-            title: "GradNorm (pruned weights as leaves)",
+            title: "GradNorm (leaf)",
+            summary: "GradNorm over the weights that a pruning keeps.",
             reference: "Huang et al. 2021; the ITP paper's Table 6 can be read so",
             formula: "sum_i |K p_i - 1| * ||h||_1, p from pruned logits",
             combinations: &["itp"],

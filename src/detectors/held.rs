@@ -34,6 +34,7 @@ impl PostHocDetector for Held {
         About {
             name: "held",
             title: "HELD",
+            summary: "Energy with each contribution clamped to its limit instead of pruned.",
             reference: "ours, from FTP",
             formula: "energy of b_k + sum_j min(c_kj, mu_kj + lambda sigma_kj)",
             hyperparameters: &[LAMBDA],

@@ -38,6 +38,7 @@ impl PostHocDetector for HeldT {
         About {
             name: "held_t",
             title: "HELD+T",
+            summary: "HELD minus the weighted atypicality T of the features.",
             reference: "ours",
             formula: "HELD - a mean_j |h_j - M_j| / V_j",
             hyperparameters: &[A],
@@ -157,6 +158,7 @@ impl Score for Parts {
 /// feature, `[D]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 pub struct HeldExplanation {
     /// Contribution `mu + lambda sigma` at which each weight is held; infinite for lambda infinity.
     pub limit: Doubles,

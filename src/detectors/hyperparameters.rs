@@ -51,6 +51,7 @@ impl Scale {
 /// A value for each [`Scale`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct PerScale {
     /// For CIFAR-10-like models.
     pub cifar10: f64,

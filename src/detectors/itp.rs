@@ -54,6 +54,7 @@ impl PostHocDetector for Itp {
             Variant::Crp => About {
                 name: "crp",
                 title: "CRP",
+                summary: "Energy with the redundant weights pruned.",
                 reference,
                 formula: "energy without the weights with W_kj m_kj <= Omega_p",
                 ..About::default()
@@ -61,6 +62,7 @@ impl PostHocDetector for Itp {
             Variant::Ftp => About {
                 name: "ftp",
                 title: "FTP",
+                summary: "Energy with this image's overconfident weights pruned.",
                 reference,
                 formula: "energy without the weights with c_kj > mu_kj + lambda sigma_kj",
                 ..About::default()
@@ -68,6 +70,7 @@ impl PostHocDetector for Itp {
             _ => About {
                 name: "itp",
                 title: "ITP",
+                summary: "Energy with redundant and overconfident weights pruned.",
                 reference,
                 formula: "energy without the weights that CRP or FTP prunes",
                 hyperparameters: &[P, LAMBDA],

@@ -25,6 +25,7 @@ impl PostHocDetector for KlMatching {
         About {
             name: "klm",
             title: "KL matching",
+            summary: "KL divergence from the closest class's mean softmax output.",
             reference: "Hendrycks et al. 2022 (haoqiwang/vim, OpenOOD)",
             formula: "-min_k KL(p || d_k)",
             tensors: &[TensorSpec {

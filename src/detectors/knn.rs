@@ -32,6 +32,7 @@ impl PostHocDetector for Knn {
         About {
             name: "knn",
             title: "KNN",
+            summary: "Distance to the k-th nearest training feature.",
             reference: "Sun et al. 2022 (deeplearning-wisc/knn-ood)",
             formula: "-||z - z_(k)||, z = h / ||h||",
             hyperparameters: &[K],

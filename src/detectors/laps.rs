@@ -36,6 +36,7 @@ impl PostHocDetector for Laps {
         About {
             name: "laps",
             title: "LAPS",
+            summary: "Energy with each feature clipped to limits that depend on its mean.",
             reference: "He et al. 2024 (rm1972/LAPS)",
             formula: "energy of clamp(h, M - (lambda - d) S, M + (lambda + d) S), d = shift (mean(M) - M)",
             hyperparameters: &[LAMBDA, SHIFT],

@@ -58,6 +58,7 @@ impl PostHocDetector for Line {
         About {
             name: "line",
             title: "LINe",
+            summary: "Energy of the features and weights that matter for the predicted class.",
             reference: "Ahn et al. 2023 (LINe-OOD)",
             formula: "energy of min(h, clip) with the important features and weights of the predicted class",
             hyperparameters: &[WEIGHT_P, UNIT_P, CLIP],

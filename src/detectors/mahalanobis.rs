@@ -26,6 +26,7 @@ impl PostHocDetector for Mahalanobis {
         About {
             name: "mahalanobis",
             title: "Mahalanobis",
+            summary: "Mahalanobis distance to the nearest class mean.",
             reference: "Lee et al. 2018, last features only (OpenOOD)",
             formula: "-min_k (h - m_k)^T C^+ (h - m_k)",
             tensors: &[TensorSpec {

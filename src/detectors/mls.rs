@@ -12,6 +12,7 @@ impl PostHocDetector for Mls {
         About {
             name: "mls",
             title: "MLS (MaxLogit)",
+            summary: "Maximum logit.",
             reference: "Hendrycks et al. 2022",
             formula: "max_k f_k",
             combinations: &["itp"],

@@ -13,6 +13,7 @@ impl PostHocDetector for Msp {
         About {
             name: "msp",
             title: "MSP",
+            summary: "Maximum softmax probability.",
             reference: "Hendrycks & Gimpel 2017",
             formula: "log max_k p_k",
             combinations: &["itp"],

@@ -15,6 +15,7 @@ impl PostHocDetector for Odin {
         About {
             name: "odin",
             title: "ODIN (epsilon 0)",
+            summary: "Maximum softmax probability at a high temperature.",
             reference: "Liang et al. 2018",
             formula: "log max_k softmax(f / 1000)_k",
             combinations: &["itp"],

@@ -60,6 +60,7 @@ impl PostHocDetector for Opnp {
         About {
             name: "opnp",
             title: "OPNP",
+            summary: "Energy without the weights and features to which the prediction is most and least sensitive.",
             reference: "Chen et al. 2023, arXiv 2402.10062 (no code)",
             formula: "energy without the weights and features with extreme E[p_k |h_j|]",
             hyperparameters: &[WEIGHT_LOW, WEIGHT_HIGH, UNIT_LOW, UNIT_HIGH],

@@ -113,8 +113,8 @@ impl<'de> Deserialize<'de> for Options {
                             options.hyperparameters.0.extend(nested.0);
                         }
                         _ => {
-                            let value: Option<f64> = map.next_value()?;
                             hyperparameter(&key).map_err(|_| unknown(&key))?;
+                            let value: Option<f64> = map.next_value()?;
                             if let Some(value) = value {
                                 options = options.with(&key, value).map_err(de::Error::custom)?;
                             }

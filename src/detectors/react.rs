@@ -42,6 +42,7 @@ impl PostHocDetector for React {
         About {
             name: "react",
             title: "ReAct",
+            summary: "Energy with features clipped from above.",
             reference: "Sun et al. 2021 (deeplearning-wisc/react)",
             formula: "energy of min(h, c)",
             hyperparameters: &[CLIP, PERCENTILE],

@@ -12,12 +12,14 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &odin::Odin,
     &mls::Mls,
     &energy::Energy,
+    &generalized_entropy::Gen,
     &gradnorm::GradNorm,
     &gradnorm::GradNormLeaf,
     &klm::KlMatching,
     &knn::Knn,
     &mahalanobis::Mahalanobis,
     &vim::Vim,
+    &fdbd::Fdbd,
     &react::React,
     &bats::Bats,
     &laps::Laps,
@@ -128,7 +130,8 @@ mod tests {
         assert_eq!(all.len(), unique);
         for detector in DETECTORS {
             let about = detector.about();
-            assert!(!about.title.is_empty() && !about.reference.is_empty(), "{}", about.name);
+            let texts = [about.title, about.summary, about.reference, about.formula];
+            assert!(texts.iter().all(|text| !text.is_empty()), "{}", about.name);
             for known in about.hyperparameters {
                 assert_eq!(hyperparameter(known.name).unwrap(), known);
                 let default = known.default.map(|d| [d.cifar10, d.cifar100, d.imagenet]);

@@ -24,6 +24,7 @@ impl PostHocDetector for Scale {
         About {
             name: "scale",
             title: "SCALE",
+            summary: "Energy with all features scaled by the ratio of their sum to that of the largest.",
             reference: "Xu et al. 2024 (kai422/SCALE, OpenOOD)",
             formula: "energy of h exp(sum(h) / sum of the largest)",
             hyperparameters: &[P],

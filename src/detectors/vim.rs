@@ -24,6 +24,7 @@ impl PostHocDetector for Vim {
         About {
             name: "vim",
             title: "ViM",
+            summary: "Energy minus the scaled residual outside the principal subspace of the features.",
             reference: "Wang et al. 2022 (haoqiwang/vim, OpenOOD)",
             formula: "logsumexp(f) - alpha ||R (h - u)||",
             tensors: &[

@@ -45,6 +45,7 @@ impl PostHocDetector for Vra {
         About {
             name: "vra",
             title: "VRA",
+            summary: "Energy with low feature values set to zero and high ones clipped.",
             reference: "Xu et al. 2023 (zeroQiaoba/VRA)",
             formula: "energy of 0 where h < low, else min(h, high)",
             hyperparameters: &[LOW, HIGH],

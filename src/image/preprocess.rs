@@ -18,6 +18,7 @@ const MAX_SIDE: u32 = 4096;
 /// "channels":"rgb","mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 pub struct Preprocess {
     /// The shorter side's new length in pixels, 1..=4096; the longer one becomes
     /// `trunc(resize * long / short)`. `None` keeps the size.
@@ -25,6 +26,7 @@ pub struct Preprocess {
     /// (height, width) of the centre crop, 1..=4096 each. Its offset is half of the margin, rounded
     /// half to even; an image that is too small is first padded with 0 (black), as torchvision
     /// does. `None` keeps everything.
+    #[cfg_attr(feature = "typescript", ts(optional, type = "[height: number, width: number]"))]
     pub crop: Option<(u32, u32)>,
     /// The filter of the resize.
     #[serde(default)]
@@ -41,6 +43,7 @@ pub struct Preprocess {
 /// The filter of a resize; both antialias when the image gets smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Interpolation {
     /// PIL's `BILINEAR`: a triangle.
     #[default]
@@ -52,6 +55,7 @@ pub enum Interpolation {
 /// The channels that a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Channels {
     /// Red, green, blue, in this order.
     #[default]

@@ -23,17 +23,17 @@ pub enum Fpr95 {
 
 const RECALL: f64 = 0.95;
 
-/// FPR95 (0 to 1) by one of its definitions.
-///
-/// # Errors
-/// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
-pub fn fpr95(id: &[f64], ood: &[f64], definition: Fpr95) -> Result<f64> {
-    Ok(definition.of(&Ranked::new(id, ood)?.points(), id, ood))
-}
-
 impl Fpr95 {
+    /// FPR95 (0 to 1) of two sets of scores.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a set is empty or holds NaN.
+    pub fn between(self, id: &[f64], ood: &[f64]) -> Result<f64> {
+        Ok(self.at(&Ranked::new(id, ood)?.points(), id, ood))
+    }
+
     /// FPR95 of scores whose points are these.
-    pub(super) fn of(self, points: &[Point], id: &[f64], ood: &[f64]) -> f64 {
+    pub(super) fn at(self, points: &[Point], id: &[f64], ood: &[f64]) -> f64 {
         match self {
             Self::Closest => closest(points),
             Self::FirstAtLeast => first_at_least(points),
@@ -84,7 +84,7 @@ mod tests {
             (Fpr95::QuantileStrict, 0.5),
             (Fpr95::OodPositive, 1.0),
         ] {
-            assert_eq!(fpr95(&id, &ood, definition).unwrap(), expected, "{definition:?}");
+            assert_eq!(definition.between(&id, &ood).unwrap(), expected, "{definition:?}");
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
     fn closest_may_fall_short_of_95_percent() {
         // Ten ID images: recalls 0.9 and 1.0 are as close as doubles tell, and 0.9 is closer.
         let id: Vec<f64> = (1..=10).map(f64::from).collect();
-        assert_eq!(fpr95(&id, &[1.5, 1.0], Fpr95::Closest).unwrap(), 0.5);
-        assert_eq!(fpr95(&id, &[1.5, 1.0], Fpr95::FirstAtLeast).unwrap(), 1.0);
+        assert_eq!(Fpr95::Closest.between(&id, &[1.5, 1.0]).unwrap(), 0.5);
+        assert_eq!(Fpr95::FirstAtLeast.between(&id, &[1.5, 1.0]).unwrap(), 1.0);
     }
 }

@@ -16,6 +16,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
         /// A way to make a pseudo-OOD image.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneKind"))]
         pub enum Kind { $($(#[$doc])* #[serde(rename = $name)] $kind,)* }
 
         impl Kind {

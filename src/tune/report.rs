@@ -12,8 +12,10 @@ use super::setting::Setting;
 /// A setting with its AUROCs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Candidate {
     /// The setting.
+    #[cfg_attr(feature = "typescript", ts(type = "Setting"))]
     pub setting: Setting,
     /// AUROC of in-distribution images against each kind, in percent; order of [`Report::kinds`].
     pub auroc: Vec<f64>,
@@ -26,10 +28,13 @@ pub struct Candidate {
 /// All settings of one score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneFamily"))]
 pub struct Family {
     /// Name of the score.
+    #[cfg_attr(feature = "typescript", ts(type = "Score"))]
     pub score: &'static str,
     /// Every setting, in the order of the grid.
+    #[cfg_attr(feature = "typescript", ts(type = "Candidate<Setting>[]"))]
     pub tried: Vec<Candidate>,
     /// Which one rule R1 picks.
     pub r1: usize,
@@ -50,6 +55,7 @@ impl Family {
 /// What tuning found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneReport", optional_fields))]
 pub struct Report {
     /// Program and version.
     pub created_with: String,
@@ -68,6 +74,7 @@ pub struct Report {
     /// Pseudo-OOD images of each kind.
     pub images: Vec<usize>,
     /// Energy, ITP, ReAct, HELD, HELD+T.
+    #[cfg_attr(feature = "typescript", ts(type = "AnyTuneFamily[]"))]
     pub families: Vec<Family>,
     /// What a user should know before trusting the result.
     pub warnings: Vec<String>,

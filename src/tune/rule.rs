@@ -7,13 +7,14 @@ pub const NEAR_ALLOWANCE: f64 = 1.0;
 
 /// How a setting is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneRule"))]
 pub enum Rule {
     /// The highest mean AUROC over all kinds.
     #[default]
     #[serde(rename = "r1")]
     R1,
     /// R1 among the settings whose mean over the kinds that stand for what lies near the training
-    /// data is at most [`NEAR_ALLOWANCE`] below Energy's.
+    /// data is at most one point of AUROC below Energy's.
     #[serde(rename = "r*")]
     RStar,
 }

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
+use crate::detectors::{held, held_t, itp, react};
+
 /// One setting of one score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneSetting"))]
 pub enum Setting {
     /// Energy: none.
     Energy {},
@@ -39,6 +42,32 @@ pub enum Setting {
         /// T's weight: `w sd(HELD) / sd(T)`.
         a: f64,
     },
+}
+
+impl Setting {
+    /// The hyperparameters that it sets, by their full names.
+    pub fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Self::Energy {} => vec![],
+            Self::Itp { p, lambda } => vec![(itp::P.name, p), (itp::LAMBDA.name, lambda)],
+            Self::React { clip, .. } => vec![(react::CLIP.name, clip)],
+            Self::Held { lambda } => vec![(held::LAMBDA.name, lambda)],
+            Self::HeldT { lambda, a, .. } => {
+                vec![(held::LAMBDA.name, lambda), (held_t::A.name, a)]
+            }
+        }
+    }
+
+    /// Name of the score.
+    pub fn score(&self) -> &'static str {
+        match self {
+            Self::Energy {} => "energy",
+            Self::Itp { .. } => "itp",
+            Self::React { .. } => "react",
+            Self::Held { .. } => "held",
+            Self::HeldT { .. } => "held_t",
+        }
+    }
 }
 
 impl std::fmt::Display for Setting {

@@ -18,7 +18,10 @@ async function settle(page, view) {
 }
 
 for (const colorScheme of ["light", "dark"]) {
-  for (const [width, height] of [[1280, 900], [390, 844]]) {
+  for (const [width, height] of [
+    [1280, 900],
+    [390, 844],
+  ]) {
     test(`every section is accessible, ${colorScheme}, ${width} wide`, { skip }, async () => {
       await onPage(up, { context: { viewport: { width, height }, colorScheme, reducedMotion: "reduce" } }, async (page) => {
         await verdict(page);
@@ -31,7 +34,10 @@ for (const colorScheme of ["light", "dark"]) {
           }
           await settle(page, view);
           const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-          assert.deepEqual(violations.map(({ id, nodes }) => `${view}: ${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`), []);
+          assert.deepEqual(
+            violations.map(({ id, nodes }) => `${view}: ${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`),
+            [],
+          );
           const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           assert.ok(beyond <= 0, `${view} is ${beyond} pixels too wide`);
           await screenshot(page, `${view}-${width}x${height}-${colorScheme}`);

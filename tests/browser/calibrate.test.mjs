@@ -50,7 +50,11 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
 
     await page.getByRole("button", { name: "Use it on this page" }).click();
     await page.waitForFunction(() => document.querySelector("#model").value === "own");
-    await page.setInputFiles("#file", { name: "bar.png", mimeType: "image/png", buffer: png(28, 28, (x, y) => (Math.abs(y - 14) < 3 ? 255 : 0)) });
+    await page.setInputFiles("#file", {
+      name: "bar.png",
+      mimeType: "image/png",
+      buffer: png(28, 28, (x, y) => (Math.abs(y - 14) < 3 ? 255 : 0)),
+    });
     const { words } = await verdict(page, "bar.png");
     assert.match(words, /distribution/);
   });
@@ -69,7 +73,10 @@ test("missing and inconsistent input is reported", { skip }, async () => {
     await page.locator("#calibrate-training summary").click();
     for (const name of ["cats", "dogs"]) {
       await page.getByRole("textbox", { name: "Class", exact: true }).fill(name);
-      await page.setInputFiles('input[aria-label="Images of this class"]', [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })));
+      await page.setInputFiles(
+        'input[aria-label="Images of this class"]',
+        [0, 1].map((i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x) => x * i) })),
+      );
       await page.getByRole("button", { name: "Add to the class" }).click();
     }
     assert.deepEqual(await page.locator("#calibrate-training tbody th").allTextContents(), ["cats", "dogs"]);

@@ -15,7 +15,9 @@ const itp = at("target/release/itp");
 /** The page's verdicts on a model's images. */
 async function verdictsOf(page, model, images) {
   // A model's images stand together, in the order of the list.
-  const thumbs = page.locator(`#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`);
+  const thumbs = page.locator(
+    `#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`,
+  );
   assert.equal(await thumbs.count(), images.length);
   const found = [];
   for (const [i, { title, truth }] of images.entries()) {
@@ -39,9 +41,16 @@ function scoresOf(model, images) {
   if (!listed.includes(undefined)) return listed;
   if (!existsSync(itp)) return undefined;
   const files = images.map(({ file }) => at("www/models/gallery", file));
-  const { status, stdout, stderr } = spawnSync(itp, ["score", at(`www/models/${model}.onnx`), at(`www/models/${model}.itp.safetensors`), ...files, "--json"], { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { status, stdout, stderr } = spawnSync(
+    itp,
+    ["score", at(`www/models/${model}.onnx`), at(`www/models/${model}.itp.safetensors`), ...files, "--json"],
+    { encoding: "utf8", maxBuffer: 1 << 26 },
+  );
   assert.equal(status, 0, stderr);
-  return stdout.trim().split("\n").map((line) => JSON.parse(line).score);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line).score);
 }
 
 for (const model of new Set(gallery.map((image) => image.model))) {
@@ -62,7 +71,10 @@ for (const model of new Set(gallery.map((image) => image.model))) {
         return asExpected ? [] : [{ file, expected: { ...expected, score: wanted }, found: found[i] }];
       });
       assert.deepEqual(wrong, []);
-      if (scores) t.diagnostic(`${images.length} images; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`);
+      if (scores)
+        t.diagnostic(
+          `${images.length} images; the scores differ by ${Math.max(...scores.map((score, i) => Math.abs(score - found[i].score))).toExponential(1)} at most`,
+        );
       await t.test("the scores", { skip: scores ? false : "gallery.json has none, and the native command is not built" }, () => undefined);
     });
   });

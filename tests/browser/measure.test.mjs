@@ -9,7 +9,8 @@ import { classFolder, number, onPage, open, png, setUp, skip, verdict } from "./
 
 const up = setUp();
 const choose = (page, side, files) => page.setInputFiles(`#measure-${side} input[accept]`, files);
-const files = (count, grey) => Array.from({ length: count }, (_, i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x, y) => grey(x, y, i)) }));
+const files = (count, grey) =>
+  Array.from({ length: count }, (_, i) => ({ name: `${i}.png`, mimeType: "image/png", buffer: png(28, 28, (x, y) => grey(x, y, i)) }));
 const bars = (x, y, i) => (Math.abs(x - 13 - (i % 3)) < 2 && y > 4 && y < 24 ? 255 : 0);
 const noise = (x, y, i) => (x * 37 + y * 101 + i * 53 + ((x * y * 7) % 91)) % 256;
 
@@ -19,7 +20,8 @@ async function saved(page, button) {
 }
 
 /** Share of pairs that are in order, ties half. */
-const aurocOf = (id, ood) => id.flatMap((a) => ood.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((sum, value) => sum + value) / (id.length * ood.length);
+const aurocOf = (id, ood) =>
+  id.flatMap((a) => ood.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((sum, value) => sum + value) / (id.length * ood.length);
 
 test("the metrics of two sets follow from their scores", { skip }, async () => {
   await onPage(up, { hash: "#measure?model=digits" }, async (page) => {
@@ -31,7 +33,10 @@ test("the metrics of two sets follow from their scores", { skip }, async () => {
     await page.locator("#measure-results").waitFor();
     const csv = await saved(page, "#csv");
     assert.equal(csv.name, "itp-scores.csv");
-    const [head, ...lines] = csv.text.trim().split("\r\n").map((line) => line.split(","));
+    const [head, ...lines] = csv.text
+      .trim()
+      .split("\r\n")
+      .map((line) => line.split(","));
     assert.equal(lines.length, 21);
     const column = head.indexOf("itp");
     const of = (side) => lines.filter(([set]) => set === side).map((line) => Number(line[column]));

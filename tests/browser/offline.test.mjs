@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { bundle } from "../../scripts/lib/bundle.mjs";
-import { watchErrors } from "../../scripts/lib/chromium.mjs";
+import { watchErrors } from "../../scripts/lib/browser.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { open, screenshot, setUp, skip, verdict } from "./support.mjs";
 
@@ -31,7 +31,10 @@ test("one HTML file works from a disk with the network off", { skip }, async () 
   await page.locator("#p").fill("40");
   await page.locator("#changed").waitFor();
   await screenshot(page, "single-file");
-  assert.deepEqual([...new Set(requests)].filter((kind) => kind !== "file" && kind !== "data" && kind !== "blob"), []);
+  assert.deepEqual(
+    [...new Set(requests)].filter((kind) => kind !== "file" && kind !== "data" && kind !== "blob"),
+    [],
+  );
   assert.equal(requests.filter((kind) => kind === "file").length, 1, "nothing beside the file is read");
   assert.deepEqual(errors, []);
   await context.close();

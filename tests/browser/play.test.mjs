@@ -31,7 +31,11 @@ test("sliders act without running the network, the last value wins, Reset restor
   await onPage(up, { prepare: spy }, async (page) => {
     await verdict(page);
     await open(page, "play");
-    const stored = { p: await page.locator("#p").inputValue(), lambda: await page.locator("#lambda").inputValue(), score: await lastStep(page) };
+    const stored = {
+      p: await page.locator("#p").inputValue(),
+      lambda: await page.locator("#lambda").inputValue(),
+      score: await lastStep(page),
+    };
     await page.evaluate(() => (globalThis.calls.length = 0));
     for (let p = 0; p <= 60; p += 2) await slide(page, "p", p);
     await page.waitForFunction(() => globalThis.calls.findLast(({ name }) => name === "rescore")?.options.p === 60);
@@ -44,10 +48,16 @@ test("sliders act without running the network, the last value wins, Reset restor
     // CRP still prunes what is not above the lowest mean contribution: at most one weight.
     await page.waitForFunction(() => Number(document.querySelectorAll("#play-counts b")[1].textContent) <= 1);
     const calls = await page.evaluate(() => globalThis.calls.map(({ name }) => name));
-    assert.deepEqual(calls.filter((name) => name === "detect" || name === "features"), []);
+    assert.deepEqual(
+      calls.filter((name) => name === "detect" || name === "features"),
+      [],
+    );
     await page.locator("#reset").click();
     await page.waitForFunction((wanted) => document.querySelector("#p").value === wanted, stored.p);
-    await page.waitForFunction((wanted) => [...document.querySelectorAll("#play-waterfall .step-value")].at(-1).textContent.replace("−", "-") === wanted, stored.score.toFixed(2));
+    await page.waitForFunction(
+      (wanted) => [...document.querySelectorAll("#play-waterfall .step-value")].at(-1).textContent.replace("−", "-") === wanted,
+      stored.score.toFixed(2),
+    );
     assert.equal(await page.locator("#lambda").inputValue(), stored.lambda);
     assert.ok(await page.locator("#changed").isHidden());
   });

@@ -54,7 +54,11 @@ async function make(name, onnx, preset, labels) {
   const [model, output] = [join(training, `${name}.onnx`), join(training, "native.itp.safetensors")];
   writeFileSync(model, onnx);
   const settings = ["--p", "20", "--lambda", "1.6", "--score", "itp", "--tpr", "0.9"];
-  const { status, stderr } = spawnSync(itp, ["calibrate", model, training, "--holdout", holdout, "--preset", preset, ...settings, "-o", output], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(
+    itp,
+    ["calibrate", model, training, "--holdout", holdout, "--preset", preset, ...settings, "-o", output],
+    { encoding: "utf8" },
+  );
   assert.equal(status, 0, stderr);
   let page;
   await onPage(up, { hash: "#calibrate", fresh: true }, async (open) => {
@@ -64,7 +68,12 @@ async function make(name, onnx, preset, labels) {
     await open.locator("#calibrate-training .status", { hasText: "120 images in 10 classes." }).waitFor();
     await open.setInputFiles("#calibrate-holdout input[webkitdirectory]", holdout);
     await open.locator("#calibrate-holdout .status", { hasText: "40 held-out images." }).waitFor();
-    for (const [label, value] of [["CRP: p, in percent", "20"], ["FTP: λ", "1.6"], ["ID images accepted, in percent", "90"]]) await open.getByLabel(label).fill(value);
+    for (const [label, value] of [
+      ["CRP: p, in percent", "20"],
+      ["FTP: λ", "1.6"],
+      ["ID images accepted, in percent", "90"],
+    ])
+      await open.getByLabel(label).fill(value);
     await open.getByRole("button", { name: "Make the stats file" }).click();
     const save = open.getByRole("button", { name: `Download ${name}.itp.safetensors` });
     await save.waitFor();
@@ -86,7 +95,10 @@ test("the page's stats file is the command line's, byte by byte", { skip: skip |
 
 // The command line multiplies with fused instructions, which WebAssembly does not have: behind a
 // network, features differ in their last digits, and with them what is computed from them.
-for (const [name, preset] of [["digits", "digits"], ["photos", "cifar"]]) {
+for (const [name, preset] of [
+  ["digits", "digits"],
+  ["photos", "cifar"],
+]) {
   test(`behind the network ${name} the two differ by rounding only`, { skip: skip || noItp }, async () => {
     const { page, native } = await make(name, readFileSync(at(`www/models/${name}.onnx`)), preset, DIGITS);
     const [ours, theirs] = [contentsOf(page), contentsOf(native)];
@@ -100,7 +112,10 @@ for (const [name, preset] of [["digits", "digits"], ["photos", "cifar"]]) {
       const tolerance = tensor.endsWith(".f16") ? 1e-3 : 1e-4;
       values.forEach((value, i) => {
         const expected = theirs.tensors[tensor][i];
-        assert.ok(Math.abs(value - expected) <= tolerance * Math.max(1, Math.abs(expected)), `${tensor}[${i}] is ${value}, not ${expected}`);
+        assert.ok(
+          Math.abs(value - expected) <= tolerance * Math.max(1, Math.abs(expected)),
+          `${tensor}[${i}] is ${value}, not ${expected}`,
+        );
       });
     }
   });

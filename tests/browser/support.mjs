@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
-import { launchChromium, noBrowser, watchErrors } from "../../scripts/lib/chromium.mjs";
+import { launchBrowser, noBrowser, watchErrors } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { toPng } from "../js/support.mjs";
@@ -22,7 +22,7 @@ export function setUp(launchOptions = {}) {
   before(async () => {
     if (skip) return;
     up.server = await startServer({ directory: at("target/site"), base: BASE });
-    up.browser = await launchChromium(launchOptions);
+    up.browser = await launchBrowser(launchOptions);
   });
   after(async () => {
     await up.browser?.close();

@@ -72,7 +72,10 @@ test("images can be chosen, dropped and pasted", { skip }, async () => {
         ([type, fileName, bytes]) => {
           const transfer = new DataTransfer();
           transfer.items.add(new File([new Uint8Array(bytes)], fileName, { type: "image/png" }));
-          const event = type === "paste" ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }) : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+          const event =
+            type === "paste"
+              ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+              : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
           (type === "paste" ? document.body : document.querySelector("#drop")).dispatchEvent(event);
         },
         [kind, name, [...buffer]],
@@ -124,7 +127,14 @@ test("digits are drawn with mouse, finger and pen", { skip }, async () => {
     // A seven, with the mouse.
     await page.mouse.move(...at(0.3, 0.25));
     await page.mouse.down();
-    for (const [x, y] of [[0.5, 0.25], [0.7, 0.25], [0.6, 0.5], [0.5, 0.65], [0.42, 0.85]]) await page.mouse.move(...at(x, y), { steps: 8 });
+    for (const [x, y] of [
+      [0.5, 0.25],
+      [0.7, 0.25],
+      [0.6, 0.5],
+      [0.5, 0.65],
+      [0.42, 0.85],
+    ])
+      await page.mouse.move(...at(x, y), { steps: 8 });
     await page.mouse.up();
     assert.equal((await verdict(page)).answer, "7");
     await page.locator("#clear").click();
@@ -134,7 +144,17 @@ test("digits are drawn with mouse, finger and pen", { skip }, async () => {
       await page.locator("#pad").evaluate((pad, type) => {
         const { left, top, width, height } = pad.getBoundingClientRect();
         pad.setPointerCapture = () => undefined;
-        const send = (name, x, y) => pad.dispatchEvent(new PointerEvent(name, { pointerId: 7, pointerType: type, clientX: left + x * width, clientY: top + y * height, bubbles: true, cancelable: true }));
+        const send = (name, x, y) =>
+          pad.dispatchEvent(
+            new PointerEvent(name, {
+              pointerId: 7,
+              pointerType: type,
+              clientX: left + x * width,
+              clientY: top + y * height,
+              bubbles: true,
+              cancelable: true,
+            }),
+          );
         send("pointerdown", 0.5, 0.2);
         for (let i = 1; i <= 20; i++) send("pointermove", 0.5 + 0.001 * i, 0.2 + 0.03 * i);
         send("pointerup", 0.52, 0.8);

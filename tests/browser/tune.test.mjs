@@ -25,80 +25,97 @@ async function saved(page, name) {
   return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
 }
 
-for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "dark"]]) {
+for (const [width, height, colorScheme] of [
+  [1280, 900, "light"],
+  [390, 844, "dark"],
+]) {
   test(`held-out images give hyperparameters, a heat map and files, ${width} wide, ${colorScheme}`, { skip }, async () => {
-    await onPage(up, { hash: "#calibrate?model=digits", context: { viewport: { width, height }, colorScheme, reducedMotion: "reduce" } }, async (page) => {
-      await page.locator("#tuning label", { hasText: "The model in use, Digits" }).waitFor();
-      await page.setInputFiles("#tuning input[webkitdirectory]", classFolder(DIGITS, 3));
-      await page.locator(".tune-intake .status", { hasText: "30 held-out images." }).waitFor();
-      await choose(page);
-      await says(page, "Done: 30 held-out images, 64 pseudo-OOD images.");
+    await onPage(
+      up,
+      { hash: "#calibrate?model=digits", context: { viewport: { width, height }, colorScheme, reducedMotion: "reduce" } },
+      async (page) => {
+        await page.locator("#tuning label", { hasText: "The model in use, Digits" }).waitFor();
+        await page.setInputFiles("#tuning input[webkitdirectory]", classFolder(DIGITS, 3));
+        await page.locator(".tune-intake .status", { hasText: "30 held-out images." }).waitFor();
+        await choose(page);
+        await says(page, "Done: 30 held-out images, 64 pseudo-OOD images.");
 
-      // The sixteen kinds, each with a description and a different image.
-      const kinds = page.locator(".kinds canvas");
-      assert.equal(await kinds.count(), 16);
-      assert.match(await page.locator(".kind").first().textContent(), /jigsaw2four tiles, shuffled/);
-      const looks = await kinds.evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
-      assert.equal(new Set(looks).size, 16);
+        // The sixteen kinds, each with a description and a different image.
+        const kinds = page.locator(".kinds canvas");
+        assert.equal(await kinds.count(), 16);
+        assert.match(await page.locator(".kind").first().textContent(), /jigsaw2four tiles, shuffled/);
+        const looks = await kinds.evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
+        assert.equal(new Set(looks).size, 16);
 
-      // Warnings, and the selected hyperparameters in words.
-      assert.match(await page.getByRole("list", { name: "Tuning warnings" }).textContent(), /Only 30 held-out images/);
-      const picks = await page.getByRole("list", { name: "Selected hyperparameters" }).locator("li").allTextContents();
-      assert.deepEqual(picks.map((text) => text.split(/[: ]/)[0]), ["Energy", "ITP", "ReAct", "HELD", "HELD+T"]);
+        // Warnings, and the selected hyperparameters in words.
+        assert.match(await page.getByRole("list", { name: "Tuning warnings" }).textContent(), /Only 30 held-out images/);
+        const picks = await page.getByRole("list", { name: "Selected hyperparameters" }).locator("li").allTextContents();
+        assert.deepEqual(
+          picks.map((text) => text.split(/[: ]/)[0]),
+          ["Energy", "ITP", "ReAct", "HELD", "HELD+T"],
+        );
 
-      // The heat map by keys and by pointer; the table agrees.
-      const map = page.locator("#tuning .heat");
-      assert.equal(await map.locator(".heat-cell").count(), 77);
-      assert.equal(await map.locator(".heat-r1").count(), 1);
-      assert.equal(await map.locator(".heat-rstar").count(), 1);
-      const cell = page.locator("#tune-cell");
-      const picked = await cell.textContent();
-      assert.match(picks[1], new RegExp(`p = ${/p (\d+)/.exec(picked)[1]}`));
-      await map.focus();
-      await page.keyboard.press("Home");
-      await page.keyboard.press("PageUp");
-      assert.equal(await cell.textContent(), "p 0, λ ∞");
-      await page.keyboard.press("ArrowRight");
-      assert.equal(await cell.textContent(), width > 1000 ? "p 0, λ 3" : "p 5, λ ∞");
-      assert.match(await page.locator("#tune-cell-text").textContent(), /AUROC \d/);
-      const box = await map.locator(".heat-cell").last().boundingBox();
-      await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
-      assert.equal(await cell.textContent(), "p 50, λ 0.8");
-      await page.locator("#tuning summary").click();
-      const last = page.getByRole("region", { name: "AUROC by p and λ, as a table" }).locator("tbody tr").last().locator("td").last();
-      assert.equal(parseFloat(await last.textContent()), number(await page.locator(".cell-table td").first().textContent()));
-      await page.getByLabel("Against").selectOption("noise");
-      assert.equal(await map.locator(".heat-cell").count(), 77);
+        // The heat map by keys and by pointer; the table agrees.
+        const map = page.locator("#tuning .heat");
+        assert.equal(await map.locator(".heat-cell").count(), 77);
+        assert.equal(await map.locator(".heat-r1").count(), 1);
+        assert.equal(await map.locator(".heat-rstar").count(), 1);
+        const cell = page.locator("#tune-cell");
+        const picked = await cell.textContent();
+        assert.match(picks[1], new RegExp(`p = ${/p (\d+)/.exec(picked)[1]}`));
+        await map.focus();
+        await page.keyboard.press("Home");
+        await page.keyboard.press("PageUp");
+        assert.equal(await cell.textContent(), "p 0, λ ∞");
+        await page.keyboard.press("ArrowRight");
+        assert.equal(await cell.textContent(), width > 1000 ? "p 0, λ 3" : "p 5, λ ∞");
+        assert.match(await page.locator("#tune-cell-text").textContent(), /AUROC \d/);
+        const box = await map.locator(".heat-cell").last().boundingBox();
+        await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+        assert.equal(await cell.textContent(), "p 50, λ 0.8");
+        await page.locator("#tuning summary").click();
+        const last = page.getByRole("region", { name: "AUROC by p and λ, as a table" }).locator("tbody tr").last().locator("td").last();
+        assert.equal(parseFloat(await last.textContent()), number(await page.locator(".cell-table td").first().textContent()));
+        await page.getByLabel("Against").selectOption("noise");
+        assert.equal(await map.locator(".heat-cell").count(), 77);
 
-      await page.addScriptTag({ content: axe });
-      const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-      assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`), []);
-      const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(beyond <= 0, `${beyond} pixels too wide`);
-      await screenshot(page, `tune-${width}x${height}-${colorScheme}`);
+        await page.addScriptTag({ content: axe });
+        const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+        assert.deepEqual(
+          violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`),
+          [],
+        );
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(beyond <= 0, `${beyond} pixels too wide`);
+        await screenshot(page, `tune-${width}x${height}-${colorScheme}`);
 
-      // The files, and the page using them.
-      const json = await saved(page, "Report as JSON");
-      const report = JSON.parse(json.bytes.toString());
-      assert.equal(json.name, "digits.tuning.json");
-      assert.equal(report.holdout, 30);
-      assert.equal(report.families[1].tried.length, 77);
-      const markdown = await saved(page, "Report as Markdown");
-      assert.equal(markdown.name, "digits.tuning.md");
-      assert.match(markdown.bytes.toString(), /^# Settings from in-distribution images alone/);
-      const stats = await saved(page, "Download digits.tuned.itp.safetensors");
-      const detector = await loadDetector({ model: readFileSync(ONNX), stats: stats.bytes, worker: false });
-      const { p, lambda } = report.families[1].tried[report.families[1].r1].setting;
-      assert.equal(detector.info.settings.p, p);
-      assert.equal(detector.info.settings.lambda, lambda === "inf" ? Infinity : lambda);
-      assert.equal(detector.info.idImages, 30);
-      detector.dispose();
-      await page.locator("#tuning").getByRole("button", { name: "Use it on this page" }).click();
-      await page.waitForFunction(() => document.querySelector("#model").value === "own");
-      assert.equal(await page.locator("#model option:checked").textContent(), "digits (tuned)");
-      await page.setInputFiles("#file", { name: "bar.png", mimeType: "image/png", buffer: png(28, 28, (x, y) => (Math.abs(y - 14) < 3 ? 255 : 0)) });
-      await verdict(page, "bar.png");
-    });
+        // The files, and the page using them.
+        const json = await saved(page, "Report as JSON");
+        const report = JSON.parse(json.bytes.toString());
+        assert.equal(json.name, "digits.tuning.json");
+        assert.equal(report.holdout, 30);
+        assert.equal(report.families[1].tried.length, 77);
+        const markdown = await saved(page, "Report as Markdown");
+        assert.equal(markdown.name, "digits.tuning.md");
+        assert.match(markdown.bytes.toString(), /^# Settings from in-distribution images alone/);
+        const stats = await saved(page, "Download digits.tuned.itp.safetensors");
+        const detector = await loadDetector({ model: readFileSync(ONNX), stats: stats.bytes, worker: false });
+        const { p, lambda } = report.families[1].tried[report.families[1].r1].setting;
+        assert.equal(detector.info.settings.p, p);
+        assert.equal(detector.info.settings.lambda, lambda === "inf" ? Infinity : lambda);
+        assert.equal(detector.info.idImages, 30);
+        detector.dispose();
+        await page.locator("#tuning").getByRole("button", { name: "Use it on this page" }).click();
+        await page.waitForFunction(() => document.querySelector("#model").value === "own");
+        assert.equal(await page.locator("#model option:checked").textContent(), "digits (tuned)");
+        await page.setInputFiles("#file", {
+          name: "bar.png",
+          mimeType: "image/png",
+          buffer: png(28, 28, (x, y) => (Math.abs(y - 14) < 3 ? 255 : 0)),
+        });
+        await verdict(page, "bar.png");
+      },
+    );
   });
 }
 
@@ -151,7 +168,13 @@ test("Play and Measure list HELD, HELD+T and CADRef beside ITP and Energy", { sk
     await page.goto(`${up.server.url}#measure`);
     await page.locator("#measure-gallery").click();
     await page.locator("#measure-table tr").first().waitFor();
-    assert.deepEqual((await page.locator("#measure-table th").allTextContents()).slice(0, 5), ["ITP", "Energy", "HELD", "HELD+T", "CADRef"]);
+    assert.deepEqual((await page.locator("#measure-table th").allTextContents()).slice(0, 5), [
+      "ITP",
+      "Energy",
+      "HELD",
+      "HELD+T",
+      "CADRef",
+    ]);
   });
 });
 

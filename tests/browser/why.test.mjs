@@ -38,7 +38,10 @@ test("the map counts every weight, and each is reached by keys and by pointing",
     await page.locator("#map-legend li").first().waitFor();
     const counts = (await page.locator("#map-legend b").allTextContents()).map(number);
     const features = number(await page.locator("#why-features").textContent());
-    assert.equal(counts.reduce((sum, value) => sum + value), 10 * features);
+    assert.equal(
+      counts.reduce((sum, value) => sum + value),
+      10 * features,
+    );
     const map = page.locator("#map");
     await map.focus();
     await page.keyboard.press("Home");
@@ -51,12 +54,19 @@ test("the map counts every weight, and each is reached by keys and by pointing",
     await page.waitForFunction((old) => document.querySelector("#weight-title").textContent.split(",")[0] !== old.split(",")[0], first);
     await page.keyboard.press("End");
     await page.waitForFunction((last) => document.querySelector("#weight-title").textContent.endsWith(`feature ${last}`), features - 1);
-    const [w, h, says, mu, sigma, z] = await Promise.all(["Weight W", "Feature h", "Contribution", "Class mean", "Class std. deviation", "z ="].map(async (name) => number(await weightRow(page, name))));
+    const [w, h, says, mu, sigma, z] = await Promise.all(
+      ["Weight W", "Feature h", "Contribution", "Class mean", "Class std. deviation", "z ="].map(async (name) =>
+        number(await weightRow(page, name)),
+      ),
+    );
     assert.ok(Math.abs(w * h - says) < 2e-4 * (1 + Math.abs(w) + Math.abs(h)));
     if (sigma > 0.01) assert.ok(Math.abs((says - mu) / sigma - z) < 0.05 + 0.02 * Math.abs(z));
     // Pointing, zooming and another order.
     await map.hover({ position: { x: 300, y: 30 } });
-    await page.waitForFunction((old) => document.querySelector("#weight-title").textContent !== old, await title.textContent().then(() => `feature ${features - 1}`));
+    await page.waitForFunction(
+      (old) => document.querySelector("#weight-title").textContent !== old,
+      await title.textContent().then(() => `feature ${features - 1}`),
+    );
     await page.locator("#zoom-all").click();
     const before = await map.locator("canvas").screenshot();
     await page.locator("#zoom-in").click();

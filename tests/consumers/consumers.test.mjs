@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { noBrowser } from "../../scripts/lib/chromium.mjs";
+import { noBrowser } from "../../scripts/lib/browser.mjs";
 import { run, runTool } from "../../scripts/lib/tools.mjs";
 import { app, assertBothEngines, assertVerdict, consumer, html, image, verdictAt, verdictOf } from "./support.mjs";
 
@@ -21,7 +21,9 @@ test("webpack 5 with an empty configuration", { skip }, async () => {
   );
   // An engine of this size is above webpack's recommendation for any asset.
   const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
-  const problems = [...errors, ...warnings].map(({ message }) => message).filter((message) => !/^(asset|entrypoint) size limit|^webpack performance/.test(message));
+  const problems = [...errors, ...warnings]
+    .map(({ message }) => message)
+    .filter((message) => !/^(asset|entrypoint) size limit|^webpack performance/.test(message));
   assert.deepEqual(problems, []);
   const out = join(directory, "dist");
   assertBothEngines(out);
@@ -108,10 +110,24 @@ test("every kind of image in a browser", { skip }, async () => {
         offscreen.getContext("2d").drawImage(bitmap, 0, 0);
         const imageData = context.getImageData(0, 0, bitmap.width, bitmap.height);
         const frame = new VideoFrame(bitmap, { timestamp: 0 });
-        const inputs = { blob, file: new File([blob], "image.png"), text: "image.png", url: new URL("image.png", location.href), element, canvas, offscreen, imageData, frame, bitmap };
+        const inputs = {
+          blob,
+          file: new File([blob], "image.png"),
+          text: "image.png",
+          url: new URL("image.png", location.href),
+          element,
+          canvas,
+          offscreen,
+          imageData,
+          frame,
+          bitmap,
+        };
         const results = {};
         for (const [name, input] of Object.entries(inputs)) {
-          results[name] = await detector.detect(input).then(({ score }) => score, (error) => `${error.code}: ${error.message}`);
+          results[name] = await detector.detect(input).then(
+            ({ score }) => score,
+            (error) => `${error.code}: ${error.message}`,
+          );
         }
         // The caller's own bitmap is still whole.
         results.bitmapAgain = (await detector.detect(bitmap)).score;
@@ -136,9 +152,23 @@ test("images that can't be decoded in a browser, and the next one that can", { s
         const half = blob.slice(0, 40, "image/png");
         const text = new Blob(["no image at all"], { type: "image/png" });
         const gone = new Image();
-        const inputs = [new Blob([]), half, text, gone, document.createElement("video"), Object.assign(document.createElement("canvas"), { width: 0 }), document.body];
+        const inputs = [
+          new Blob([]),
+          half,
+          text,
+          gone,
+          document.createElement("video"),
+          Object.assign(document.createElement("canvas"), { width: 0 }),
+          document.body,
+        ];
         const found = [];
-        for (const input of inputs) found.push(await detector.detect(input).then(() => "fine", (error) => error.code));
+        for (const input of inputs)
+          found.push(
+            await detector.detect(input).then(
+              () => "fine",
+              (error) => error.code,
+            ),
+          );
         found.push(await detector.detect(blob).then(() => "fine"));
         return found;
       });
@@ -170,8 +200,19 @@ test("a worker that dies in a browser is replaced", { skip }, async () => {
         const { score } = await detector.detect(image);
         const calls = await Promise.allSettled([detector.idScores("itp"), detector.detect(image)]);
         const next = await detector.detect(image);
-        const missing = await loadDetector({ model: "model.onnx", stats: "model.itp.safetensors", worker: () => new Worker("./missing.js", { type: "module" }) }).catch((error) => error.code);
-        return { started, code: calls[0].reason?.code, message: calls[0].reason?.message, waiting: calls[1].value?.score === score, next: next.score === score, missing };
+        const missing = await loadDetector({
+          model: "model.onnx",
+          stats: "model.itp.safetensors",
+          worker: () => new Worker("./missing.js", { type: "module" }),
+        }).catch((error) => error.code);
+        return {
+          started,
+          code: calls[0].reason?.code,
+          message: calls[0].reason?.message,
+          waiting: calls[1].value?.score === score,
+          next: next.score === score,
+          missing,
+        };
       });
       assert.deepEqual(outcome, { ...outcome, started: 2, code: "crashed", waiting: true, next: true, missing: "engine" });
       assert.match(outcome.message, /hostile.*replaced/);
@@ -246,7 +287,8 @@ for (const [name, compilerOptions] of Object.entries({
   test(`TypeScript, moduleResolution ${name}, without skipLibCheck`, async () => {
     const { directory } = await consumer(`typescript-${name}`, {
       files: {
-        "app.ts": name === "bundler" ? TYPESCRIPT.replace("declare const console: { log(text: string | undefined): void };\n", "") : TYPESCRIPT,
+        "app.ts":
+          name === "bundler" ? TYPESCRIPT.replace("declare const console: { log(text: string | undefined): void };\n", "") : TYPESCRIPT,
         "tsconfig.json": JSON.stringify({
           compilerOptions: { target: "es2022", strict: true, noEmit: true, types: [], skipLibCheck: false, ...compilerOptions },
           files: ["app.ts"],
@@ -257,13 +299,17 @@ for (const [name, compilerOptions] of Object.entries({
   });
 }
 
-test("Next.js, in a client component", { skip: skip || !process.env.ITP_NEXT ? (skip || "set ITP_NEXT=1 to install Next.js and try it") : false }, async () => {
-  const { directory, tarball, expected, addFiles } = await consumer("next", {
-    // As create-next-app makes it.
-    manifest: { type: undefined },
-    files: {
-      "app/layout.js": "export default ({ children }) => (<html lang='en'><head><link rel='icon' href='data:,' /></head><body>{children}</body></html>);\n",
-      "app/page.js": `"use client";
+test(
+  "Next.js, in a client component",
+  { skip: skip || !process.env.ITP_NEXT ? skip || "set ITP_NEXT=1 to install Next.js and try it" : false },
+  async () => {
+    const { directory, tarball, expected, addFiles } = await consumer("next", {
+      // As create-next-app makes it.
+      manifest: { type: undefined },
+      files: {
+        "app/layout.js":
+          "export default ({ children }) => (<html lang='en'><head><link rel='icon' href='data:,' /></head><body>{children}</body></html>);\n",
+        "app/page.js": `"use client";
 import { useEffect } from "react";
 import { start } from "./app";
 export default function Page() {
@@ -271,18 +317,24 @@ export default function Page() {
   return <p>A consumer</p>;
 }
 `,
-      "app/app.js": app("app.js").replace("\nmain().catch", "\nexport const start = () => main().catch"),
-      // The repository around it has a lockfile, too.
-      "next.config.js": 'module.exports = { output: "export", turbopack: { root: __dirname } };\n',
-    },
-  });
-  addFiles(join(directory, "public"));
-  // All at once: npm removes what it did not install itself.
-  await run("npm", ["install", tarball, "next@16", "react@19", "react-dom@19", "--loglevel=error", "--no-audit", "--no-fund"], { cwd: directory });
-  await run(process.execPath, [join(directory, "node_modules/next/dist/bin/next"), "build"], { cwd: directory, env: { NEXT_TELEMETRY_DISABLED: "1" } });
-  assertBothEngines(join(directory, "out"));
-  assertVerdict(await verdictOf(join(directory, "out"), { base: "/" }), expected);
-});
+        "app/app.js": app("app.js").replace("\nmain().catch", "\nexport const start = () => main().catch"),
+        // The repository around it has a lockfile, too.
+        "next.config.js": 'module.exports = { output: "export", turbopack: { root: __dirname } };\n',
+      },
+    });
+    addFiles(join(directory, "public"));
+    // All at once: npm removes what it did not install itself.
+    await run("npm", ["install", tarball, "next@16", "react@19", "react-dom@19", "--loglevel=error", "--no-audit", "--no-fund"], {
+      cwd: directory,
+    });
+    await run(process.execPath, [join(directory, "node_modules/next/dist/bin/next"), "build"], {
+      cwd: directory,
+      env: { NEXT_TELEMETRY_DISABLED: "1" },
+    });
+    assertBothEngines(join(directory, "out"));
+    assertVerdict(await verdictOf(join(directory, "out"), { base: "/" }), expected);
+  },
+);
 
 test("the packed package holds each engine once", async () => {
   const { directory } = await consumer("contents");

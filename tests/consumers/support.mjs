@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadDetector } from "itp-ood";
-import { launchChromium, watchErrors } from "../../scripts/lib/chromium.mjs";
+import { launchBrowser, watchErrors } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at, run } from "../../scripts/lib/tools.mjs";
 import { makeStats, model, testImage, toPng } from "../js/support.mjs";
@@ -36,7 +36,10 @@ async function prepare() {
   const installed = join(place, "installed");
   mkdirSync(installed);
   writeFileSync(join(installed, "package.json"), "{}");
-  const tarball = join(place, readdirSync(place).find((name) => name.endsWith(".tgz")));
+  const tarball = join(
+    place,
+    readdirSync(place).find((name) => name.endsWith(".tgz")),
+  );
   await run("npm", ["install", tarball, "--offline", "--no-package-lock", ...quiet], { cwd: installed, capture: true });
   return { files, modules: join(installed, "node_modules"), result, tarball };
 }
@@ -78,17 +81,22 @@ export function assertBothEngines(directory) {
 
 /** Opens an address in Chromium and returns the app's verdict; errors on the console fail, but for expected ones. */
 export async function verdictAt(url, { inPage, expectedErrors } = {}) {
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     const errors = watchErrors(page);
     await page.goto(url);
-    await page.waitForFunction(() => globalThis.verdict, undefined, { timeout: 60_000 }).catch((error) => {
-      throw new Error(`no verdict: ${error.message}\n${errors.join("\n")}`);
-    });
+    await page
+      .waitForFunction(() => globalThis.verdict, undefined, { timeout: 60_000 })
+      .catch((error) => {
+        throw new Error(`no verdict: ${error.message}\n${errors.join("\n")}`);
+      });
     const verdict = await page.evaluate(() => globalThis.verdict);
     await inPage?.(page);
-    assert.deepEqual(errors.filter((error) => !expectedErrors?.test(error)), []);
+    assert.deepEqual(
+      errors.filter((error) => !expectedErrors?.test(error)),
+      [],
+    );
     return verdict;
   } finally {
     await browser.close();

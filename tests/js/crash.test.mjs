@@ -20,11 +20,18 @@ test("a worker that throws or ends is replaced, and the error says so", async ()
   const detector = await loadDetector({ model: model(), stats, worker: () => (started++, hostile()) });
   const expected = await detector.detect(testImage(1));
   for (const way of ["exit", "throw"]) {
-    const [crashed, ...waiting] = await Promise.allSettled([detector.idScores(way), detector.detect(testImage(2)), detector.detect(testImage(1))]);
+    const [crashed, ...waiting] = await Promise.allSettled([
+      detector.idScores(way),
+      detector.detect(testImage(2)),
+      detector.detect(testImage(1)),
+    ]);
     assert.equal(crashed.reason?.code, "crashed");
     assert.match(crashed.reason.message, /replaced/);
     // Calls that had not begun are answered by the new worker.
-    assert.deepEqual(waiting.map(({ status }) => status), ["fulfilled", "fulfilled"]);
+    assert.deepEqual(
+      waiting.map(({ status }) => status),
+      ["fulfilled", "fulfilled"],
+    );
     assert.deepEqual(waiting[1].value, expected);
   }
   assert.equal(started, 3);
@@ -41,7 +48,10 @@ test("an engine that traps in a worker is replaced", async () => {
 });
 
 test("an engine that traps on the calling thread is replaced for every detector on it", async () => {
-  const [first, second] = [await loadDetector({ model: model(), stats, worker: false }), await loadDetector({ model: model(), stats, worker: false })];
+  const [first, second] = [
+    await loadDetector({ model: model(), stats, worker: false }),
+    await loadDetector({ model: model(), stats, worker: false }),
+  ];
   const expected = await first.detect(testImage(1));
   new Uint8Array(engineMemory()).fill(255);
   await assert.rejects(first.detect(testImage(1)), { code: "crashed", message: /replaced/ });

@@ -15,9 +15,27 @@ const bytes = (field, content) => {
 
 const TRANSPOSED = bytes(5, [bytes(1, "transB"), number(3, 1), number(20, 2)]);
 const node = (type, inputs, output) =>
-  bytes(1, [...inputs.map((name) => bytes(1, name)), bytes(2, output), bytes(3, output), bytes(4, type), ...(type === "Gemm" ? [TRANSPOSED] : [])]);
+  bytes(1, [
+    ...inputs.map((name) => bytes(1, name)),
+    bytes(2, output),
+    bytes(3, output),
+    bytes(4, type),
+    ...(type === "Gemm" ? [TRANSPOSED] : []),
+  ]);
 const value = (field, name, shape) =>
-  bytes(field, [bytes(1, name), bytes(2, bytes(1, [number(1, 1), bytes(2, shape.map((size) => bytes(1, number(1, size))))]))]);
+  bytes(field, [
+    bytes(1, name),
+    bytes(
+      2,
+      bytes(1, [
+        number(1, 1),
+        bytes(
+          2,
+          shape.map((size) => bytes(1, number(1, size))),
+        ),
+      ]),
+    ),
+  ]);
 
 /** `weights`: for each tensor its shape and how far its values spread. */
 function model(classes, nodes, weights) {
@@ -30,7 +48,7 @@ function model(classes, nodes, weights) {
   return Buffer.concat([number(1, 8), bytes(7, graph), bytes(8, number(2, 17))]);
 }
 
-/** A last layer of any size, behind a layer that spreads the channels' means over its features. */
+/** A head of any size, behind a layer that spreads the channels' means over its features. */
 export const headModel = (classes, features) =>
   model(
     classes,
@@ -41,13 +59,17 @@ export const headModel = (classes, features) =>
       node("Relu", ["spread"], "features"),
       node("Gemm", ["features", "last.w", "last.b"], "logits"),
     ],
-    { "spread.w": [[features, 3], 2], "spread.b": [[features], 2], "last.w": [[classes, features], 8 / Math.sqrt(features)], "last.b": [[classes], 0.2] },
+    {
+      "spread.w": [[features, 3], 2],
+      "spread.b": [[features], 2],
+      "last.w": [[classes, features], 8 / Math.sqrt(features)],
+      "last.b": [[classes], 0.2],
+    },
   );
 
-/** Nothing but a last layer: its features are the pixels as they come out of preprocessing. */
+/** Nothing but a head: its features are the pixels as they come out of preprocessing. */
 export const pixelModel = (classes) =>
-  model(
-    classes,
-    [node("Flatten", ["image"], "features"), node("Gemm", ["features", "last.w", "last.b"], "logits")],
-    { "last.w": [[classes, 3072], 0.1], "last.b": [[classes], 0.2] },
-  );
+  model(classes, [node("Flatten", ["image"], "features"), node("Gemm", ["features", "last.w", "last.b"], "logits")], {
+    "last.w": [[classes, 3072], 0.1],
+    "last.b": [[classes], 0.2],
+  });

@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { loadDetector, OodError, Reason } from "itp-ood";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
+import { fails } from "./fails.mjs";
 import { makeStats, model, modelPath, testImage, preprocess, toPng } from "./support.mjs";
 
 let stats;
@@ -19,15 +20,6 @@ before(async () => {
 });
 
 after(() => detector?.dispose());
-
-/** An assertion on the code and on words that the message must hold. */
-const fails = (code, ...words) => (error) => {
-  assert.ok(error instanceof OodError, `not an OodError: ${error.stack}`);
-  assert.equal(error.name, "OodError");
-  assert.equal(error.code, code, error.message);
-  for (const word of words) assert.match(error.message, word);
-  return true;
-};
 
 test("info describes network and stats file", () => {
   const { info } = detector;
@@ -128,7 +120,10 @@ test("a batch comes in input order, with errors as values", async () => {
   for await (const result of detector.detectAll(images, { concurrency: 2, onProgress: (step) => progress.push(step) })) {
     results.push(result);
   }
-  assert.deepEqual(results.map(({ index }) => index), images.map((_, i) => i));
+  assert.deepEqual(
+    results.map(({ index }) => index),
+    images.map((_, i) => i),
+  );
   for (const { index, detection, error } of results) {
     if (index === 7) fails("image", /2 x 2/)(error);
     else assert.equal(detection.score, (await detector.detect(images[index])).score);
@@ -270,7 +265,10 @@ test("downloads that fail name address and status", async () => {
     await assert.rejects(loadDetector({ model: new Request(`${strict.url}empty.onnx`), stats }), fails("fetch", /empty\.onnx/, /empty/));
     await assert.rejects(loadDetector({ model: await fetch(`${strict.url}gone`), stats }), fails("fetch", /gone/, /404/));
     await assert.rejects(loadDetector({ model: "http://localhost:1/model.onnx", stats }), fails("fetch", /localhost:1/));
-    await assert.rejects(loadDetector({ model: modelPath, stats, engine: `${lenient.url}engine.wasm` }), fails("fetch", /engine/, /HTML page/));
+    await assert.rejects(
+      loadDetector({ model: modelPath, stats, engine: `${lenient.url}engine.wasm` }),
+      fails("fetch", /engine/, /HTML page/),
+    );
   } finally {
     await strict.close();
     await lenient.close();
@@ -288,7 +286,10 @@ test("calibration in the package", async () => {
   const calibrator = await maker.calibrate(labels);
   await assert.rejects(calibrator.add(testImage(1), "unknown"), fails("options", /unknown/));
   for (let i = 0; i < 6 * labels.length; i++) await calibrator.add(await maker.features(testImage(i)), labels[i % labels.length]);
-  assert.deepEqual(await calibrator.counts(), Uint32Array.from(labels, () => 6));
+  assert.deepEqual(
+    await calibrator.counts(),
+    Uint32Array.from(labels, () => 6),
+  );
   assert.ok((await calibrator.warnings()).length > 0);
   const bytes = await calibrator.finish({ p: 20, lambda: 1.6 });
   const made = await loadDetector({ model: model(), stats: bytes });

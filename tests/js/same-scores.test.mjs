@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector } from "itp-ood";
-import { launchChromium, noBrowser } from "../../scripts/lib/chromium.mjs";
+import { launchBrowser, noBrowser } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { testImage, toPng } from "./support.mjs";
@@ -17,9 +17,7 @@ const itp = at("target/release/itp");
 const [model, stats] = ["www/models/photos.onnx", "www/models/photos.itp.safetensors"];
 
 /** A hundred images of many sizes: enlarged, reduced, cropped, grey, with alpha. */
-const images = Array.from({ length: 100 }, (_, i) =>
-  testImage(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]),
-);
+const images = Array.from({ length: 100 }, (_, i) => testImage(i, 16 + ((i * 13) % 150), 16 + ((i * 29) % 110), [3, 3, 4, 1][i % 4]));
 const folder = mkdtempSync(join(tmpdir(), "itp-same-"));
 const files = images.map((image, i) => {
   const file = join(folder, `${String(i).padStart(3, "0")}.png`);
@@ -35,7 +33,10 @@ before(() => {
     maxBuffer: 1 << 26,
   });
   assert.equal(status, 0, stderr);
-  native = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  native = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   assert.equal(native.length, images.length);
 });
 
@@ -66,7 +67,7 @@ test("Node gives the native scores", { skip: !existsSync(itp) && "the native com
 
 test("Chromium gives the native scores, from files that it decodes itself", { skip: noBrowser }, async () => {
   const server = await startServer({ directory: at(".") });
-  const browser = await launchChromium();
+  const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     await page.goto(`${server.url}package.json`);

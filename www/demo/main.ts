@@ -44,7 +44,12 @@ app.on("notice", () => {
 });
 
 const select = byId<HTMLSelectElement>("model");
-const showModels = (): void => setOptions(select, app.entries.map(({ id, title }) => ({ value: id, text: title })), app.model?.id ?? firstModel.id);
+const showModels = (): void =>
+  setOptions(
+    select,
+    app.entries.map(({ id, title }) => ({ value: id, text: title })),
+    app.model?.id ?? firstModel.id,
+  );
 app.on("entries", showModels);
 app.on("model", () => {
   showModels();

@@ -12,6 +12,7 @@ import { runTuning } from "./tune.js";
 import type {
   BatchOptions,
   BatchResult,
+  CalibrateOptions,
   CalibrationSettings,
   Calibrator,
   CallOptions,
@@ -25,6 +26,7 @@ import type {
   Input,
   LoadOptions,
   Metrics,
+  ScoreName,
   Source,
   Tuned,
   TuneImage,
@@ -88,7 +90,10 @@ function linkMaker(worker: NonNullable<LoadOptions["worker"]>, init: SessionInit
   let used = false;
   const useOnce = (): unknown => {
     if (used) {
-      throw new OodError("crashed", "The worker crashed, and a worker instance can't be replaced. Pass `worker: () => new Worker(...)` instead.");
+      throw new OodError(
+        "crashed",
+        "The worker crashed, and a worker instance can't be replaced. Pass `worker: () => new Worker(...)` instead.",
+      );
     }
     used = true;
     return worker;
@@ -125,17 +130,19 @@ class LoadedDetector implements Detector {
 
   detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
     const { concurrency = Math.min(4, coreCount()), signal, onProgress, ...settings } = options;
-    const extra = (): Link => {
-      const link = (this.#makeLink as () => Link)();
-      this.#extraLinks.add(link);
-      // If the worker can't start, its first image gets the error.
-      link.start().catch(() => undefined);
-      return link;
-    };
+    const makeLink = this.#makeLink;
+    const extra =
+      makeLink &&
+      ((): Link => {
+        const link = makeLink();
+        this.#extraLinks.add(link);
+        // If the worker can't start, its first image gets the error.
+        link.start().catch(() => undefined);
+        return link;
+      });
     return runPool({
       images,
       concurrency,
-      single: !this.#makeLink,
       first: this.#link,
       extra,
       release: (link) => {
@@ -159,7 +166,7 @@ class LoadedDetector implements Detector {
 
   async explain(result: FeatureSource, options: ExplainOptions = {}): Promise<Explanation> {
     const { signal, class: requested, ...settings } = options;
-    const known = requested ?? (result as Partial<Detection>).classIndex;
+    const known = requested ?? (result instanceof Float32Array ? undefined : result.classIndex);
     const classIndex = known === undefined ? undefined : toClassIndex(known, this.info.labels, this.info.classes);
     return this.#link.call("explain", [featuresOf(result), classIndex, settings], signal);
   }
@@ -179,7 +186,7 @@ class LoadedDetector implements Detector {
     return this.#link.call("scores", [values, values.length / width, settings], signal);
   }
 
-  async idScores(score: string, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined> {
+  async idScores(score: ScoreName, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined> {
     const { signal, ...settings } = options ?? {};
     return this.#link.call("idScores", options ? [score, settings] : [score], signal);
   }
@@ -188,9 +195,9 @@ class LoadedDetector implements Detector {
     return this.#link.call("metrics", [Float64Array.from(idScores), Float64Array.from(oodScores)]);
   }
 
-  async calibrate(labels: readonly string[]): Promise<Calibrator> {
+  async calibrate(labels: readonly string[], { detectors = [], signal }: CalibrateOptions = {}): Promise<Calibrator> {
     const id = nextSessionId++;
-    await this.#link.call("calibrate", [id, [...labels]]);
+    await this.#link.call("calibrate", [id, [...labels], [...detectors]], signal);
     const toInput = async (image: Input | Float32Array, signal?: AbortSignal): Promise<ImagePayload | Float32Array> =>
       image instanceof Float32Array ? image : this.#payload(image, signal);
     return {

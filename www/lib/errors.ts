@@ -17,18 +17,7 @@
  * | `disposed` | the detector was disposed of before or during the call |
  */
 export type OodErrorCode =
-  | "fetch"
-  | "engine"
-  | "model"
-  | "stats"
-  | "mismatch"
-  | "image"
-  | "features"
-  | "options"
-  | "data"
-  | "aborted"
-  | "crashed"
-  | "disposed";
+  "fetch" | "engine" | "model" | "stats" | "mismatch" | "image" | "features" | "options" | "data" | "aborted" | "crashed" | "disposed";
 
 /** Every error of this package. Programs check {@link OodError.code}; the message is for people. */
 export class OodError extends Error {
@@ -49,13 +38,25 @@ export interface PlainError {
   message: string;
 }
 
+/** A thrown value as an error of this package; what it does not expect counts as a crash. */
+export function toOodError(thrown: unknown): OodError {
+  return thrown instanceof OodError ? thrown : new OodError("crashed", messageOf(thrown), { cause: thrown });
+}
+
+/** The part of a thrown value that can be posted. */
+export function toPlainError(thrown: unknown): PlainError {
+  return isPlainError(thrown) ? { code: thrown.code, message: thrown.message } : { code: "crashed", message: messageOf(thrown) };
+}
+
 /** Whether `thrown` is an expected error of the engine or the worker: a plain object with a code. */
 export function isPlainError(thrown: unknown): thrown is PlainError {
   return (
     typeof thrown === "object" &&
     thrown !== null &&
-    typeof (thrown as PlainError).code === "string" &&
-    typeof (thrown as PlainError).message === "string"
+    "code" in thrown &&
+    typeof thrown.code === "string" &&
+    "message" in thrown &&
+    typeof thrown.message === "string"
   );
 }
 

@@ -18,17 +18,19 @@ export class LocalLink implements Link {
 
   async start(signal?: AbortSignal): Promise<DetectorInfo> {
     const { Session } = await import("./session.js");
-    const session = (this.#session ??= new Session());
-    const info = await withAbort(session.run("start", [this.#init]), signal);
-    this.#throwIfDisposed();
-    return info;
+    return this.#run((this.#session ??= new Session()), "start", [this.#init], signal);
   }
 
   async call<Name extends CallName>(name: Name, args: Arguments<Name>, signal?: AbortSignal): Promise<Result<Name>> {
     throwIfAborted(signal);
     this.#throwIfDisposed();
-    if (this.#session?.crashed) await this.start();
-    const result = await withAbort(this.#session?.run(name, args) as Promise<Result<Name>>, signal);
+    if (!this.#session || this.#session.crashed) await this.start();
+    if (!this.#session) throw disposedError();
+    return this.#run(this.#session, name, args, signal);
+  }
+
+  async #run<Name extends CallName>(session: Session, name: Name, args: Arguments<Name>, signal?: AbortSignal): Promise<Result<Name>> {
+    const result = await withAbort(session.run(name, args), signal);
     this.#throwIfDisposed();
     return result;
   }

@@ -1,17 +1,16 @@
 // Runs a batch over a pool of links; results come in input order.
 
 import { abortedError, throwIfAborted } from "./abort.js";
-import { OodError } from "./errors.js";
+import { OodError, toOodError } from "./errors.js";
 import type { Link } from "./link.js";
 import type { BatchProgress, BatchResult, Detection, Input } from "./types.js";
 
 interface Pool {
   images: Iterable<Input> | AsyncIterable<Input>;
   concurrency: number;
-  /** Whether there can be no second link. */
-  single: boolean;
   first: Link;
-  extra(): Link;
+  /** Makes another link; undefined where there can be no second one. */
+  extra: (() => Link) | undefined;
   release(link: Link): void;
   detect(link: Link, image: Input, signal: AbortSignal): Promise<Detection>;
   signal: AbortSignal | undefined;
@@ -25,7 +24,7 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     throw new OodError("options", `concurrency is ${concurrency}; it must be a positive integer.`);
   }
   throwIfAborted(signal);
-  const size = pool.single ? 1 : concurrency;
+  const size = pool.extra ? concurrency : 1;
   const stop = new AbortController();
   const forward = (): void => stop.abort(signal?.reason);
   signal?.addEventListener("abort", forward);
@@ -36,7 +35,7 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
   const acquire = (): Promise<Link> | Link => {
     const link = idle.pop();
     if (link) return link;
-    if (links.length < size) {
+    if (pool.extra && links.length < size) {
       const extra = pool.extra();
       links.push(extra);
       return extra;
@@ -57,7 +56,7 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     try {
       result = { index, detection: await pool.detect(link, image, stop.signal) };
     } catch (error) {
-      result = { index, error: error as OodError };
+      result = { index, error: toOodError(error) };
     }
     release(link);
     onProgress?.({ done: ++done, ...(total !== undefined && { total }) });
@@ -100,6 +99,6 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
 }
 
 function lengthOf(images: Iterable<Input> | AsyncIterable<Input>): number | undefined {
-  const { length, size } = images as { length?: unknown; size?: unknown };
-  return typeof length === "number" ? length : typeof size === "number" ? size : undefined;
+  if ("length" in images && typeof images.length === "number") return images.length;
+  return "size" in images && typeof images.size === "number" ? images.size : undefined;
 }

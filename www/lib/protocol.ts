@@ -11,8 +11,9 @@ import type {
   Preprocess,
   PseudoOodTask,
   RawImage,
+  ScoreName,
   Tuned,
-  TuneOptions,
+  TunerOptions,
 } from "./types.js";
 
 /** What a session needs to start. Workers share the module and the blobs without copying. */
@@ -35,19 +36,21 @@ export interface Calls {
   explain(features: Float32Array, classIndex: number | undefined, options: DetectOptions): Explanation;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
   scores(features: Float32Array, rows: number, options: DetectOptions): Float64Array;
-  idScores(score: string, options?: DetectOptions): Float32Array | undefined;
+  idScores(score: ScoreName, options?: DetectOptions): Float32Array | undefined;
   metrics(idScores: Float64Array, oodScores: Float64Array): Metrics;
-  calibrate(calibrator: number, labels: string[]): void;
+  calibrate(calibrator: number, labels: string[], detectors: ScoreName[]): void;
   addTraining(calibrator: number, image: ImagePayload | Float32Array, classIndex: number): void;
   addHoldout(calibrator: number, image: ImagePayload | Float32Array): void;
   calibrationCounts(calibrator: number): Uint32Array;
   calibrationWarnings(calibrator: number): string[];
   finishCalibration(calibrator: number, settings: CalibrationSettings | undefined): Uint8Array;
-  tune(tuner: number, options: Required<Pick<TuneOptions, "seed" | "perKind" | "rule">>): void;
+  tune(tuner: number, options: TunerOptions): void;
   tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: ImagePayload): void;
   pseudoOodTasks(tuner: number): PseudoOodTask[];
-  /** Makes a task's pseudo-OOD image: to be shown (`preview`), or to extract its features. */
-  runPseudoOodTask(tuner: number, task: number, preview: boolean, image: ImagePayload, partner: ImagePayload | undefined): RawImage | undefined;
+  /** Makes a task's pseudo-OOD image, to be shown. */
+  makePseudoOodImage(tuner: number, task: number, image: ImagePayload, partner: ImagePayload | undefined): RawImage;
+  /** Makes a task's pseudo-OOD image and keeps its features. */
+  runPseudoOodTask(tuner: number, task: number, image: ImagePayload, partner: ImagePayload | undefined): void;
   finishTuning(tuner: number): Omit<Tuned, "broken">;
   /** Frees a calibrator or a tuner. */
   end(id: number): void;
@@ -60,7 +63,7 @@ export type Result<Name extends CallName> = ReturnType<Calls[Name]>;
 export interface Request {
   id: number;
   name: CallName;
-  args: unknown[];
+  args: Arguments<CallName>;
 }
 
 export type Reply = { id: number; value: unknown } | { id: number; error: PlainError };
@@ -68,8 +71,6 @@ export type Reply = { id: number; value: unknown } | { id: number; error: PlainE
 /** The buffers of a result's typed arrays, which can be moved instead of copied. */
 export function buffersOf(value: unknown): ArrayBuffer[] {
   const parts = ArrayBuffer.isView(value) ? [value] : Object.values(value ?? {});
-  const buffers = parts.flatMap((part) =>
-    ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer ? [part.buffer] : [],
-  );
+  const buffers = parts.flatMap((part) => (ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer ? [part.buffer] : []));
   return [...new Set(buffers)];
 }

@@ -1,65 +1,17 @@
 // Runs the engine, in a worker or on the calling thread.
 
-import * as glue from "./engine.js";
+// Named one by one, so that bundlers can drop the rest of the generated file.
+import { __wbg_reset_state, begin, Calibrator, Engine, metrics, Tuner } from "./engine.js";
 import { isPlainError, messageOf, OodError } from "./errors.js";
 import { toPixels } from "./image.js";
 import type { Arguments, CallName, ImagePayload, Result } from "./protocol.js";
-import type {
-  CalibrationSettings,
-  Detection,
-  DetectOptions,
-  DetectorInfo,
-  Explanation,
-  Metrics,
-  Preprocess,
-  PseudoOodTask,
-  RawImage,
-  TuneReport,
-} from "./types.js";
-
-// The generated declarations type structs as `any`; these are their real types.
-interface Engine {
-  readonly info: DetectorInfo;
-  features(pixels: Uint8Array | Uint8ClampedArray, width: number, height: number, channels: number): Float32Array;
-  detect(features: Float32Array, options: DetectOptions): Omit<Detection, "features">;
-  explain(features: Float32Array, classIndex: number, options: DetectOptions): Explanation;
-  weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
-  scores(features: Float32Array, rows: number, options: DetectOptions): Float64Array;
-  idScores(score: string, options?: DetectOptions): Float32Array | undefined;
-  free(): void;
-}
-
-interface EngineCalibrator {
-  add(features: Float32Array, classIndex: number): void;
-  addHoldout(features: Float32Array): void;
-  readonly counts: Uint32Array;
-  finish(settings?: CalibrationSettings): Uint8Array;
-  warnings(): string[];
-  free(): void;
-}
-
-interface EngineTuner {
-  addHoldout(image: number, classIndex: number | undefined, features: Float32Array): void;
-  jobs(): PseudoOodTask[];
-  make(engine: Engine, task: number, image: RawImage, partner: RawImage | undefined): RawImage;
-  run(engine: Engine, task: number, image: RawImage, partner: RawImage | undefined): void;
-  finish(): Uint8Array;
-  /** JSON. */
-  readonly report: string;
-  readonly markdown: string;
-  free(): void;
-}
-
-// Accessed one by one, so that bundlers can drop the rest of the generated file.
-const Engine = glue.Engine as unknown as new (model: Uint8Array, stats?: Uint8Array, preprocess?: Preprocess) => Engine;
-const Calibrator = glue.Calibrator as unknown as new (engine: Engine, labels: string[]) => EngineCalibrator;
-const Tuner = glue.Tuner as unknown as new (engine: Engine, options: object) => EngineTuner;
-const metrics = glue.metrics as unknown as (idScores: Float64Array, oodScores: Float64Array) => Metrics;
+import type { Detection, DetectOptions } from "./types.js";
 
 /** How many engine instances crashed on this thread; all of its sessions share one instance. */
 let crashCount = 0;
 
-type Handlers = { [Name in CallName]: (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>> };
+type Handler<Name extends CallName> = (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>>;
+type Handlers = { [Name in CallName]: Handler<Name> };
 
 /** One engine, with the calibrators and tuners created from it. */
 export class Session {
@@ -67,20 +19,20 @@ export class Session {
   /** {@link crashCount} when the session started. */
   #crashesAtStart = crashCount;
   // By the ids that the detector gave them.
-  readonly #calibrators = new Map<number, EngineCalibrator>();
-  readonly #tuners = new Map<number, EngineTuner>();
+  readonly #calibrators = new Map<number, Calibrator>();
+  readonly #tuners = new Map<number, Tuner>();
 
   /** Handles a call. Every failure is an {@link OodError}; its code is `crashed` if the engine trapped. */
   async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Result<Name>> {
     try {
-      const handler = this.#handlers[name] as (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>>;
+      const handler: Handler<Name> = this.#handlers[name];
       return await handler(...args);
     } catch (thrown) {
       const error = toError(thrown);
       if (error.code === "crashed" && !this.crashed) {
         crashCount++;
         // A trapped instance may be corrupt: replace it, which also invalidates all objects of the old one.
-        glue.__wbg_reset_state();
+        __wbg_reset_state();
       }
       throw error;
     }
@@ -108,11 +60,11 @@ export class Session {
     return this.#engine;
   }
 
-  #calibrator(id: number): EngineCalibrator {
+  #calibrator(id: number): Calibrator {
     return this.#calibrators.get(id) ?? throwLost("calibrator");
   }
 
-  #tuner(id: number): EngineTuner {
+  #tuner(id: number): Tuner {
     return this.#tuners.get(id) ?? throwLost("tuner");
   }
 
@@ -146,8 +98,10 @@ export class Session {
     scores: (features, rows, options) => this.#startedEngine.scores(features, rows, options),
     idScores: (score, options) => this.#startedEngine.idScores(score, options),
     metrics,
-    calibrate: (id, labels) => {
-      this.#calibrators.set(id, new Calibrator(this.#startedEngine, labels));
+    calibrate: (id, labels, detectors) => {
+      const calibrator = new Calibrator(this.#startedEngine, labels);
+      if (detectors.length > 0) calibrator.learn(detectors);
+      this.#calibrators.set(id, calibrator);
     },
     addTraining: async (id, image, classIndex) => {
       const features = await this.#featuresOf(image);
@@ -167,18 +121,19 @@ export class Session {
       const features = await this.#featuresOf(pixels);
       this.#tuner(id).addHoldout(image, classIndex, features);
     },
-    pseudoOodTasks: (id) => this.#tuner(id).jobs(),
-    runPseudoOodTask: async (id, task, preview, image, partner) => {
-      const pixels = [await toPixels(image), partner && (await toPixels(partner))] as const;
-      const tuner = this.#tuner(id);
-      if (preview) return tuner.make(this.#startedEngine, task, ...pixels);
-      tuner.run(this.#startedEngine, task, ...pixels);
-      return undefined;
+    pseudoOodTasks: (id) => this.#tuner(id).tasks(),
+    makePseudoOodImage: async (id, task, image, partner) => {
+      const [pixels, other] = [await toPixels(image), partner && (await toPixels(partner))];
+      return this.#tuner(id).make(this.#startedEngine, task, pixels, other);
+    },
+    runPseudoOodTask: async (id, task, image, partner) => {
+      const [pixels, other] = [await toPixels(image), partner && (await toPixels(partner))];
+      this.#tuner(id).run(this.#startedEngine, task, pixels, other);
     },
     finishTuning: (id) => {
       const tuner = this.#tuner(id);
       const stats = tuner.finish();
-      return { stats, report: JSON.parse(tuner.report) as TuneReport, markdown: tuner.markdown };
+      return { stats, report: tuner.report, markdown: tuner.markdown };
     },
     end: (id) => {
       // Ids are unique among both.
@@ -195,9 +150,11 @@ function throwLost(kind: string): never {
 
 async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
-    await glue.begin(module);
+    await begin(module);
   } catch (cause) {
-    throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, { cause });
+    throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, {
+      cause,
+    });
   }
 }
 

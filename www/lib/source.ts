@@ -44,10 +44,7 @@ function isUrl(source: unknown): source is string | URL | Request {
 }
 
 /** Opens a URL; errors name it and the status. */
-export async function openChecked(
-  url: string | URL | Request,
-  { open, part, signal }: Reading,
-): Promise<Response> {
+export async function openChecked(url: string | URL | Request, { open, part, signal }: Reading): Promise<Response> {
   let response: Response;
   try {
     response = await open(url, signal);

@@ -2,8 +2,8 @@
 
 import { OodError } from "./errors.js";
 import type { Link } from "./link.js";
-import type { ImagePayload } from "./protocol.js";
-import type { Input, PseudoOodTask, RawImage, Tuned, TuneImage, TuneOptions, TuneProgress } from "./types.js";
+import type { Arguments, ImagePayload } from "./protocol.js";
+import type { Input, PseudoOodTask, Tuned, TuneImage, TuneOptions, TuneProgress } from "./types.js";
 
 /** What tuning needs of the detector. */
 interface Helpers {
@@ -32,16 +32,20 @@ export async function runTuning(
     let yieldedAt = 0;
     const report = (part: TuneProgress["part"]): void => onProgress?.({ part, done: done++, total });
     // Thousands of decoded images would not fit into memory, so each task decodes its images again.
-    const load = (index: number): Promise<ImagePayload> => payload(images[index]?.image as Input);
+    const load = async (index: number): Promise<ImagePayload> => {
+      const image = images[index]?.image;
+      if (image === undefined)
+        throw new OodError("image", `Entry ${index} of the held-out images has no image: pass [{ image, classIndex }, ...].`);
+      return payload(image);
+    };
     /** Runs one step; images that can't be read are skipped and recorded. */
     const step = async (part: TuneProgress["part"], index: number, work: () => Promise<unknown>): Promise<void> => {
       report(part);
       try {
         await work();
       } catch (thrown) {
-        const error = thrown as OodError;
-        if (error.code !== "image" && error.code !== "fetch") throw error;
-        broken.push({ index, error });
+        if (!(thrown instanceof OodError && (thrown.code === "image" || thrown.code === "fetch"))) throw thrown;
+        broken.push({ index, error: thrown });
       }
       if (Date.now() - yieldedAt > YIELD_INTERVAL_MS) {
         await new Promise((resume) => setTimeout(resume));
@@ -58,16 +62,21 @@ export async function runTuning(
     if (broken[0] && broken.length === images.length) throw broken[0].error;
     const tasks = await link.call("pseudoOodTasks", [id], signal);
     total = images.length + tasks.length + 1;
-    const make = async (number: number, preview: boolean): Promise<RawImage | undefined> => {
-      const { image, partner } = tasks[number] as PseudoOodTask;
-      return link.call("runPseudoOodTask", [id, number, preview, await load(image), partner === undefined ? partner : await load(partner)], signal);
-    };
+    const argumentsOf = async (number: number, { image, partner }: PseudoOodTask): Promise<Arguments<"runPseudoOodTask">> => [
+      id,
+      number,
+      await load(image),
+      partner === undefined ? undefined : await load(partner),
+    ];
     if (onPreview) {
       for (const [number, task] of tasks.entries()) {
-        if (tasks[number - 1]?.kind !== task.kind) onPreview({ ...task, made: (await make(number, true)) as RawImage });
+        if (tasks[number - 1]?.kind === task.kind) continue;
+        onPreview({ ...task, made: await link.call("makePseudoOodImage", await argumentsOf(number, task), signal) });
       }
     }
-    for (const [number, { image }] of tasks.entries()) await step("made", image, () => make(number, false));
+    for (const [number, task] of tasks.entries()) {
+      await step("made", task.image, async () => link.call("runPseudoOodTask", await argumentsOf(number, task), signal));
+    }
     report("rating");
     const tuned = await link.call("finishTuning", [id], signal);
     report("rating");

@@ -34,12 +34,12 @@ export class WorkerLink implements Link {
   }
 
   start(signal?: AbortSignal): Promise<DetectorInfo> {
-    return this.#enqueue("start", [this.#init], signal) as Promise<DetectorInfo>;
+    return this.#enqueue("start", [this.#init], signal);
   }
 
   async call<Name extends CallName>(name: Name, args: Arguments<Name>, signal?: AbortSignal): Promise<Result<Name>> {
     if (!this.#port && !this.#disposed) void this.start().catch(() => undefined);
-    return (await this.#enqueue(name, args, signal)) as Result<Name>;
+    return this.#enqueue(name, args, signal);
   }
 
   dispose(): void {
@@ -51,13 +51,18 @@ export class WorkerLink implements Link {
     for (const call of pending) call.reject(disposedError());
   }
 
-  async #enqueue(name: CallName, args: unknown[], signal: AbortSignal | undefined): Promise<unknown> {
+  async #enqueue<Name extends CallName>(name: Name, args: Arguments<Name>, signal: AbortSignal | undefined): Promise<Result<Name>> {
     throwIfAborted(signal);
     if (this.#disposed) throw disposedError();
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        const call: PendingCall = { request: { id: this.#nextRequestId++, name, args }, resolve, reject };
+        const call: PendingCall = {
+          request: { id: this.#nextRequestId++, name, args },
+          // The reply with a request's id holds that call's result.
+          resolve: (value) => resolve(value as Result<Name>),
+          reject,
+        };
         onAbort = () => {
           this.#queue = this.#queue.filter((other) => other !== call);
           if (signal) reject(abortedError(signal));
@@ -124,12 +129,13 @@ export class WorkerLink implements Link {
   }
 
   #fail(message: string | undefined): void {
-    const error = this.#hasReplied || message !== undefined
-      ? new OodError("crashed", `The worker crashed (${message ?? "no message"}). It has been replaced: the next call works.`)
-      : new OodError(
-          "engine",
-          "The worker's script could not be loaded. Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.",
-        );
+    const error =
+      this.#hasReplied || message !== undefined
+        ? new OodError("crashed", `The worker crashed (${message ?? "no message"}). It has been replaced: the next call works.`)
+        : new OodError(
+            "engine",
+            "The worker's script could not be loaded. Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.",
+          );
     this.#terminate();
     const call = this.#inFlight;
     this.#inFlight = undefined;
@@ -162,5 +168,9 @@ function postError(cause: unknown): OodError {
   if (cause instanceof OodError) return cause;
   return cause instanceof DOMException && cause.name === "DataCloneError"
     ? new OodError("image", `The image can't be posted to the worker: ${messageOf(cause)} Images from other origins need CORS.`, { cause })
-    : new OodError("engine", `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`, { cause });
+    : new OodError(
+        "engine",
+        `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`,
+        { cause },
+      );
 }

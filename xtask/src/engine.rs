@@ -11,8 +11,8 @@ use walrus::ir::Instr;
 use walrus::{ExportItem, FunctionId, FunctionKind};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::leave_out::leave_out;
 use crate::relax::relax;
+use crate::strip_unused::strip_unused;
 
 /// What the target's default features and our simd128 let the compiler use.
 const WASM_FEATURES: &[&str] = &[
@@ -27,12 +27,13 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-multivalue",
 ];
 
-/// Builds `www/lib/engine.{js,d.ts,wasm}` and `www/lib/engine-relaxed.wasm`; does nothing more than asking cargo if they are fresh.
-pub fn build(root: &Path, optimise: bool) -> Result<()> {
-    let compiled = compile(root)?;
+/// Builds `www/lib/engine.{js,d.ts,wasm}` and `www/lib/engine-relaxed.wasm`, in the profile that
+/// ships or in the one that compiles faster. Only asks cargo if they are fresh.
+pub fn build(root: &Path, release: bool) -> Result<()> {
+    let compiled = compile(root, if release { "wasm" } else { "wasm-dev" })?;
     let out = root.join("www/lib");
     let stamp = target_directory(root).join("engine.stamp");
-    let recipe = recipe(&compiled, optimise)?;
+    let recipe = recipe(&compiled, release)?;
     let outputs = ["engine.js", "engine.d.ts", "engine.wasm", "engine-relaxed.wasm"]
         .map(|name| out.join(name));
     if outputs.iter().all(|path| path.exists())
@@ -59,12 +60,12 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
 
     let wasm = staging.join("engine_bg.wasm");
     let mut module = walrus::ModuleConfig::new().generate_name_section(false).parse_file(&wasm)?;
-    leave_out(&mut module)?;
+    strip_unused(&mut module)?;
     module.emit_wasm_file(&wasm)?;
     let relaxed = staging.join("engine-relaxed.wasm");
     let sums = relax(&mut module)?;
     module.emit_wasm_file(&relaxed)?;
-    if optimise {
+    if release {
         run_wasm_opt(root, &wasm)?;
         run_wasm_opt(root, &relaxed)?;
     }
@@ -79,7 +80,7 @@ pub fn build(root: &Path, optimise: bool) -> Result<()> {
     }
     fs::write(&stamp, recipe)?;
     let bytes = fs::metadata(&outputs[2])?.len();
-    println!("engine.wasm: {bytes} bytes{}", if optimise { ", optimised" } else { "" });
+    println!("engine.wasm: {bytes} bytes{}", if release { ", optimised" } else { "" });
     println!("engine-relaxed.wasm: {sums} sums of products in one instruction each");
     Ok(())
 }
@@ -93,16 +94,17 @@ pub fn split(compiled: &Path, plain: &Path, relaxed: &Path) -> Result<()> {
     module.emit_wasm_file(relaxed)
 }
 
-fn compile(root: &Path) -> Result<PathBuf> {
+fn compile(root: &Path, profile: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(root)
         .args(["rustc", "--package", "itp-ood-wasm", "--lib", "--crate-type", "cdylib"])
-        .args(["--target", "wasm32-unknown-unknown", "--profile", "wasm"])
+        .args(["--target", "wasm32-unknown-unknown", "--profile", profile])
         .status()
         .context("cargo could not be started")?;
     ensure!(status.success(), "the engine does not compile");
-    Ok(target_directory(root).join("wasm32-unknown-unknown/wasm/itp_ood_wasm.wasm"))
+    let folder = target_directory(root).join("wasm32-unknown-unknown").join(profile);
+    Ok(folder.join("itp_ood_wasm.wasm"))
 }
 
 /// Adds a way to start the engine: asynchronous, since browsers refuse a large module to
@@ -143,27 +145,30 @@ fn target_directory(root: &Path) -> PathBuf {
 }
 
 /// Names the inputs, this program among them: cargo touches its output only when something changed.
-fn recipe(compiled: &Path, optimise: bool) -> Result<String> {
+fn recipe(compiled: &Path, release: bool) -> Result<String> {
     let state = |path: &Path| -> Result<String> {
         let file = fs::metadata(path).with_context(|| path.display().to_string())?;
         let changed = file.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
         Ok(format!("{} bytes, {changed}", file.len()))
     };
     Ok(format!(
-        "engine {}; xtask {}; optimise {optimise}",
+        "engine {}; xtask {}; release {release}",
         state(compiled)?,
         state(&env::current_exe()?)?
     ))
 }
 
 /// Without the explicit call in `crates/wasm`, the linker wraps every export in a call of all static
-/// constructors (`*_command_export`), malloc included. Names are stripped, so look at the shape: many
-/// exports that begin by calling one and the same function.
+/// constructors (`*_command_export`), malloc included: many exports that begin by calling one and the
+/// same function. Descriptions, which only wasm-bindgen calls, may do so of their own accord.
 fn check_constructors(compiled: &Path) -> Result<()> {
     let module = walrus::Module::from_file(compiled)?;
     let mut first_calls: HashMap<FunctionId, usize> = HashMap::new();
     let mut exports = 0;
     for export in module.exports.iter() {
+        if export.name.starts_with("__wbindgen_describe") {
+            continue;
+        }
         let ExportItem::Function(id) = export.item else { continue };
         let FunctionKind::Local(function) = &module.funcs.get(id).kind else { continue };
         exports += 1;

@@ -1,15 +1,15 @@
 //! Builds what cargo alone does not: the WebAssembly engine of the npm package.
 //!
-//! `cargo xtask engine [--opt]` compiles the crate for wasm32 with the profile `wasm`, writes its
-//! JavaScript glue, and puts both into `www/lib`. With `--opt`, for a release, binaryen's wasm-opt
-//! (from npm) makes the file smaller, and the size budget is checked.
+//! `cargo xtask engine [--opt]` compiles the crate for wasm32, writes its JavaScript glue, and puts
+//! both into `www/lib`. Without `--opt` the profile is `wasm-dev`, which compiles in half the time;
+//! with it, for a release, it is `wasm`, and binaryen's wasm-opt (from npm) makes the file smaller.
 //!
 //! `cargo xtask split COMPILED PLAIN RELAXED` makes both files from an engine that was compiled for
 //! measurements, as the first command does from the one that ships.
 
 mod engine;
-mod leave_out;
 mod relax;
+mod strip_unused;
 
 use std::path::Path;
 use std::process::ExitCode;

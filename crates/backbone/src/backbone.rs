@@ -15,11 +15,14 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
+use crate::check;
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 use crate::linear::Linear;
-use crate::{classifier, fusion, onnx};
+use crate::options::LoadOptions;
+use crate::{fusion, head, lower, onnx, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -30,8 +33,11 @@ use crate::{classifier, fusion, onnx};
 pub struct Backbone {
     plan: Arc<TypedSimplePlan>,
     input_shape: [usize; 4],
+    takes_bytes: bool,
     num_features: usize,
     feature_node: String,
+    output: String,
+    is_multi_label: bool,
     report: BackboneReport,
 }
 
@@ -92,7 +98,7 @@ impl Backbone {
     /// `input_size` is `None`; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if
     /// `input_size` isn't the model's size.
     pub fn from_onnx(model: &[u8], input_size: Option<(usize, usize)>) -> Result<(Self, Linear)> {
-        Self::with_operators(model, input_size, Kernels::default())
+        Self::from_onnx_with(model, &LoadOptions { input_size, ..LoadOptions::default() })
     }
 
     /// As [`Backbone::from_onnx`], with a choice of kernels; for benchmarks and tests.
@@ -104,12 +110,24 @@ impl Backbone {
         input_size: Option<(usize, usize)>,
         kernels: Kernels,
     ) -> Result<(Self, Linear)> {
+        let options = LoadOptions { input_size, kernels, ..LoadOptions::default() };
+        Self::from_onnx_with(model, &options)
+    }
+
+    /// As [`Backbone::from_onnx`], with what the model itself leaves open.
+    ///
+    /// # Errors
+    /// As [`Backbone::from_onnx`], and [`ErrorKind::Model`](crate::ErrorKind::Model) if there are
+    /// several classifiers and [`LoadOptions::output`] doesn't say which one to use.
+    pub fn from_onnx_with(model: &[u8], options: &LoadOptions) -> Result<(Self, Linear)> {
         catch_panic(|| {
-            let mut proto = onnx::read(model)?;
-            let classifier = classifier::find(&proto)?;
-            classifier::cut(&mut proto, &classifier);
-            let backbone = Self::build(proto, &classifier, input_size, kernels)?;
-            Ok((backbone, classifier.head))
+            let mut proto = onnx::read(model, options.external_data)?;
+            lower::lower(&mut proto)?;
+            check::check_constants(&proto)?;
+            let head = head::find(&proto, options.output)?;
+            head::cut(&mut proto, &head);
+            let backbone = Self::build(proto, &head, options)?;
+            Ok((backbone, head.linear))
         })
         .unwrap_or_else(|panic| {
             Err(Error::model(format!(
@@ -119,18 +137,13 @@ impl Backbone {
         })
     }
 
-    fn build(
-        mut proto: pb::ModelProto,
-        classifier: &classifier::Classifier,
-        input_size: Option<(usize, usize)>,
-        kernels: Kernels,
-    ) -> Result<Self> {
+    fn build(mut proto: pb::ModelProto, head: &Head, options: &LoadOptions) -> Result<Self> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
-        let input_shape = input::fix_input(graph, input_size)?;
+        let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
         onnx::check_built(graph)?;
-        check_supported(graph)?;
+        check::check(&mut proto, input_shape, options.limits)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
             Error::model(format!(
                 "the model can't be run on an image of shape {input_shape:?}: {error:#}"
@@ -139,7 +152,8 @@ impl Backbone {
         drop(proto);
         check_facts(&typed)?;
         let prepare = || {
-            if kernels == Kernels::Custom {
+            strided::replace(&mut typed)?;
+            if options.kernels == Kernels::Custom {
                 fusion::fuse(&mut typed, &Width::available())?;
             }
             typed.into_optimized()?.into_runnable()
@@ -148,11 +162,22 @@ impl Backbone {
             Error::model(format!("the model can't be prepared for running: {error:#}"))
         })?;
         check_facts(plan.model())?;
-        let num_features = classifier.head.weights.ncols();
+        let num_features = head.linear.num_features();
         check_features(&plan, num_features)?;
         let report = report(plan.model());
-        let feature_node = classifier.features.clone();
-        Ok(Self { plan, input_shape, num_features, feature_node, report })
+        let feature_node = head.feature_node();
+        let is_multi_label = head.is_multi_label;
+        let output = head.output.clone();
+        Ok(Self {
+            plan,
+            input_shape,
+            takes_bytes,
+            num_features,
+            feature_node,
+            output,
+            is_multi_label,
+            report,
+        })
     }
 
     /// The penultimate-layer features `[D]` of one normalised image: the input of the head.
@@ -177,9 +202,13 @@ impl Backbone {
                 "the normalised image has the value {value}; check mean and standard deviation"
             )));
         }
-        let features = self.run(values)?;
+        let (features, finite) = self.run(values)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(features),
+            None if finite => Ok(features),
+            None => Err(Error::features(
+                "the network computes NaN or infinity on its way to the features; check how \
+                 images are normalised (mean and standard deviation), and the model's weights",
+            )),
             Some((index, value)) => Err(Error::features(format!(
                 "the network's feature {index} is {value}; check how images are normalised \
                  (mean and standard deviation), and the model's weights"
@@ -187,7 +216,8 @@ impl Backbone {
         }
     }
 
-    fn run(&self, input: &[f32]) -> Result<Array1<f32>> {
+    /// The features, and whether all of the network's other outputs are finite.
+    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, bool)> {
         let failed = |error: String| {
             Error::model(format!("the network failed on an image of the right shape: {error}"))
         };
@@ -195,7 +225,11 @@ impl Backbone {
             let input = Tensor::from_shape(&self.input_shape, input)?;
             let mut outputs = self.plan.run(tvec!(TValue::from(input)))?;
             let features = outputs.remove(0).into_tensor().cast_to::<f32>()?.into_owned();
-            Ok(features.to_plain_array_view::<f32>()?.iter().copied().collect())
+            let mut finite = true;
+            for sum in outputs {
+                finite &= sum.to_plain_array_view::<f32>()?.iter().all(|sum| sum.is_finite());
+            }
+            Ok((features.to_plain_array_view::<f32>()?.iter().copied().collect(), finite))
         };
         catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
     }
@@ -203,6 +237,23 @@ impl Backbone {
     /// The input's shape, `[1, channels, height, width]`.
     pub fn input_shape(&self) -> [usize; 4] {
         self.input_shape
+    }
+
+    /// Whether the model takes bytes from 0 to 255 and normalises them itself. Its input here is
+    /// these divided by 255, as a mean of 0 and a standard deviation of 1 give it.
+    pub fn takes_bytes(&self) -> bool {
+        self.takes_bytes
+    }
+
+    /// Whether the model's classes don't exclude each other: a sigmoid follows the logits, not a
+    /// softmax. Scores that are made for a softmax mean little then.
+    pub fn is_multi_label(&self) -> bool {
+        self.is_multi_label
+    }
+
+    /// The model's output that the logits belong to.
+    pub fn output(&self) -> &str {
+        &self.output
     }
 
     /// Number of features, D.
@@ -228,23 +279,6 @@ fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
     })
-}
-
-/// tract's operators that the engine lacks (`xtask/src/leave_out.rs`): Fourier transforms are a tenth
-/// of the code. They are refused natively too, so that a model runs everywhere or nowhere.
-const LEFT_OUT: [&str; 2] = ["DFT", "STFT"];
-
-/// Refuses operators that the engine lacks.
-fn check_supported(graph: &pb::GraphProto) -> Result<()> {
-    let known = tract_onnx::onnx().op_register.0;
-    let is_known = |name: &str| known.contains_key(name) && !LEFT_OUT.contains(&name);
-    match graph.node.iter().find(|node| !is_known(&node.op_type)) {
-        None => Ok(()),
-        Some(node) => Err(Error::model(format!(
-            "operator {} isn't supported by the engine",
-            onnx::describe(node)
-        ))),
-    }
 }
 
 fn translate(proto: &pb::ModelProto, input_shape: [usize; 4]) -> Result<TypedModel, TractError> {
@@ -316,7 +350,7 @@ mod tests {
     #[test]
     fn no_symbol_is_left_in_a_plan_of_a_model_with_a_symbolic_batch() {
         let model = include_bytes!("../../../tests/models/gemm.onnx");
-        let proto = onnx::read(model).unwrap();
+        let proto = onnx::read(model, None).unwrap();
         let batch = proto.graph.unwrap().input[0].clone().r#type.unwrap().value.unwrap();
         let pb::type_proto::Value::TensorType(batch) = batch;
         let batch = batch.shape.unwrap().dim[0].value.clone();

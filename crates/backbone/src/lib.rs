@@ -4,13 +4,20 @@
 //! features, and [`Linear`] is the layer that was cut off.
 
 mod backbone;
-mod classifier;
+mod check;
 mod error;
 mod fusion;
+mod graph;
+mod head;
 mod kernels;
 mod linear;
+mod lower;
 mod onnx;
+mod options;
+mod strided;
 
 pub use backbone::{Backbone, BackboneReport, Kernels};
+pub use check::Limits;
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;
+pub use options::{ExternalData, LoadOptions};

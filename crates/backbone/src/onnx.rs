@@ -4,12 +4,19 @@
 //! ends the whole instance, so everything that can be checked is checked here first.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use tract_onnx::pb;
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::Framework;
 
 use crate::error::{Error, Result};
+use crate::graph::describe;
+use crate::options::ExternalData;
+
+mod external_data;
+mod functions;
+mod order;
 
 /// The most messages (operators, attributes, tensors) in a file. Two bytes of a file become a
 /// structure of some hundred bytes, so their number must be bounded; real models have thousands.
@@ -23,12 +30,12 @@ const MAX_WINDOW: i64 = 1 << 12;
 /// The deepest nesting of graphs in attributes.
 const MAX_DEPTH: usize = 16;
 
-/// Reads an ONNX file and checks all of it.
-pub(super) fn read(model: &[u8]) -> Result<pb::ModelProto> {
+/// Reads an ONNX file, with what lies in files beside it, and checks all of it.
+pub(super) fn read(model: &[u8], external: Option<ExternalData>) -> Result<pb::ModelProto> {
     recognise(model)?;
     let mut left = MAX_MESSAGES;
     count(model, Message::Model, MAX_DEPTH, &mut left)?;
-    let proto = tract_onnx::onnx().proto_model_for_read(&mut &*model).map_err(|error| {
+    let mut proto = tract_onnx::onnx().proto_model_for_read(&mut &*model).map_err(|error| {
         Error::model(format!(
             "not an ONNX file, or one that was cut off or damaged ({} bytes read); download or \
              export it again: {}",
@@ -36,7 +43,8 @@ pub(super) fn read(model: &[u8]) -> Result<pb::ModelProto> {
             error.root_cause()
         ))
     })?;
-    let graph = proto.graph.as_ref().ok_or_else(|| {
+    functions::write_out(&mut proto)?;
+    let graph = proto.graph.as_mut().ok_or_else(|| {
         Error::model("the file holds no graph: it isn't an ONNX model, or it was cut off")
     })?;
     if graph.node.is_empty() || graph.output.is_empty() {
@@ -44,6 +52,8 @@ pub(super) fn read(model: &[u8]) -> Result<pb::ModelProto> {
             "the model's graph has no operators or no outputs; export the model again",
         ));
     }
+    external_data::read(graph, external)?;
+    order::sort(graph);
     if proto.opset_import.is_empty() {
         return Err(Error::model(
             "the model doesn't say which operator set it uses: the file was probably cut off",
@@ -248,12 +258,10 @@ fn bad_attribute(node: &pb::NodeProto, name: &str, value: i64) -> Error {
 /// Checks that a tensor holds as many values as its shape says, of a type that can be read.
 fn check_tensor(tensor: &pb::TensorProto) -> Result<()> {
     let name = &tensor.name;
-    if tensor.data_location == Some(DataLocation::External as i32)
-        || !tensor.external_data.is_empty()
-    {
+    if external_data::is_elsewhere(tensor) {
         return Err(Error::model(format!(
-            "the weights `{name}` are in a second file; save the model as one file, in Python: \
-             onnx.save(onnx.load(\"model.onnx\"), \"single.onnx\", save_as_external_data=False)"
+            "the weights `{name}` of an operator's attribute are in a second file; save the model \
+             as one file"
         )));
     }
     let elements = tensor
@@ -275,8 +283,15 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<()> {
         // The engine reads both from the signed field.
         DataType::Uint64 => (8, tensor.int64_data.len()),
         DataType::Int32 | DataType::Uint32 => (4, tensor.int32_data.len()),
-        DataType::Int16 | DataType::Uint16 | DataType::Float16 => (2, tensor.int32_data.len()),
+        DataType::Int16 | DataType::Uint16 | DataType::Float16 | DataType::Bfloat16 => {
+            (2, tensor.int32_data.len())
+        }
         DataType::Int8 | DataType::Uint8 | DataType::Bool => (1, tensor.int32_data.len()),
+        DataType::Uint4 | DataType::Int4 => {
+            let bytes = elements.div_ceil(2);
+            let found = tensor.raw_data.len().max(tensor.int32_data.len());
+            return if found == bytes { Ok(()) } else { Err(wrong_length(tensor, found, bytes)) };
+        }
         DataType::String if tensor.raw_data.is_empty() => (1, tensor.string_data.len()),
         other => {
             return Err(Error::model(format!(
@@ -294,13 +309,17 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<()> {
         (tensor.raw_data.len(), "bytes")
     };
     if unit == "bytes" || found != elements {
-        return Err(Error::model(format!(
-            "the tensor `{name}` of shape {:?} holds {found} {unit} instead of {elements} values; \
-             the file is damaged",
-            tensor.dims
-        )));
+        return Err(wrong_length(tensor, format!("{found} {unit}"), elements));
     }
     Ok(())
+}
+
+fn wrong_length(tensor: &pb::TensorProto, found: impl Display, elements: usize) -> Error {
+    Error::model(format!(
+        "the tensor `{}` of shape {:?} holds {found} instead of {elements} values; the file is \
+         damaged",
+        tensor.name, tensor.dims
+    ))
 }
 
 /// Refuses operators that would build an enormous array out of constants: the engine computes
@@ -352,12 +371,4 @@ fn integers(graph: &pb::GraphProto, name: &str) -> Option<Vec<i64>> {
     }
     let (values, _) = tensor.raw_data.as_chunks::<8>();
     Some(values.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
-}
-
-/// An operator's type and name, as the person who exported the model knows them.
-pub(super) fn describe(node: &pb::NodeProto) -> String {
-    match (node.name.as_str(), node.output.first()) {
-        ("", Some(output)) => format!("{} (output `{output}`)", node.op_type),
-        (name, _) => format!("{} (`{name}`)", node.op_type),
-    }
 }

@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, Tally};
+use crate::pipeline::Pipeline;
+use crate::table::Table;
+use crate::tally::Tally;
 use crate::tune::{self, HeldOut, TuneArgs};
 
 /// Make a stats file from training images
@@ -74,9 +76,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let options = args.settings.flags()?;
     let preprocess = args.preprocess.needed()?;
-    let given_labels = args.labels.as_deref().map(labels::read).transpose()?;
     let model = Model::load(&output::read(&args.model)?, preprocess)
         .map_err(|error| error.context(args.model.display()))?;
+    let classes = model.head().num_classes();
+    let given_labels =
+        args.labels.as_deref().map(|path| labels::read(path, classes)).transpose()?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
 
     let (mut calibrator, tally) = match (&args.images, &args.from_moments, &args.counts) {
@@ -213,7 +217,9 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
             "output": args.output.display().to_string(),
             "classes": stats.num_classes(), "features": stats.num_features(),
             "images": tally.used, "broken": tally.broken,
+            "skipped": tally.skipped,
             "holdout": held_out.used, "holdoutBroken": held_out.broken,
+            "holdoutSkipped": held_out.skipped,
             "settings": settings, "threshold": threshold,
             "tprInterval": interval,
             "modelSha256": stats.model_sha256(), "tensors": tensors(stats),
@@ -223,16 +229,22 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
     let of = |name| settings.get(name).unwrap_or(f64::NAN);
     let (p, lambda) = (of("itp.p"), of("itp.lambda"));
     output::line(format_args!(
-        "{}: {} classes x {} features from {} images ({} left out), {} held out",
+        "{}: {} classes x {} features from {} images ({} left out), {} held out{}{}",
         args.output.display(),
         stats.num_classes(),
         stats.num_features(),
         tally.used,
         tally.broken + held_out.broken,
-        held_out.used
+        held_out.used,
+        tally.passed_over(),
+        held_out.passed_over()
     ))?;
+    let mut table = Table::new(1, ["detector tensor", "bytes"]);
     for (name, bytes) in tensors(stats) {
-        output::line(format_args!("tensor {name}: {bytes} bytes"))?;
+        table.row([name.to_owned(), bytes.to_string()]);
+    }
+    if !table.rows.is_empty() {
+        output::line(table.text())?;
     }
     match threshold {
         Some(t) => {

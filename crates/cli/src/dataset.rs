@@ -1,38 +1,44 @@
 //! Image collections for the command line: where the images lie, what class each one has, and
 //! decoding them. Only the index is kept in memory, never an image.
 //!
-//! [`Dataset::open`] takes
-//! - a folder with a folder for each class (`bird/1.png`, `cat/2.png`; deeper folders belong to
-//!   their class, as in torchvision's `ImageFolder`), or with images only, which then have no class;
-//! - a `.tar` file of the same. Folders that everything lies in are skipped, in folders and in
-//!   archives, but for the last one;
-//! - a list: a text file with an image's path in each line, followed by a tab and its class (or,
-//!   without a tab, by a space and its class) if it has one. The class is a name or a number
-//!   counting the model's classes from 0. Paths are relative to the list; `#` starts a comment;
-//! - a single image.
+//! [`Dataset::open`] takes a folder, a `.tar` or `.zip` archive, a Parquet file, a list or a single
+//! image. docs/datasets.md has the rules; the browser page follows the same ones, and both are
+//! tested with tests/datasets.json.
 //!
-//! Entries come sorted by path (a list's in its own order), so that everything computed from them
-//! is reproducible.
+//! Entries come sorted by path (those of lists and Parquet files in their own order), so that
+//! everything computed from them is reproducible.
 
+mod archive;
+mod classes;
 mod decode;
+mod folder;
 mod list;
-mod walk;
+mod listing;
+mod parquet;
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+use zip::ZipArchive;
 
+use crate::file;
 use itp_ood::{Error, Result};
 
 pub use decode::decode;
+pub use listing::Skipped;
+use listing::{Listing, Place};
 
 /// A larger file is no image that could be used.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+/// Endings of the files that are read as images.
+pub const EXTENSIONS: [&str; 15] = [
+    "apng", "bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "tif",
+    "tiff", "webp",
+];
 
 /// One image of a [`Dataset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +49,7 @@ pub struct Entry {
     pub class: Option<usize>,
     /// Length of its file in bytes.
     pub bytes: u64,
-    /// Where it begins in the archive.
-    offset: u64,
+    place: Place,
 }
 
 /// Images with their classes; see the [module](self).
@@ -53,6 +58,8 @@ pub struct Dataset {
     name: String,
     classes: Vec<String>,
     entries: Vec<Entry>,
+    skipped: Skipped,
+    notes: Vec<String>,
     source: Source,
 }
 
@@ -60,48 +67,21 @@ pub struct Dataset {
 enum Source {
     /// Files below a folder.
     Folder(PathBuf),
+    /// Places in a file.
     Archive(PathBuf, Mutex<File>),
+    Zip(PathBuf, Mutex<ZipArchive<BufReader<File>>>),
 }
 
 impl Dataset {
-    /// Indexes a folder, an archive, a list or a single image.
+    /// Indexes a folder, an archive, a Parquet file, a list or a single image.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if something can't be read;
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if there are no images, if some images have a
+    /// [`ErrorKind::Io`](itp_ood::ErrorKind::Io) if something can't be read;
+    /// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) if there are no images, if some images have a
     /// class and others don't, or if a list or an archive is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let place = |error: Error| error.context(path.display());
-        let meta = std::fs::metadata(path)
-            .map_err(|e| place(Error::io("cannot be read").with_source(e)))?;
-        let mut set = if meta.is_dir() {
-            let files = walk::folder(path).map_err(place)?;
-            Self::of_files(files, Source::Folder(path.to_owned()))
-        } else if has_extension(path, &["tar"]) {
-            let mut file = File::open(path)
-                .map_err(|e| place(Error::io("cannot be opened").with_source(e)))?;
-            let files = walk::archive(&mut file).map_err(place)?;
-            Self::of_files(files, Source::Archive(path.to_owned(), Mutex::new(file)))
-        } else if has_extension(path, &["gz", "tgz", "zip", "zst", "xz", "bz2"]) {
-            Err(Error::data("compressed archives are not read; unpack it, or make it a plain .tar"))
-        } else {
-            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            let source = Source::Folder(folder.clone());
-            if has_extension(path, &EXTENSIONS) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let entries = vec![Entry { name, class: None, bytes: meta.len(), offset: 0 }];
-                Ok(Self { name: String::new(), classes: Vec::new(), entries, source })
-            } else {
-                list::read(path, &folder).map(|(classes, entries)| Self {
-                    name: String::new(),
-                    classes,
-                    entries,
-                    source,
-                })
-            }
-        }
-        .map_err(place)?;
+        let mut set = Self::index(path).map_err(|error| error.context(path.display()))?;
         set.name = path
             .canonicalize()
             .unwrap_or_else(|_| path.to_owned())
@@ -110,26 +90,71 @@ impl Dataset {
         Ok(set)
     }
 
-    /// Single images without classes, in the given order. A file that is missing is found out when
-    /// it is read.
-    pub fn files(paths: &[PathBuf]) -> Self {
-        let entries = paths.iter().map(|path| Entry {
-            name: path.display().to_string(),
-            class: None,
-            bytes: std::fs::metadata(path).map_or(0, |meta| meta.len()),
-            offset: 0,
-        });
-        Self {
-            name: "files".to_owned(),
-            classes: Vec::new(),
-            entries: entries.collect(),
-            source: Source::Folder(PathBuf::new()),
+    fn index(path: &Path) -> Result<Self> {
+        let meta = std::fs::metadata(path)
+            .map_err(|e| Error::io(format!("cannot be read: {e}")).with_source(e))?;
+        if meta.is_dir() {
+            if is_image_path(path) {
+                return Err(Error::data(
+                    "this is a folder, though its name ends like an image's; rename it",
+                ));
+            }
+            let listing = folder::list(path)?;
+            return Self::classified(listing, Source::Folder(path.to_owned()));
+        }
+        file::check_regular(&meta)?;
+        let open = || File::open(path).map_err(|e| Error::io("cannot be opened").with_source(e));
+        match extension(path).as_str() {
+            "tar" => {
+                let mut file = open()?;
+                let listing = archive::tar(&mut file)?;
+                Self::classified(listing, Source::Archive(path.to_owned(), Mutex::new(file)))
+            }
+            "zip" => {
+                let (archive, listing) = archive::zip(open()?)?;
+                Self::classified(listing, Source::Zip(path.to_owned(), Mutex::new(archive)))
+            }
+            "parquet" => {
+                let (images, classes, entries) = parquet::read(open()?)?;
+                let source = Source::Archive(path.to_owned(), Mutex::new(images));
+                Ok(Self::new(classes, entries, source))
+            }
+            "gz" | "tgz" | "zst" | "xz" | "bz2" | "7z" | "rar" => Err(Error::data(
+                "archives of this kind are not read; unpack it, or make it a plain .tar or a .zip",
+            )),
+            _ => {
+                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                let source = Source::Folder(folder.clone());
+                if is_image_path(path) || decode::is_image(path) {
+                    let name = path.file_name().unwrap_or_default();
+                    let entry = Entry::file(name.to_string_lossy().into_owned(), path);
+                    return Ok(Self::new(Vec::new(), vec![entry], source));
+                }
+                let (classes, entries) = list::read(path, &folder)?;
+                Ok(Self::new(classes, entries, source))
+            }
         }
     }
 
-    fn of_files(files: Vec<walk::Found>, source: Source) -> Result<Self> {
-        let (classes, entries) = walk::classify(files)?;
-        Ok(Self { name: String::new(), classes, entries, source })
+    /// Single images without classes, in the given order. A file that is missing is found out when
+    /// it is read.
+    pub fn files(paths: &[PathBuf]) -> Self {
+        let entries = paths.iter().map(|path| Entry::file(path.display().to_string(), path));
+        let entries = entries.collect();
+        let mut set = Self::new(Vec::new(), entries, Source::Folder(PathBuf::new()));
+        set.name = "files".to_owned();
+        set
+    }
+
+    fn new(classes: Vec<String>, entries: Vec<Entry>, source: Source) -> Self {
+        let (name, skipped, notes) = (String::new(), Skipped::default(), Vec::new());
+        Self { name, classes, entries, skipped, notes, source }
+    }
+
+    fn classified(listing: Listing, source: Source) -> Result<Self> {
+        let (classes, entries) = classes::classify(listing.found, &listing.skipped)?;
+        let set = Self::new(classes, entries, source);
+        Ok(Self { skipped: listing.skipped, notes: listing.notes, ..set })
     }
 
     /// The name of the folder or file, without its extension.
@@ -145,6 +170,16 @@ impl Dataset {
     /// The images, sorted by path.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Files that were passed over, counted by kind.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// What should be known about single members: links that lead nowhere, members stored twice.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Keeps the first `limit` images of each class.
@@ -172,7 +207,7 @@ impl Dataset {
     /// The bytes of an image's file.
     ///
     /// # Errors
-    /// [`ErrorKind::Image`](crate::ErrorKind::Image) if they can't be read.
+    /// [`ErrorKind::Image`](itp_ood::ErrorKind::Image) if they can't be read.
     pub fn read(&self, entry: &Entry) -> Result<Vec<u8>> {
         if entry.bytes > MAX_FILE_BYTES {
             return Err(Error::image(format!(
@@ -180,33 +215,69 @@ impl Dataset {
                 entry.bytes
             )));
         }
-        match &self.source {
-            Source::Folder(folder) => std::fs::read(folder.join(&entry.name)),
-            Source::Archive(_, file) => {
+        let unreadable = |e| Error::image(format!("the file cannot be read: {e}")).with_source(e);
+        match (&self.source, &entry.place) {
+            (Source::Archive(_, file), &Place::Offset(offset)) => {
                 let mut bytes = vec![0; entry.bytes as usize];
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(entry.offset))
+                file.seek(SeekFrom::Start(offset))
                     .and_then(|_| file.read_exact(&mut bytes))
-                    .map(|()| bytes)
+                    .map_err(unreadable)?;
+                Ok(bytes)
+            }
+            (Source::Zip(_, archive), &Place::Member(index)) => {
+                let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
+                let member = archive.by_index(index).map_err(|e| {
+                    Error::image(format!("the archive's member cannot be read: {e}")).with_source(e)
+                })?;
+                let mut bytes = Vec::new();
+                member.take(entry.bytes).read_to_end(&mut bytes).map_err(unreadable)?;
+                Ok(bytes)
+            }
+            _ => {
+                let path = self.file_of(entry);
+                let meta = std::fs::metadata(&path).map_err(unreadable)?;
+                file::check_regular(&meta)
+                    .map_err(|error| Error::image(error.message()).with_source(error))?;
+                std::fs::read(path).map_err(unreadable)
             }
         }
-        .map_err(|e| Error::image(format!("the file cannot be read: {e}")).with_source(e))
     }
 
     /// Where an image lies, for messages.
     pub fn path_of(&self, entry: &Entry) -> String {
         match &self.source {
-            Source::Folder(folder) => folder.join(&entry.name).display().to_string(),
-            Source::Archive(path, _) => format!("{}:{}", path.display(), entry.name),
+            Source::Folder(_) => self.file_of(entry).display().to_string(),
+            Source::Archive(path, _) | Source::Zip(path, _) => {
+                format!("{}:{}", path.display(), entry.name)
+            }
         }
+    }
+
+    fn file_of(&self, entry: &Entry) -> PathBuf {
+        match (&self.source, &entry.place) {
+            (_, Place::File(path)) => path.clone(),
+            (Source::Folder(folder), _) => folder.join(&entry.name),
+            _ => PathBuf::from(&entry.name),
+        }
+    }
+}
+
+impl Entry {
+    /// A single file.
+    fn file(name: String, path: &Path) -> Self {
+        // A file that is missing is found out, and named, when it is read.
+        let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+        Self { name, class: None, bytes, place: Place::File(path.to_owned()) }
     }
 }
 
 /// Whether a path ends like an image file.
 pub fn is_image_path(path: &Path) -> bool {
-    has_extension(path, &EXTENSIONS)
+    EXTENSIONS.contains(&extension(path).as_str())
 }
 
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension().is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
+/// A path's extension in lower case, without the dot; empty without one.
+fn extension(path: &Path) -> String {
+    path.extension().map_or_else(String::new, |e| e.to_string_lossy().to_lowercase())
 }

@@ -1,20 +1,25 @@
 //! `itp eval`: accuracy, and how well detectors tell in-distribution images from others.
 
+mod result;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::report::{Measured, sweep_table};
-use crate::sweep::{self, Point, Samples};
-use itp_ood::metrics::{self, Interval, Intervals, Separation, bootstrap, evaluate_by};
+use itp_ood::metrics::{self, Intervals, Separation};
 use itp_ood::pruning::grid::Grid;
 use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats};
 use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
 
+use crate::html::{self, Scored};
 use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::Pipeline;
+use crate::report::{Measured, sweep_table};
+use crate::sweep::{self, Point};
+use crate::table::Table;
+use crate::tally::Tally;
+use result::{IdReport, Report, Row, in_percent, percent};
 
 /// Measure accuracy, and detectors against out-of-distribution images
 ///
@@ -52,6 +57,9 @@ pub struct Args {
     /// Without a stats file: class names in the model's order, one a line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Write the results as a page with ROC curves and histograms
+    #[arg(long, value_name = "FILE", requires = "ood")]
+    html: Option<PathBuf>,
     /// Also print tables in the layout of the paper's, with the paper's figures beside ours
     #[arg(long, value_enum, value_name = "FORMAT")]
     tables: Option<Format>,
@@ -97,63 +105,17 @@ impl From<Fpr95> for metrics::Fpr95 {
     }
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Format {
     Text,
     Markdown,
-}
-
-/// The object of `--json`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    model: String,
-    stats: Option<String>,
-    p: Option<f64>,
-    lambda: Option<f64>,
-    fpr95_definition: metrics::Fpr95,
-    id: IdReport,
-    results: Vec<Row>,
-    /// Shares, not percent; means over the out-of-distribution sets.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sweep: Vec<Point>,
-    /// Shares, not percent; means over the out-of-distribution sets.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    samples: Vec<Samples>,
-}
-
-#[derive(Serialize)]
-struct IdReport {
-    name: String,
-    images: usize,
-    broken: usize,
-    /// In percent; absent where the images have no classes.
-    accuracy: Option<f64>,
-}
-
-/// One detector against one set, or the average over all sets; figures in percent.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    detector: String,
-    ood: String,
-    images: usize,
-    fpr95: f64,
-    auroc: f64,
-    aupr_in: f64,
-    aupr_out: f64,
-    /// 95 % intervals, with `--bootstrap`; an average has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    intervals: Option<Intervals>,
-    /// Time of scoring, without the backbone.
-    seconds: f64,
 }
 
 /// The features of a set of images.
 struct Set {
     name: String,
     features: Array2<f32>,
-    broken: usize,
+    tally: Tally,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -172,7 +134,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = load(args, stats.as_ref())?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
     let model_labels = match (&stats, &args.labels) {
-        (_, Some(path)) => labels::read(path)?,
+        (_, Some(path)) => labels::read(path, model.head().num_classes())?,
         (Some(stats), None) => stats.labels().to_vec(),
         (None, None) => (0..model.head().num_classes()).map(|class| class.to_string()).collect(),
     };
@@ -187,9 +149,11 @@ pub fn run(args: &Args) -> Result<()> {
         id: IdReport {
             name: id.name.clone(),
             images: id.features.nrows(),
-            broken: id.broken,
+            broken: id.tally.broken,
+            skipped: id.tally.skipped.clone(),
             accuracy: accuracy.map(percent),
         },
+        ood_skipped: Default::default(),
         results: Vec::new(),
         sweep: Vec::new(),
         samples: Vec::new(),
@@ -200,7 +164,18 @@ pub fn run(args: &Args) -> Result<()> {
         (report.p, report.lambda) = (settings.get("itp.p"), settings.get("itp.lambda"));
         let ood =
             args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
-        report.results = measure(args, &detector, &id, &ood)?;
+        let skipped = ood.iter().filter(|set| !set.tally.skipped.is_empty());
+        report.ood_skipped =
+            skipped.map(|set| (set.name.clone(), set.tally.skipped.clone())).collect();
+        let scored;
+        (report.results, scored) = measure(args, &detector, &id, &ood)?;
+        if let Some(path) = &args.html {
+            let title = format!("{} on {}", report.model, report.id.name);
+            let table = report.table();
+            let tables: Vec<&Table> = table.iter().collect();
+            let page = html::page(&title, &report.summary(), &tables, &scored);
+            output::write(path, page.as_bytes())?;
+        }
         let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
         if args.sweep {
             report.sweep = sweep(&detector, &settings, id.features.view(), &sets)?;
@@ -275,30 +250,25 @@ fn per_class(classes: &[usize], num_classes: usize) -> Vec<usize> {
 }
 
 fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
-    table(report)?;
-    let mut tables = Vec::new();
+    output::line(report.summary())?;
+    let first = report.table();
+    let mut more = Vec::new();
     if args.tables.is_some() {
         let each = report.results.iter().filter(|row| row.ood != "average");
         let measured: Vec<Measured> = each.map(Row::measured).collect();
-        tables = crate::report::tables(&measured, head.num_classes())?;
+        more = crate::report::tables(&measured, head.num_classes())?;
     }
     if args.sweep {
-        tables.push(sweep_table(&report.sweep));
+        more.push(sweep_table(&report.sweep));
     }
-    for table in tables {
-        let text = match args.tables {
-            Some(Format::Markdown) => table.markdown(),
-            _ => table.text(),
-        };
-        output::line(format_args!("\n{text}"))?;
-    }
-    for found in &report.samples {
-        output::line(format_args!(
-            "ITP with {:>5} training images of each class: FPR95 {:.2}, AUROC {:.2}",
-            found.per_class,
-            percent(found.separation.fpr95),
-            percent(found.separation.auroc)
-        ))?;
+    more.extend(report.samples_table());
+    let print = |table: &Table| match args.tables {
+        Some(Format::Markdown) => table.markdown(),
+        _ => table.text(),
+    };
+    for (at, table) in first.iter().chain(&more).enumerate() {
+        let space = if at == 0 && args.tables != Some(Format::Markdown) { "" } else { "\n" };
+        output::line(format_args!("{space}{}", print(table)))?;
     }
     Ok(())
 }
@@ -342,7 +312,7 @@ fn read_id(
     })?;
     let features = matrix(values, tally.used)?;
     let accuracy = has_classes.then(|| right as f64 / tally.used as f64);
-    Ok((Set { name: set.name().to_owned(), features, broken: tally.broken }, accuracy))
+    Ok((Set { name: set.name().to_owned(), features, tally }, accuracy))
 }
 
 fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
@@ -353,7 +323,7 @@ fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
         Ok(())
     })?;
     let features = matrix(values, tally.used)?;
-    Ok(Set { name: set.name().to_owned(), features, broken: tally.broken })
+    Ok(Set { name: set.name().to_owned(), features, tally })
 }
 
 fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
@@ -361,13 +331,19 @@ fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
         .map_err(|e| Error::features("the features have an odd length").with_source(e))
 }
 
-fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Result<Vec<Row>> {
+/// Rows of results, and the scores behind them where a page is to show them.
+fn measure(
+    args: &Args,
+    detector: &FeatureDetector,
+    id: &Set,
+    ood: &[Set],
+) -> Result<(Vec<Row>, Vec<Scored>)> {
     let names: Vec<String> = if args.detectors == ["all"] {
         detector.scores_available()
     } else {
         args.detectors.clone()
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut scored) = (Vec::new(), Vec::new());
     for name in &names {
         let options = args.settings.options()?.score(name);
         let start = Instant::now();
@@ -379,104 +355,25 @@ fn measure(args: &Args, detector: &FeatureDetector, id: &Set, ood: &[Set]) -> Re
             let start = Instant::now();
             let scores = detector.scores(set.features.view(), &options)?;
             let seconds = id_seconds + start.elapsed().as_secs_f64();
-            let found = evaluate_by(args.fpr95.into(), &id_scores, &scores)?;
+            let found = Separation::by(args.fpr95.into(), &id_scores, &scores)?;
             let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
             if let Some(resamples) = args.bootstrap {
-                let intervals = bootstrap(&id_scores, &scores, resamples, args.seed)?;
+                let intervals = Intervals::bootstrap(&id_scores, &scores, resamples, args.seed)?;
                 row.intervals = Some(in_percent(&intervals));
             }
             rows.push(row);
+            if args.html.is_some() {
+                scored.push(Scored {
+                    detector: name.clone(),
+                    ood: set.name.clone(),
+                    id_scores: id_scores.clone(),
+                    ood_scores: scores,
+                });
+            }
         }
         if ood.len() > 1 {
             rows.push(Row::average(name, &rows[first..]));
         }
     }
-    Ok(rows)
-}
-
-impl Row {
-    fn new(detector: &str, ood: &str, images: usize, found: Separation, seconds: f64) -> Self {
-        Self {
-            detector: detector.to_owned(),
-            ood: ood.to_owned(),
-            images,
-            fpr95: percent(found.fpr95),
-            auroc: percent(found.auroc),
-            aupr_in: percent(found.aupr_in),
-            aupr_out: percent(found.aupr_out),
-            intervals: None,
-            seconds,
-        }
-    }
-
-    fn measured(&self) -> Measured {
-        let separation = Separation {
-            fpr95: self.fpr95 / 100.0,
-            auroc: self.auroc / 100.0,
-            aupr_in: self.aupr_in / 100.0,
-            aupr_out: self.aupr_out / 100.0,
-        };
-        Measured { detector: self.detector.clone(), ood: self.ood.clone(), separation }
-    }
-
-    /// The plain mean over sets, as publications give it.
-    fn average(detector: &str, rows: &[Row]) -> Self {
-        let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
-        Self {
-            detector: detector.to_owned(),
-            ood: "average".to_owned(),
-            images: rows.iter().map(|row| row.images).sum(),
-            fpr95: mean(|row| row.fpr95),
-            auroc: mean(|row| row.auroc),
-            aupr_in: mean(|row| row.aupr_in),
-            aupr_out: mean(|row| row.aupr_out),
-            intervals: None,
-            seconds: rows.iter().map(|row| row.seconds).sum(),
-        }
-    }
-}
-
-fn percent(share: f64) -> f64 {
-    share * 100.0
-}
-
-fn in_percent(intervals: &Intervals) -> Intervals {
-    let each = |of: Interval| Interval { low: percent(of.low), high: percent(of.high) };
-    Intervals {
-        auroc: each(intervals.auroc),
-        aupr_in: each(intervals.aupr_in),
-        aupr_out: each(intervals.aupr_out),
-        fpr95: each(intervals.fpr95),
-    }
-}
-
-fn table(report: &Report) -> Result<()> {
-    let accuracy = report
-        .id
-        .accuracy
-        .map_or("not known (no classes)".to_owned(), |accuracy| format!("{accuracy:.2} %"));
-    output::line(format_args!(
-        "{}: {} images, {} left out, accuracy {accuracy}",
-        report.id.name, report.id.images, report.id.broken
-    ))?;
-    if report.results.is_empty() {
-        return Ok(());
-    }
-    let with_intervals = report.results.iter().any(|row| row.intervals.is_some());
-    let header = if with_intervals { "   FPR95, AUROC: 95 % of resamples" } else { "" };
-    output::line(format_args!(
-        "{:<17} {:<20} {:>7} {:>7} {:>7} {:>8} {:>9}{header}",
-        "detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"
-    ))?;
-    for row in &report.results {
-        let intervals = row.intervals.map_or(String::new(), |intervals| {
-            let text = |of: Interval| format!("{:.2} to {:.2}", of.low, of.high);
-            format!("   {}, {}", text(intervals.fpr95), text(intervals.auroc))
-        });
-        output::line(format_args!(
-            "{:<17} {:<20} {:>7} {:>7.2} {:>7.2} {:>8.2} {:>9.2}{intervals}",
-            row.detector, row.ood, row.images, row.fpr95, row.auroc, row.aupr_in, row.aupr_out
-        ))?;
-    }
-    Ok(())
+    Ok((rows, scored))
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::output;
-use crate::pipeline::Tally;
+use crate::tally::Tally;
 
 pub struct Cache {
     path: PathBuf,
@@ -83,7 +83,7 @@ impl Cache {
             crate::progress::check()?;
             each(&set.entries()[index], row)?;
         }
-        Ok(Some(Tally { used: entries.len(), broken }))
+        Ok(Some(Tally { used: entries.len(), broken, skipped: set.skipped().clone() }))
     }
 
     /// Features, entries and the number of broken images, if everything fits.
@@ -136,13 +136,13 @@ impl Cache {
     }
 
     /// Completes the file.
-    pub fn finish(mut self, tally: Tally) -> Result<()> {
+    pub fn finish(mut self, broken: usize) -> Result<()> {
         let unwritable = |e| output::unwritable(&self.path, e);
         let Some(mut file) = self.file.take() else { return Ok(()) };
         for value in self.classes.iter().chain(&self.entries) {
             file.write_all(&value.to_le_bytes()).map_err(unwritable)?;
         }
-        let mut header = self.header(self.entries.len(), tally.broken);
+        let mut header = self.header(self.entries.len(), broken);
         // Spaces at the end of the header are part of the format.
         header.resize(self.header_len, b' ');
         let mut file = file.into_inner().map_err(|e| unwritable(e.into_error()))?;

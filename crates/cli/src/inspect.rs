@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::options::PreprocessArgs;
 use crate::output;
+use crate::table::Table;
 
 /// Show a model's last layer and shapes, or a stats file's contents
 #[derive(clap::Args)]
@@ -29,15 +30,12 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return output::line(found);
     }
-    if let Value::Object(fields) = found {
-        for (name, value) in fields {
-            match value {
-                Value::String(text) => output::line(format_args!("{name}: {text}"))?,
-                other => output::line(format_args!("{name}: {other}"))?,
-            }
-        }
+    let mut table = Table::new(2, ["", ""]);
+    for (name, value) in found.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        table.row([name.clone(), value]);
     }
-    Ok(())
+    output::line(table.text())
 }
 
 fn model(args: &Args, bytes: &[u8]) -> Result<Value> {

@@ -3,41 +3,64 @@
 use std::path::Path;
 
 use itp_ood::{Error, Result};
+use itp_ood_cli::file;
+use unicode_normalization::UnicodeNormalization;
 
-/// Class names in the model's order, one a line.
-pub fn read(path: &Path) -> Result<Vec<String>> {
-    let text = String::from_utf8(crate::output::read(path)?).map_err(|e| {
-        Error::data(format!("{} is no text in UTF-8", path.display())).with_source(e)
-    })?;
-    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
+/// Class names in the model's order, one a line; as many as the model has classes.
+///
+/// # Errors
+/// `Io` or `Data` if the file can't be read as text, `Mismatch` for another number of names.
+pub fn read(path: &Path, classes: usize) -> Result<Vec<String>> {
+    let text = file::text(&file::read(path)?).map_err(|error| error.context(path.display()))?;
+    // Empty lines at the end are no classes.
+    let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    if labels.len() != classes {
+        let hint = match labels.len() == classes + 1 {
+            true => "; is one of them a background class that the model lacks?",
+            false => "",
+        };
+        return Err(Error::mismatch(format!(
+            "{} names {} classes ({}), but the model has {classes} classes{hint}",
+            path.display(),
+            labels.len(),
+            some_of(&labels)
+        )));
+    }
+    Ok(labels)
 }
 
-/// For each class of images its row: by its name, or by a number counting from 0.
+/// For each class of images its row: by its name, or by a number counting from 0. Accents may be
+/// composed or not.
 ///
 /// # Errors
 /// `Data` if a class is neither, or if its name occurs twice in `labels`.
 pub fn rows(classes: &[String], labels: &[String]) -> Result<Vec<usize>> {
-    classes
-        .iter()
-        .map(|class| {
-            let mut named = labels.iter().enumerate().filter(|(_, label)| *label == class);
-            match (named.next(), named.next()) {
-                (Some((row, _)), None) => Ok(row),
-                (Some(_), Some(_)) => Err(Error::data(format!(
-                    "the model has two classes named \"{class}\"; use a list with numbers instead \
-                     of names"
-                ))),
-                _ => class.parse().ok().filter(|&row| row < labels.len()).ok_or_else(|| {
-                    Error::data(format!(
-                        "the class \"{class}\" of the images is none of the model's {} classes \
-                         ({}); rename the folder, or give a list with the right classes",
-                        labels.len(),
-                        some_of(labels)
-                    ))
-                }),
-            }
-        })
-        .collect()
+    let composed = |name: &String| name.nfc().collect::<String>();
+    let known: Vec<String> = labels.iter().map(composed).collect();
+    let row_of = |class: &String| {
+        let name = composed(class);
+        let mut named = known.iter().enumerate().filter(|(_, label)| **label == name);
+        match (named.next(), named.next()) {
+            (Some((row, _)), None) => Ok(row),
+            (Some(_), Some(_)) => Err(Error::data(format!(
+                "the model has two classes named \"{class}\"; use a list with numbers instead of \
+                 names"
+            ))),
+            _ => class.parse().ok().filter(|&row| row < labels.len()).ok_or_else(|| {
+                let alike = |label: &&String| label.to_lowercase() == name.trim().to_lowercase();
+                let hint = known.iter().find(alike).map_or_else(
+                    || format!("({})", some_of(labels)),
+                    |label| format!("(there is {label:?}, which differs from {class:?})"),
+                );
+                Error::data(format!(
+                    "the class \"{class}\" of the images is none of the model's {} classes {hint}; \
+                     rename the folder, or give a list with the right classes",
+                    labels.len(),
+                ))
+            }),
+        }
+    };
+    classes.iter().map(row_of).collect()
 }
 
 /// The first names, for messages.

@@ -1,8 +1,12 @@
 //! The command line `itp`: make a stats file, rate images, measure a detector.
 
 mod calibrate;
+mod completions;
+mod detectors;
 mod eval;
+mod explain;
 mod features;
+mod html;
 mod inspect;
 mod labels;
 mod merge;
@@ -13,16 +17,19 @@ mod progress;
 mod report;
 mod score;
 mod sweep;
+mod table;
+mod tally;
 mod tune;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Out-of-distribution detection for ONNX image classifiers by Instance-Aware Test Pruning.
 ///
-/// An images argument is a folder with a folder for each class, a folder of images, a .tar of
-/// either, a text file with a path and (after a tab) a class in each line, or a single image.
+/// An images argument is a folder with a folder for each class, a folder of images, a .tar or .zip
+/// of either, a Parquet file as Hugging Face datasets have them, a table (.csv, .tsv or text) with a
+/// path and a class in each line, or a single image.
 #[derive(Parser)]
 #[command(name = "itp", version, after_help = output::EXIT_CODES)]
 struct Cli {
@@ -38,6 +45,9 @@ enum Command {
     Tune(tune::Args),
     Merge(merge::Args),
     Inspect(inspect::Args),
+    Detectors(detectors::Args),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +61,9 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Detectors(args) => detectors::run(&args),
+        Command::Completions(args) => completions::completions(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

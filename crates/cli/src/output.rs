@@ -48,11 +48,7 @@ pub fn report(error: &Error) {
     }
 }
 
-/// Reads a whole file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|e| Error::io(format!("{} cannot be read: {e}", path.display())).with_source(e))
-}
+pub use itp_ood_cli::file::read;
 
 /// Writes a file in one step: it is complete or, after Ctrl-C or on a full disk, not there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -97,7 +93,12 @@ fn set_usual_mode(_: &NamedTempFile) -> std::io::Result<()> {
 ///
 /// A closed pipe (`itp score ... | head`) ends the program quietly.
 pub fn line(text: impl std::fmt::Display) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes to standard output, as [`line`] does.
+pub fn bytes(bytes: &[u8]) -> Result<()> {
+    match std::io::stdout().lock().write_all(bytes) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(Error::io("standard output cannot be written").with_source(e)),

@@ -1,7 +1,7 @@
 //! Images in, features out: decoded and run in parallel, handed on in order, a bounded number of
 //! them in memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use itp_ood::{Error, ErrorKind, Model, Result};
 use itp_ood_cli::dataset::{Dataset, Entry, decode};
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::features::Cache;
 use crate::options::{FeatureArgs, WorkArgs};
 use crate::progress;
+use crate::tally::Tally;
 
 /// Images that each thread takes before results are handed on. More would only take memory.
 const IMAGES_PER_THREAD: usize = 32;
@@ -25,13 +26,6 @@ pub struct Pipeline<'a> {
     quiet: bool,
     cache: Option<PathBuf>,
     limit: Option<usize>,
-}
-
-/// How many images there were.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
-    pub used: usize,
-    pub broken: usize,
 }
 
 impl<'a> Pipeline<'a> {
@@ -53,15 +47,21 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// The same, keeping features where the user wished.
+    /// The same, keeping features where the user asked for it.
     pub fn keeping(mut self, features: &FeatureArgs) -> Self {
         self.cache = features.features.clone();
         self
     }
 
-    /// Opens a set of images, limited as the user wished.
-    pub fn open(&self, path: &std::path::Path) -> Result<Dataset> {
+    /// Opens a set of images, limited as asked for.
+    pub fn open(&self, path: &Path) -> Result<Dataset> {
         let mut set = Dataset::open(path)?;
+        for note in set.notes().iter().take(NAMED) {
+            eprintln!("itp: note: {}: {note}", path.display());
+        }
+        if let Some(more) = set.notes().len().checked_sub(NAMED).filter(|&more| more > 0) {
+            eprintln!("itp: note: {}: {more} more of this kind", path.display());
+        }
         if let Some(limit) = self.limit {
             set.limit_per_class(limit);
         }
@@ -131,7 +131,7 @@ impl<'a> Pipeline<'a> {
         {
             return Ok(tally);
         }
-        let mut tally = Tally::default();
+        let mut tally = Tally { skipped: set.skipped().clone(), ..Tally::default() };
         self.stream(set, |entry, features| match features {
             Ok(features) => {
                 tally.used += 1;
@@ -140,7 +140,7 @@ impl<'a> Pipeline<'a> {
                 }
                 each(entry, features.view())
             }
-            Err(error) if is_own_fault(&error) => {
+            Err(error) if is_per_image(&error) => {
                 let error = error.context(set.path_of(entry));
                 if self.strict {
                     return Err(error);
@@ -164,13 +164,13 @@ impl<'a> Pipeline<'a> {
             )));
         }
         if let Some(cache) = cache {
-            cache.finish(tally)?;
+            cache.finish(tally.broken)?;
         }
         Ok(tally)
     }
 }
 
 /// Whether an error lies with one image alone.
-pub fn is_own_fault(error: &Error) -> bool {
+pub fn is_per_image(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Image | ErrorKind::Features)
 }

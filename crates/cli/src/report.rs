@@ -1,8 +1,7 @@
 //! Tables of results in the layout of the paper's, with the paper's own figures beside ours.
 
-use serde::Serialize;
-
 use crate::sweep::Point;
+use crate::table::Table;
 use itp_ood::Result;
 use itp_ood::metrics::Separation;
 
@@ -15,54 +14,6 @@ pub struct Measured {
     pub ood: String,
     /// What was found.
     pub separation: Separation,
-}
-
-/// A table, ready to be printed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
-    /// What it shows, with the paper's table that it follows.
-    pub title: String,
-    /// Heads of the columns.
-    pub header: Vec<String>,
-    /// The cells, row by row.
-    pub rows: Vec<Vec<String>>,
-    /// What one must know to read it.
-    pub notes: Vec<String>,
-}
-
-impl Table {
-    /// Columns side by side, for a terminal.
-    pub fn text(&self) -> String {
-        let width = |column: usize| {
-            let cells = self.rows.iter().chain([&self.header]).filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
-        let mut lines = vec![self.title.clone()];
-        for row in [&self.header].into_iter().chain(&self.rows) {
-            let cells = row.iter().zip(&widths).enumerate();
-            let cells = cells.map(|(at, (cell, &width))| match at {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            });
-            lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
-        }
-        lines.extend(self.notes.iter().cloned());
-        lines.join("\n")
-    }
-
-    /// A Markdown table with its title and notes.
-    pub fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
-        let rule: Vec<String> = self.header.iter().map(|_| "---".to_owned()).collect();
-        let mut lines = vec![format!("**{}**", self.title), String::new()];
-        lines.extend([line(&self.header), line(&rule)]);
-        lines.extend(self.rows.iter().map(|row| line(row)));
-        for note in &self.notes {
-            lines.extend([String::new(), note.clone()]);
-        }
-        lines.join("\n")
-    }
 }
 
 /// One of the paper's rows: detector, and FPR95 and AUROC for CIFAR-10 and CIFAR-100.
@@ -172,7 +123,7 @@ pub fn tables(measured: &[Measured], classes: usize) -> Result<Vec<Table>> {
         header.extend(["average".to_owned(), "paper's average".to_owned()]);
         let compared = rows.iter().any(|row| row.last().is_some_and(|cell| !cell.is_empty()));
         let notes = if compared { vec![REASON.to_owned()] } else { Vec::new() };
-        tables.push(Table { title: title.to_owned(), header, rows, notes });
+        tables.push(Table { title: title.to_owned(), header, rows, notes, text_columns: 1 });
     }
     Ok(tables)
 }
@@ -210,6 +161,7 @@ pub fn sweep_table(points: &[Point]) -> Table {
         header,
         rows,
         notes: notes.into_iter().collect(),
+        text_columns: 1,
     }
 }
 

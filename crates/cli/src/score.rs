@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use itp_ood::pruning::Reason;
 use itp_ood::{Detection, Detector, Error, Explanation, Options, Result, Stats};
 use itp_ood_cli::dataset::{Dataset, Entry, is_image_path};
 use ndarray::Array1;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::explain;
 use crate::options::{SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, is_own_fault};
+use crate::pipeline::{Pipeline, is_per_image};
 
 /// Rate images: class, score, threshold and verdict
 ///
@@ -57,6 +57,13 @@ pub fn run(args: &Args) -> Result<()> {
             if is_single(&group[0]) { Ok(Dataset::files(group)) } else { pipeline.open(&group[0]) };
         match set {
             Ok(set) => {
+                if !set.skipped().is_empty() {
+                    eprintln!(
+                        "itp: note: passed over in {}: {}",
+                        group[0].display(),
+                        set.skipped()
+                    );
+                }
                 pipeline.stream(&set, |entry, features| printer.print(&set, entry, features))?
             }
             Err(error) => printer.fail(&group[0].display().to_string(), error)?,
@@ -80,9 +87,9 @@ impl Printer<'_> {
             }
             Ok((found, why)) => {
                 output::line(as_text(&path, &found))?;
-                why.map_or(Ok(()), |why| explain_as_text(&why))
+                why.map_or(Ok(()), |why| output::line(explain::text(&why)))
             }
-            Err(error) if is_own_fault(&error) => self.fail(&path, error),
+            Err(error) if is_per_image(&error) => self.fail(&path, error),
             Err(error) => Err(error),
         }
     }
@@ -128,38 +135,6 @@ fn as_text(path: &str, found: &Detection) -> String {
         found.score_name,
         found.score
     )
-}
-
-/// The pruned weights that matter most.
-fn explain_as_text(why: &Explanation) -> Result<()> {
-    let weights = &why.weights;
-    let mut pruned: Vec<usize> =
-        (0..weights.reason.len()).filter(|&j| weights.reason[j] != Reason::Kept).collect();
-    pruned
-        .sort_by(|&a, &b| weights.contribution[b].abs().total_cmp(&weights.contribution[a].abs()));
-    output::line(format_args!(
-        "  {}: {} of {} weights pruned; the largest contributions among them:",
-        why.label,
-        pruned.len(),
-        weights.reason.len()
-    ))?;
-    for &j in pruned.iter().take(10) {
-        output::line(format_args!(
-            "  feature {j:5}: W {:8.4} x h {:8.4} = {:8.4}, usually {:8.4} +- {:7.4}, z {:7.2}: {}",
-            weights.weight[j],
-            weights.feature[j],
-            weights.contribution[j],
-            weights.mu[j],
-            weights.sigma[j],
-            weights.z[j],
-            weights.reason[j].name()
-        ))?;
-    }
-    let held = &why.held;
-    output::line(format_args!(
-        "  HELD holds back {:.4} of the logit, which leaves {:.4}; T is {:.4}",
-        held.held_back_sum, held.logit, held.t
-    ))
 }
 
 /// A line of `--json`.

@@ -1,6 +1,6 @@
 //! ITP for many settings at once: a grid of p and lambda, and growing numbers of training images.
 
-use itp_ood::metrics::{Separation, evaluate};
+use itp_ood::metrics::Separation;
 use itp_ood::pruning::grid::Grid;
 use itp_ood::{FeatureDetector, Head, Moments, Options, Preprocess, Result, Stats};
 use ndarray::ArrayView2;
@@ -23,13 +23,13 @@ pub struct Point {
 /// each out-of-distribution set; figures are plain means over the sets.
 ///
 /// # Errors
-/// As [`Grid::energies`] and [`evaluate`].
+/// As [`Grid::energies`] and [`Separation::between`].
 pub fn grid(grid: &Grid, id: ArrayView2<f32>, ood: &[ArrayView2<f32>]) -> Result<Vec<Point>> {
     let id = energies(grid, id)?;
     let ood: Vec<_> = ood.iter().map(|&set| energies(grid, set)).collect::<Result<_>>()?;
     let measure = |(at, (p, lambda)): (usize, (f64, f64))| -> Result<Point> {
         let found: Vec<Separation> =
-            ood.iter().map(|set| evaluate(&id[at], &set[at])).collect::<Result<_>>()?;
+            ood.iter().map(|set| Separation::between(&id[at], &set[at])).collect::<Result<_>>()?;
         Ok(Point { p, lambda, separation: Separation::mean(&found)? })
     };
     grid.points().enumerate().collect::<Vec<_>>().into_par_iter().map(measure).collect()
@@ -85,7 +85,7 @@ pub fn samples(
         let id = detector.scores(id, options)?;
         let sets: Vec<Separation> = ood
             .iter()
-            .map(|&set| evaluate(&id, &detector.scores(set, options)?))
+            .map(|&set| Separation::between(&id, &detector.scores(set, options)?))
             .collect::<Result<_>>()?;
         found.push(Samples { per_class, separation: Separation::mean(&sets)? });
     }

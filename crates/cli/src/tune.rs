@@ -17,7 +17,9 @@ use serde_json::json;
 use crate::labels;
 use crate::options::{FeatureArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, Tally, is_own_fault};
+use crate::pipeline::{Pipeline, is_per_image};
+use crate::table::Table;
+use crate::tally::Tally;
 
 /// Columns of the image sheet: pairs of a held-out image and what is made of it.
 const SHEET_PAIRS: usize = 5;
@@ -67,7 +69,7 @@ pub struct TuneArgs {
     /// Write the AUROC of every setting against every kind: FILE.json and FILE.md
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write a image of what was made: a row for each kind, in it held-out images each followed
+    /// Write an image of what was made: a row for each kind, in it held-out images each followed
     /// by what was made of it
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
@@ -153,7 +155,7 @@ pub fn choose(
     };
     pipeline.parallel("pseudo-OOD images", &tasks, work, |task, features| match features {
         Ok(features) => tuner.add(task, features.view()),
-        Err(error) if is_own_fault(&error) => {
+        Err(error) if is_per_image(&error) => {
             let what =
                 format!("{} as {}", set.path_of(&set.entries()[task.image]), task.kind.name());
             eprintln!("itp: left out: {}", error.context(what));
@@ -242,23 +244,26 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
         return output::line(json!({
             "output": args.output.display().to_string(), "rule": report.rule,
             "holdout": tally.used, "holdoutBroken": tally.broken,
+            "holdoutSkipped": tally.skipped,
             "settings": stats.settings(), "picks": picks, "seconds": report.seconds,
             "warnings": report.warnings,
         }));
     }
     output::line(format_args!(
-        "{}: chosen by rule {} from {} held-out images ({} left out)",
+        "{}: chosen by rule {} from {} held-out images ({} left out){}",
         args.output.display(),
         report.rule.name(),
         tally.used,
-        tally.broken
+        tally.broken,
+        tally.passed_over()
     ))?;
+    let mut table =
+        Table::new(2, ["score", "setting", "AUROC over all kinds", "near the training data"]);
     for family in &report.families {
         let pick = family.pick(report.rule);
-        output::line(format_args!(
-            "{:8} {:36} AUROC {:.2} over all kinds, {:.2} over those near the training data",
-            family.score, pick.setting, pick.mean, pick.near_mean
-        ))?;
+        let figures = [pick.mean, pick.near_mean].map(|figure| format!("{figure:.2}"));
+        let names = [family.score.to_owned(), pick.setting.to_string()];
+        table.row(names.into_iter().chain(figures));
     }
-    Ok(())
+    output::line(table.text())
 }

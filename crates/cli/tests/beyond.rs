@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use itp_ood::metrics;
+use itp_ood::metrics::Separation;
 use itp_ood::tune::candidates::{self, Candidates};
 use itp_ood::tune::pseudo::{Kind, shuffle};
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{Rule, Setting, TuneOptions, Tuner};
-use itp_ood::{
-    Calibrator, FeatureDetector, Model, Moments, Options, Preprocess, Result, Settings, Stats,
-};
+use itp_ood::{Calibrator, FeatureDetector, Model, Moments, Options, Preprocess, Result, Stats};
 use itp_ood_cli::dataset::{Dataset, decode};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
@@ -115,7 +113,7 @@ fn figures(id: &[f64], sets: &[Vec<f64>]) -> Vec<[f64; 2]> {
     let mut rows: Vec<[f64; 2]> = sets
         .iter()
         .map(|ood| {
-            let found = metrics::evaluate(id, ood).unwrap();
+            let found = Separation::between(id, ood).unwrap();
             [100.0 * found.fpr95, 100.0 * found.auroc]
         })
         .collect();
@@ -212,7 +210,8 @@ fn prepare(net: &Net, shared: &Path, kept_in: &Path) -> Option<Prepared> {
         calibrator.add_holdout(features.row(row)).unwrap();
     }
     let (p, lambda) = net.paper;
-    let stats = calibrator.finish(Settings { p, lambda, ..Settings::default() }).unwrap();
+    let options = Options::default().with("p", p).unwrap().with("lambda", lambda).unwrap();
+    let stats = calibrator.finish(&options).unwrap();
     let holdout_features = features.select(Axis(0), &held_out);
     let id_features = features.select(Axis(0), &id);
     Some(Prepared { model, stats, holdout, holdout_features, id_features, ood, set })
@@ -250,17 +249,18 @@ fn tune(prepared: &Prepared) -> Report {
     report
 }
 
-fn all_scores(sweep: &Sweep, rows: &Array2<f32>) -> Vec<Vec<f64>> {
+fn all_scores(candidates: &Candidates, rows: &Array2<f32>) -> Vec<Vec<f64>> {
     let rows: Vec<_> = rows.outer_iter().collect();
-    in_parallel(&rows, |row| sweep.scores(*row))
+    in_parallel(&rows, |row| candidates.scores(*row).unwrap())
 }
 
 /// Real AUROC, mean over the sets, of every setting in the report: what no choice has seen.
 fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
     let head = prepared.model.head();
-    let sweep = Sweep::new(head, &prepared.stats, prepared.holdout_features.view()).unwrap();
-    let id = all_scores(&sweep, &prepared.id_features);
-    let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| all_scores(&sweep, rows)).collect();
+    let rows = prepared.holdout_features.view();
+    let candidates = Candidates::new(head, &prepared.stats, 1.0, rows).unwrap();
+    let id = all_scores(&candidates, &prepared.id_features);
+    let ood: Vec<_> = prepared.ood.iter().map(|(_, rows)| all_scores(&candidates, rows)).collect();
     let settings = candidates.settings();
     let column_of = |wanted: &Setting| match *wanted {
         Setting::HeldT { lambda, .. } => {
@@ -282,17 +282,8 @@ fn real(prepared: &Prepared, report: &Report) -> Vec<Vec<f64>> {
 
 /// What a detection must be told to use a setting.
 fn options(setting: &Setting) -> Options {
-    match *setting {
-        Setting::Energy {} => Options::default(),
-        Setting::Itp { p, lambda } => {
-            Options { p: Some(p), lambda: Some(lambda), ..Options::default() }
-        }
-        Setting::React { clip, .. } => Options { react: Some(clip), ..Options::default() },
-        Setting::Held { lambda } => Options { held_lambda: Some(lambda), ..Options::default() },
-        Setting::HeldT { lambda, a, .. } => {
-            Options { held_lambda: Some(lambda), held_a: Some(a), ..Options::default() }
-        }
-    }
+    let set = |options: Options, (name, value)| options.with(name, value).unwrap();
+    setting.hyperparameters().into_iter().fold(Options::default(), set)
 }
 
 #[test]
@@ -382,12 +373,10 @@ fn held_agrees_with_an_independent_implementation_on_real_images() {
             .iter()
             .filter(|row| net.model.ends_with(&format!("_{}.onnx", row["model"].as_str().unwrap())))
         {
-            let options = Options {
-                score: row["score"].as_str().map(str::to_owned),
-                held_lambda: row["lambda"].as_f64(),
-                held_a: row["a"].as_f64(),
-                ..Options::default()
-            };
+            let given = [("heldLambda", row["lambda"].as_f64()), ("heldA", row["a"].as_f64())];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let options = Options::default().score(row["score"].as_str().unwrap());
+            let options = given.fold(options, |o, (name, value)| o.with(name, value).unwrap());
             let id = detector.scores(id.view(), &options).unwrap();
             for (name, features) in &prepared.ood {
                 let whole = if *name == "textures32" { 1200 } else { 2000 };
@@ -395,7 +384,7 @@ fn held_agrees_with_an_independent_implementation_on_real_images() {
                     continue;
                 }
                 let ood = detector.scores(features.view(), &options).unwrap();
-                let found = metrics::evaluate(&id, &ood).unwrap();
+                let found = Separation::between(&id, &ood).unwrap();
                 let found = [100.0 * found.fpr95, 100.0 * found.auroc];
                 for (found, expected) in found.iter().zip(row["table"][name].as_array().unwrap()) {
                     let expected = expected.as_f64().unwrap();

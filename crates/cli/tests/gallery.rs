@@ -1,4 +1,4 @@
-//! The page's gallery: every picture gets the verdict that www/models/gallery/gallery.json lists.
+//! The page's gallery: every image gets the verdict that www/models/gallery/gallery.json lists.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Picture {
+struct GalleryImage {
     file: String,
     model: String,
     expected: Expected,
@@ -28,7 +28,7 @@ fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../www/models")
 }
 
-fn pictures() -> Vec<Picture> {
+fn images() -> Vec<GalleryImage> {
     let text = std::fs::read_to_string(models().join("gallery/gallery.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
@@ -43,17 +43,17 @@ fn detector(model: &str) -> Detector {
 fn every_picture_gets_its_expected_verdict() {
     let mut detectors = BTreeMap::new();
     let mut wrong = Vec::new();
-    for picture in pictures() {
+    for image in images() {
         let detector =
-            detectors.entry(picture.model.clone()).or_insert_with(|| detector(&picture.model));
-        let bytes = std::fs::read(models().join("gallery").join(&picture.file)).unwrap();
+            detectors.entry(image.model.clone()).or_insert_with(|| detector(&image.model));
+        let bytes = std::fs::read(models().join("gallery").join(&image.file)).unwrap();
         let pixels = decode(&bytes).unwrap();
         let found = detector.detect(&pixels.view().unwrap(), &Options::default()).unwrap();
-        let expected = (picture.expected.label, Some(picture.expected.in_distribution));
+        let expected = (image.expected.label, Some(image.expected.in_distribution));
         if (found.label.clone(), found.in_distribution) != expected {
             wrong.push(format!(
                 "{}: expected {expected:?}, found {:?}, score {} against {:?}",
-                picture.file,
+                image.file,
                 (found.label, found.in_distribution),
                 found.score,
                 found.threshold
@@ -65,24 +65,24 @@ fn every_picture_gets_its_expected_verdict() {
 
 #[test]
 fn the_gallery_shows_both_verdicts_of_each_model_and_names_every_licence() {
-    let pictures = pictures();
+    let images = images();
     for model in ["digits", "photos"] {
         for verdict in [true, false] {
-            let shown = pictures
+            let shown = images
                 .iter()
                 .filter(|p| p.model == model && p.expected.in_distribution == verdict)
                 .count();
-            assert!(shown >= 4, "{model}: {shown} pictures with inDistribution {verdict}");
+            assert!(shown >= 4, "{model}: {shown} images with inDistribution {verdict}");
         }
     }
-    for picture in &pictures {
-        assert!(!picture.source.is_empty() && !picture.licence.is_empty(), "{}", picture.file);
+    for image in &images {
+        assert!(!image.source.is_empty() && !image.licence.is_empty(), "{}", image.file);
     }
 }
 
 #[test]
 fn the_gallery_holds_just_what_its_list_names_and_stays_small() {
-    let mut listed: Vec<String> = pictures().into_iter().map(|p| p.file).collect();
+    let mut listed: Vec<String> = images().into_iter().map(|p| p.file).collect();
     let mut bytes = 0;
     let mut found = Vec::new();
     for file in std::fs::read_dir(models().join("gallery")).unwrap() {

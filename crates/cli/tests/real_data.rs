@@ -58,7 +58,7 @@ fn twenty_training_images_of_each_class_agree_with_all_of_them() {
         output.to_str().unwrap(),
     ]);
     let found = Stats::from_bytes(&std::fs::read(output).unwrap()).unwrap();
-    assert_eq!((found.counts.as_slice(), found.labels[3].as_str()), (&[20; 10][..], "cat"));
+    assert_eq!((found.counts(), found.labels()[3].as_str()), (&[20; 10][..], "cat"));
 
     let golden = std::fs::read(path("golden/class_stats_cifar10.safetensors")).unwrap();
     let (mean, std) = (matrix(&golden, "feature_mean"), matrix(&golden, "feature_std"));
@@ -66,7 +66,7 @@ fn twenty_training_images_of_each_class_agree_with_all_of_them() {
     // were drawn at random; the first ones are a little special (1.43). Wrong preprocessing gives more.
     let mut squares = 0.0;
     let mut count = 0;
-    for ((found, mean), std) in found.feature_mean.iter().zip(&mean).zip(&std) {
+    for ((found, mean), std) in found.feature_mean().iter().zip(&mean).zip(&std) {
         if *std > 1e-3 {
             squares += ((found - mean) / std).powi(2) * 20.0;
             count += 1;

@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::{FeatureDetector, Head, Model, Moments, Options, Preprocess, Stats, metrics};
+use itp_ood::metrics::Separation;
+use itp_ood::{FeatureDetector, Head, Model, Moments, Options, Preprocess, Stats};
 use itp_ood_cli::dataset::{Dataset, decode};
 use ndarray::{Array2, ArrayView2};
 use safetensors::SafeTensors;
@@ -108,13 +109,13 @@ fn compare(
 ) -> [f64; 2] {
     let mut worst = [0.0f64; 2];
     for name in DETECTORS {
-        let options = Options {
-            score: Some(name.to_owned()),
-            p: expected["p"].as_f64(),
-            lambda: expected["lambda"].as_f64(),
-            react: expected["react_clip_p90"].as_f64(),
-            ..Options::default()
-        };
+        let options = ["p", "lambda", "react"]
+            .into_iter()
+            .zip(["p", "lambda", "react_clip_p90"])
+            .try_fold(Options::default().score(name.to_owned()), |options, (name, key)| {
+                options.with(name, expected[key].as_f64().unwrap())
+            })
+            .unwrap();
         let scores = |features: ArrayView2<f32>| {
             let mut scores = detector.scores(features, &options).unwrap();
             if name.starts_with("msp") {
@@ -125,7 +126,7 @@ fn compare(
         };
         let id = scores(id);
         for (set, features) in ood {
-            let found = metrics::evaluate(&id, &scores(features.view())).unwrap();
+            let found = Separation::between(&id, &scores(features.view())).unwrap();
             let expected = &expected["table"][name][*set];
             for (at, found) in [found.fpr95, found.auroc].into_iter().enumerate() {
                 let off = (100.0 * found - expected[at].as_f64().unwrap()).abs();

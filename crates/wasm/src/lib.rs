@@ -8,7 +8,7 @@ mod from_js;
 mod to_js;
 
 use itp_ood::calibration::Calibrator;
-use itp_ood::metrics;
+use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
 use itp_ood::{Error, FeatureDetector, Info, Model, Options, Pixels, Preprocess, Result, Stats};
@@ -23,14 +23,16 @@ use to_js::{to_js, to_js_error};
 const TYPES: &str = r#"
 import type {
   CalibrationSettings,
-  Detection,
   DetectOptions,
   DetectorInfo,
   Explanation,
+  FeatureDetection,
   Metrics,
   Preprocess,
   PseudoOodTask,
   RawImage,
+  ScoreName,
+  TunerOptions,
   TuneReport,
 } from "./types.js";
 "#;
@@ -114,7 +116,7 @@ impl Engine {
     /// The features `[D]` of one image: preprocessing and backbone.
     pub fn features(
         &self,
-        pixels: &[u8],
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | Uint8ClampedArray")] pixels: &[u8],
         width: u32,
         height: u32,
         channels: u32,
@@ -125,7 +127,7 @@ impl Engine {
     }
 
     /// Class, score and verdict from features; the backbone does not run.
-    #[wasm_bindgen(unchecked_return_type = "Omit<Detection, \"features\">")]
+    #[wasm_bindgen(unchecked_return_type = "FeatureDetection")]
     pub fn detect(
         &self,
         features: &[f32],
@@ -183,7 +185,7 @@ impl Engine {
     #[wasm_bindgen(js_name = idScores)]
     pub fn id_scores(
         &self,
-        score: &str,
+        #[wasm_bindgen(unchecked_param_type = "ScoreName")] score: &str,
         #[wasm_bindgen(unchecked_param_type = "DetectOptions | undefined")] options: JsValue,
     ) -> Result<Option<Vec<f32>>, JsValue> {
         let detector = self.detector()?;
@@ -211,6 +213,15 @@ impl WasmCalibrator {
     #[wasm_bindgen(constructor)]
     pub fn new(engine: &Engine, labels: Vec<String>) -> Result<WasmCalibrator, JsValue> {
         Calibrator::new(&engine.model, labels).map(WasmCalibrator).map_err(to_js_error)
+    }
+
+    /// Gathers from the next image on what these detectors need beyond ITP; `all` stands for every
+    /// one. Call it before the first image.
+    pub fn learn(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "ScoreName[]")] detectors: Vec<String>,
+    ) -> Result<(), JsValue> {
+        self.0.learn(&detectors).map_err(to_js_error)
     }
 
     /// Adds a training image's features to its true class.
@@ -248,7 +259,7 @@ impl WasmCalibrator {
 /// How well the scores of in-distribution images lie above those of others.
 #[wasm_bindgen(unchecked_return_type = "Metrics")]
 pub fn metrics(id_scores: &[f64], ood_scores: &[f64]) -> Result<JsValue, JsValue> {
-    to_js(&metrics::report(id_scores, ood_scores).map_err(to_js_error)?)
+    to_js(&Metrics::between(id_scores, ood_scores).map_err(to_js_error)?)
 }
 
 /// Chooses hyperparameters from held-out images ([`itp_ood::tune`]).
@@ -265,9 +276,12 @@ pub struct WasmTuner {
 
 #[wasm_bindgen(js_class = Tuner)]
 impl WasmTuner {
-    /// Starts tuning the engine's stats file; options are `{ seed, perKind, rule: "r1" | "r*" }`.
+    /// Starts tuning the engine's stats file; options may leave out what has a default.
     #[wasm_bindgen(constructor)]
-    pub fn new(engine: &Engine, options: JsValue) -> Result<WasmTuner, JsValue> {
+    pub fn new(
+        engine: &Engine,
+        #[wasm_bindgen(unchecked_param_type = "TunerOptions")] options: JsValue,
+    ) -> Result<WasmTuner, JsValue> {
         let options: TuneOptions = from_js(options)?;
         let stats = engine.detector()?.stats().clone();
         let tuner = Tuner::new(&engine.model, stats, options).map_err(to_js_error)?;
@@ -332,15 +346,19 @@ impl WasmTuner {
     /// The report, once finished.
     #[wasm_bindgen(getter, unchecked_return_type = "TuneReport")]
     pub fn report(&self) -> Result<JsValue, JsValue> {
-        let unfinished =
-            || to_js_error(Error::options("tuning has not finished: there is no report"));
-        to_js(self.report.as_ref().ok_or_else(unfinished)?)
+        to_js(self.finished()?)
     }
 
     /// The report as Markdown, once finished.
     #[wasm_bindgen(getter)]
-    pub fn markdown(&self) -> Option<String> {
-        self.report.as_ref().map(Report::to_markdown)
+    pub fn markdown(&self) -> Result<String, JsValue> {
+        Ok(self.finished()?.to_markdown())
+    }
+
+    fn finished(&self) -> Result<&Report, JsValue> {
+        let unfinished =
+            || to_js_error(Error::options("tuning has not finished: there is no report"));
+        self.report.as_ref().ok_or_else(unfinished)
     }
 
     fn running(&mut self) -> Result<&mut Tuner, JsValue> {

@@ -4,10 +4,36 @@ import { h } from "../ui/dom.js";
 import type { Preprocess } from "itp-ood";
 
 const PRESETS: Record<string, { title: string; preprocess: Preprocess }> = {
-  imagenet: { title: "ImageNet (256, crop 224)", preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } },
-  mobilenet: { title: "−1 to 1 (256, crop 224)", preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } },
-  cifar: { title: "CIFAR (32)", preprocess: { resize: 32, crop: [32, 32], interpolation: "bilinear", channels: "rgb", mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] } },
-  digits: { title: "Digits (28, grey)", preprocess: { resize: 28, crop: [28, 28], interpolation: "bilinear", channels: "grey", mean: [0], std: [1] } },
+  imagenet: {
+    title: "ImageNet (256, crop 224)",
+    preprocess: {
+      resize: 256,
+      crop: [224, 224],
+      interpolation: "bilinear",
+      channels: "rgb",
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+    },
+  },
+  mobilenet: {
+    title: "−1 to 1 (256, crop 224)",
+    preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  },
+  cifar: {
+    title: "CIFAR (32)",
+    preprocess: {
+      resize: 32,
+      crop: [32, 32],
+      interpolation: "bilinear",
+      channels: "rgb",
+      mean: [0.4914, 0.4822, 0.4465],
+      std: [0.2023, 0.1994, 0.201],
+    },
+  },
+  digits: {
+    title: "Digits (28, grey)",
+    preprocess: { resize: 28, crop: [28, 28], interpolation: "bilinear", channels: "grey", mean: [0], std: [1] },
+  },
 };
 
 /** A form, and its values. */
@@ -67,7 +93,11 @@ function whole(name: string, text: string): number {
 }
 
 function numbers(name: string, text: string): number[] {
-  const values = text.split(/[\s,;]+/).filter(Boolean).map(Number);
-  if (values.length === 0 || values.some((value) => !Number.isFinite(value))) throw new Error(`${name}: enter one number per channel, such as 0.485, 0.456, 0.406.`);
+  const values = text
+    .split(/[\s,;]+/)
+    .filter(Boolean)
+    .map(Number);
+  if (values.length === 0 || values.some((value) => !Number.isFinite(value)))
+    throw new Error(`${name}: enter one number per channel, such as 0.485, 0.456, 0.406.`);
   return values;
 }

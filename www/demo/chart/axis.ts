@@ -1,6 +1,7 @@
 // The score axis: a histogram of held-out ID images, the threshold, and this image's score before and
 // after pruning.
 
+import { isReact, withoutReact } from "../state/overrides.js";
 import { nameOf } from "../state/scores.js";
 import { svg } from "../ui/dom.js";
 import { decimal } from "../ui/format.js";
@@ -14,8 +15,11 @@ export interface AxisData {
   idScores: Float32Array | undefined;
 }
 
-/** Scores on the scale of energy, which can be compared with the score before pruning. */
-const ENERGY_SCORES = new Set(["energy", "crp", "ftp", "itp", "react", "itp+react"]);
+/** Whether a score is the energy of changed features or weights, and so compares with that before the change. */
+function comparesWithEnergy({ scoreName, energies }: Detection): boolean {
+  const base = withoutReact(scoreName);
+  return base in energies || (base === "energy" && isReact(scoreName));
+}
 
 /** Adds the axis to `container`; the returned function redraws it. */
 export function axisChart(container: HTMLElement, data: () => AxisData | undefined, { small = false } = {}): () => void {
@@ -29,8 +33,12 @@ export function axisChart(container: HTMLElement, data: () => AxisData | undefin
       if (!shown) return undefined;
       const { result, idScores } = shown;
       const name = result.scoreName;
-      const before = ENERGY_SCORES.has(name) && name !== "energy" ? result.unprunedScore : undefined;
-      const marks = [result.score, ...(before === undefined ? [] : [before]), ...(result.threshold === undefined ? [] : [result.threshold])];
+      const before = comparesWithEnergy(result) ? result.unprunedScore : undefined;
+      const marks = [
+        result.score,
+        ...(before === undefined ? [] : [before]),
+        ...(result.threshold === undefined ? [] : [result.threshold]),
+      ];
       const range = paddedRange(idScores ?? [], marks);
       const idCount = idScores?.length ?? 0;
       if (previous?.score === name && previous.idCount === idCount) {
@@ -45,7 +53,8 @@ export function axisChart(container: HTMLElement, data: () => AxisData | undefin
       const x = scale(range, [side, width - side]);
       if (idScores) drawHistogram(root, shares(idScores, range, small ? 32 : 48), x, top, bottom);
       drawTicks(root, x, width, bottom);
-      if (!small) root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
+      if (!small)
+        root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
       if (result.threshold !== undefined) drawThreshold(root, x(result.threshold), result.threshold, bottom, width);
       drawImageMarks(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
       return describe(result, idScores, before);
@@ -59,7 +68,10 @@ function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, top: numbe
   const wide = (right - left) / bars.length;
   bars.forEach((share, i) => {
     const tall = (share / tallest) * (bottom - top);
-    if (tall > 0) root.append(svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }));
+    if (tall > 0)
+      root.append(
+        svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }),
+      );
   });
 }
 
@@ -74,7 +86,15 @@ function drawThreshold(root: SVGSVGElement, at: number, value: number, bottom: n
   const text = `threshold ${decimal(value)}`;
   const room = text.length * 6.4;
   const anchor = at + room / 2 > width - 4 ? "end" : at - room / 2 < 4 ? "start" : "middle";
-  root.append(label(text, anchor === "end" ? Math.min(at + 4, width - 4) : anchor === "start" ? Math.max(at - 4, 4) : at, 13, "threshold-text", anchor));
+  root.append(
+    label(
+      text,
+      anchor === "end" ? Math.min(at + 4, width - 4) : anchor === "start" ? Math.max(at - 4, 4) : at,
+      13,
+      "threshold-text",
+      anchor,
+    ),
+  );
 }
 
 interface Mark {
@@ -100,7 +120,12 @@ function drawImageMarks(root: SVGSVGElement, { score, before, threshold, x, widt
     root.append(svg("circle", { cx: from, cy: y, r: 5, class: "mark-before" }));
   }
   root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
-  root.append(svg("path", { d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`, class: `mark ${kind}` }));
+  root.append(
+    svg("path", {
+      d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`,
+      class: `mark ${kind}`,
+    }),
+  );
   // Beside the marks, where it fits without crossing the threshold; otherwise below them.
   const text = `this image ${decimal(score)}`;
   const room = text.length * 7.5;
@@ -121,6 +146,9 @@ function describe(result: Detection, idScores: Float32Array | undefined, before:
   const parts = [`The image's ${nameOf(result.scoreName)} score is ${decimal(result.score)}`];
   if (before !== undefined) parts.push(`before pruning it is ${decimal(before)}`);
   if (result.threshold !== undefined) parts.push(`the threshold is ${decimal(result.threshold)}`);
-  if (idScores?.length) parts.push(`${idScores.length} held-out ID images score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`);
+  if (idScores?.length)
+    parts.push(
+      `${idScores.length} held-out ID images score from ${decimal(idScores[0] as number)} to ${decimal(idScores[idScores.length - 1] as number)}`,
+    );
   return `${parts.join("; ")}.`;
 }

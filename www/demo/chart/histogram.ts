@@ -10,7 +10,9 @@ export function shares(values: ArrayLike<number>, [low, high]: Range, count: num
   const width = (high - low) / count;
   const inRange = Array.from(values, (value) => Math.max(low, Math.min(high, value)));
   // As an array: with a number, d3 rounds the thresholds to nice values.
-  const bins = bin().domain([low, high]).thresholds(range(1, count).map((i) => low + i * width))(inRange);
+  const bins = bin()
+    .domain([low, high])
+    .thresholds(range(1, count).map((i) => low + i * width))(inRange);
   return bins.map(({ length }) => length / values.length);
 }
 

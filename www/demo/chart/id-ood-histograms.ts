@@ -33,7 +33,16 @@ export function idOodHistograms(container: HTMLElement, data: () => IdOodScores 
       sets.forEach((bars, set) =>
         bars.forEach((share, i) => {
           const tall = (share / tallest) * (set ? bottom - middle - 6 : half);
-          if (tall > 0) root.append(svg("rect", { x: 10 + i * wide + 0.5, y: set ? middle : middle - tall, width: Math.max(1, wide - 1), height: tall, class: set ? "bar-ood" : "bar-id" }));
+          if (tall > 0)
+            root.append(
+              svg("rect", {
+                x: 10 + i * wide + 0.5,
+                y: set ? middle : middle - tall,
+                width: Math.max(1, wide - 1),
+                height: tall,
+                class: set ? "bar-ood" : "bar-id",
+              }),
+            );
         }),
       );
       root.append(svg("line", { x1: 10, x2: width - 10, y1: middle, y2: middle, class: "axis-line" }));

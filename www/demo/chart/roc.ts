@@ -7,7 +7,10 @@ import { chart, label, type Scale, scale } from "./frame.js";
 import type { Metrics } from "itp-ood";
 
 /** Adds the chart to `container`; the returned function redraws it. */
-export function rocChart(container: HTMLElement, data: () => { all: ReadonlyMap<string, Metrics>; selected: string } | undefined): () => void {
+export function rocChart(
+  container: HTMLElement,
+  data: () => { all: ReadonlyMap<string, Metrics>; selected: string } | undefined,
+): () => void {
   return chart(
     container,
     (width) => Math.min(width, 340),
@@ -24,7 +27,10 @@ export function rocChart(container: HTMLElement, data: () => { all: ReadonlyMap<
         root.append(svg("line", { x1: x(value), x2: x(value), y1: y(0), y2: y(1), class: "grid" }));
         root.append(svg("line", { x1: x(0), x2: x(1), y1: y(value), y2: y(value), class: "grid" }));
         if (value !== 0.25 && value !== 0.75) {
-          root.append(label(percent(value), x(value), y(0) + 16, "tick", "middle"), label(percent(value), x(0) - 6, y(value) + 4, "tick", "end"));
+          root.append(
+            label(percent(value), x(value), y(0) + 16, "tick", "middle"),
+            label(percent(value), x(0) - 6, y(value) + 4, "tick", "end"),
+          );
         }
       }
       root.append(svg("line", { x1: x(0), x2: x(1), y1: y(0), y2: y(1), class: "joint" }));

@@ -32,7 +32,14 @@ interface ExampleWeight {
 }
 
 /** ITP on the example. */
-function example(): { weights: ExampleWeight[]; omega: number; before: number[]; after: number[]; energyBefore: number; energyAfter: number } {
+function example(): {
+  weights: ExampleWeight[];
+  omega: number;
+  before: number[];
+  after: number[];
+  energyBefore: number;
+  energyAfter: number;
+} {
   const means = W.flatMap((row, k) => row.map((w, j) => w * at(MEAN, k, j)));
   const sorted = [...means].sort((a, b) => a - b);
   const omega = ((sorted[2] as number) + (sorted[3] as number)) / 2;
@@ -41,11 +48,21 @@ function example(): { weights: ExampleWeight[]; omega: number; before: number[];
       const contribution = w * (FEATURES[j] as number);
       const mu = w * at(MEAN, k, j);
       const sigma = Math.abs(w) * at(DEVIATION, k, j);
-      return { classIndex: k, feature: j, contribution, mu, sigma, redundant: mu <= omega, overconfident: contribution > mu + LAMBDA * sigma };
+      return {
+        classIndex: k,
+        feature: j,
+        contribution,
+        mu,
+        sigma,
+        redundant: mu <= omega,
+        overconfident: contribution > mu + LAMBDA * sigma,
+      };
     }),
   );
   const logits = (keep: (weight: ExampleWeight) => boolean): number[] =>
-    BIAS.map((bias, k) => weights.filter((weight) => weight.classIndex === k && keep(weight)).reduce((sum, { contribution }) => sum + contribution, bias));
+    BIAS.map((bias, k) =>
+      weights.filter((weight) => weight.classIndex === k && keep(weight)).reduce((sum, { contribution }) => sum + contribution, bias),
+    );
   const energy = (values: number[]): number => Math.log(values.reduce((sum, value) => sum + Math.exp(value), 0));
   const before = logits(() => true);
   const after = logits(({ redundant, overconfident }) => !redundant && !overconfident);
@@ -65,8 +82,22 @@ export function showExample(): void {
       {},
       ...weights.map(({ classIndex: k, feature: j, contribution, mu, sigma, redundant, overconfident }) => {
         const reason = redundant && overconfident ? "CRP and FTP" : redundant ? "CRP" : overconfident ? "FTP" : "–";
-        const cells = [decimal(at(W, k, j), 1), decimal(FEATURES[j] as number, 1), decimal(contribution), decimal(mu), decimal(sigma), decimal(mu + LAMBDA * sigma), reason];
-        return h("tr", {}, h("th", { scope: "row" }, "AB"[k] as string), h("td", {}, String(j + 1)), ...cells.map((text) => h("td", {}, text)));
+        const cells = [
+          decimal(at(W, k, j), 1),
+          decimal(FEATURES[j] as number, 1),
+          decimal(contribution),
+          decimal(mu),
+          decimal(sigma),
+          decimal(mu + LAMBDA * sigma),
+          reason,
+        ];
+        return h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, "AB"[k] as string),
+          h("td", {}, String(j + 1)),
+          ...cells.map((text) => h("td", {}, text)),
+        );
       }),
     ),
   );

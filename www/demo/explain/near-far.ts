@@ -9,7 +9,11 @@ import { decimal, signed } from "../ui/format.js";
  * adds, what FTP removes, and the pruned logit; docs/results-beyond.md says how they were measured.
  * Gallery images illustrate the sets; one is a blend of two of them.
  */
-const NEAR_FAR: readonly { set: string; images: readonly string[]; values: readonly [logit: number, negative: number, crp: number, ftp: number, itp: number] }[] = [
+const NEAR_FAR: readonly {
+  set: string;
+  images: readonly string[];
+  values: readonly [logit: number, negative: number, crp: number, ftp: number, itp: number];
+}[] = [
   { set: "ID: CIFAR-10", images: ["horse.webp"], values: [17.82, -4.31, 4.04, 1.12, 20.74] },
   { set: "Near-OOD: CIFAR-100", images: ["horse.webp", "windmill.webp"], values: [9.66, -6.39, 6.07, 0.61, 15.12] },
   { set: "Near-OOD: places", images: ["colosseum.webp"], values: [8.39, -6.44, 6.12, 0.3, 14.21] },
@@ -29,7 +33,13 @@ export function showNearFar(): void {
         h(
           "tr",
           {},
-          h("td", {}, images.length > 1 ? blend(images) : h("img", { src: assetUrl(`gallery/${images[0] ?? ""}`), alt: "", loading: "lazy", width: 44, height: 44 })),
+          h(
+            "td",
+            {},
+            images.length > 1
+              ? blend(images)
+              : h("img", { src: assetUrl(`gallery/${images[0] ?? ""}`), alt: "", loading: "lazy", width: 44, height: 44 }),
+          ),
           h("th", { scope: "row", class: "wide start" }, set),
           ...[decimal(logit, 1), decimal(negative, 1), signed(crp, 1), signed(-ftp, 1), decimal(itp, 1)].map((text) => h("td", {}, text)),
         ),
@@ -39,7 +49,8 @@ export function showNearFar(): void {
   const [id, near, , , far] = NEAR_FAR.map(({ values: [logit, , , , itp] }) => [logit, itp] as const);
   if (!id || !near || !far) return;
   const margin = (other: readonly [number, number]): string => `from ${decimal(id[0] - other[0], 1)} to ${decimal(id[1] - other[1], 1)}`;
-  byId("near-far-words").textContent = `So the margin of ID images over near-OOD ones (CIFAR-100) shrinks ${margin(near)}, and over far-OOD ones (textures) it grows ${margin(far)}.`;
+  byId("near-far-words").textContent =
+    `So the margin of ID images over near-OOD ones (CIFAR-100) shrinks ${margin(near)}, and over far-OOD ones (textures) it grows ${margin(far)}.`;
 }
 
 /** Images blended in equal parts, as by mixup. */

@@ -51,6 +51,14 @@ export function jsonOf(model: LoadedModel, options: DetectOptions, sets: { id: I
     auprOut: auprOut * 100,
   }));
   const broken = [...sets.id.broken, ...sets.ood.broken];
-  const all = { model: model.title, modelSha256, p: options.p ?? settings.p, lambda: Number.isFinite(lambda) ? lambda : "inf", id: { name: "dropped", images: sets.id.features.length }, results, broken };
+  const all = {
+    model: model.title,
+    modelSha256,
+    p: options.p ?? settings.p,
+    lambda: Number.isFinite(lambda) ? lambda : "inf",
+    id: { name: "dropped", images: sets.id.features.length },
+    results,
+    broken,
+  };
   return `${JSON.stringify(all, null, 2)}\n`;
 }

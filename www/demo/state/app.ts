@@ -76,7 +76,11 @@ export class App {
     const loading = loadModel(entry);
     const model = await loading;
     const old = this.#loaded.get(entry.id);
-    if (old) void old.then(({ detector }) => detector.dispose(), () => undefined);
+    if (old)
+      void old.then(
+        ({ detector }) => detector.dispose(),
+        () => undefined,
+      );
     this.#loaded.set(entry.id, loading);
     this.entries = [...this.entries.filter(({ id }) => id !== entry.id), entry];
     if (this.model?.id === entry.id) this.model = undefined;

@@ -2,6 +2,7 @@
 
 import type { ChosenFile } from "../ui/files.js";
 import { assetUrl, loadPageDetector } from "./assets.js";
+import { setDetectors } from "./scores.js";
 import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
 
 /** A model that can be chosen. */
@@ -46,6 +47,7 @@ export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => (
 export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
   const { model, stats } = entry;
   const detector = await loadPageDetector({ model, stats, ...(onProgress && { onProgress }) });
+  setDetectors(detector.info.detectors);
   const { settings } = detector.info;
   if (!settings) throw new Error(`${entry.title} has no stats file.`);
   return { ...entry, detector, info: { ...detector.info, settings } };

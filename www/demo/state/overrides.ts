@@ -20,7 +20,8 @@ export const withReact = (score: string): string => (score === "energy" ? "react
 /** Whether a score is the ReAct variant of another one. */
 export const isReact = (score: string): boolean => score === "react" || score.endsWith("+react");
 
-const withoutReact = (score: string): string => (score === "react" ? "energy" : score.replace(/\+react$/, ""));
+/** The score without ReAct. */
+export const withoutReact = (score: string): string => (score === "react" ? "energy" : score.replace(/\+react$/, ""));
 
 /** The score in use, without its ReAct variant. */
 export function baseScore(overrides: Overrides, info: ModelInfo): string {

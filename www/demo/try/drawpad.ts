@@ -30,7 +30,11 @@ export function startDrawPad(canvas: HTMLCanvasElement, onDrawing: (subject: Sub
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     const side = canvas.width;
-    drawLines(context, strokes.map((stroke) => stroke.map(([x, y]) => [x * side, y * side])), PAD_PEN * side);
+    drawLines(
+      context,
+      strokes.map((stroke) => stroke.map(([x, y]) => [x * side, y * side])),
+      PAD_PEN * side,
+    );
   };
   const report = (): void => {
     cancelAnimationFrame(pending);

@@ -18,7 +18,7 @@ export function drawCentred(canvas: HTMLCanvasElement | OffscreenCanvas, strokes
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const factor = ((size * BOX) / SIDE) / Math.max(right - left, bottom - top, MIN_SIZE);
+  const factor = (size * BOX) / SIDE / Math.max(right - left, bottom - top, MIN_SIZE);
   const place = ([x, y]: [number, number]): [number, number] => [
     (x - (left + right) / 2) * factor + size / 2,
     (y - (top + bottom) / 2) * factor + size / 2,
@@ -27,7 +27,11 @@ export function drawCentred(canvas: HTMLCanvasElement | OffscreenCanvas, strokes
   if (!context) return;
   context.fillStyle = "#000";
   context.fillRect(0, 0, size, size);
-  drawLines(context, strokes.map((stroke) => stroke.map(place)), (PEN * size) / SIDE);
+  drawLines(
+    context,
+    strokes.map((stroke) => stroke.map(place)),
+    (PEN * size) / SIDE,
+  );
 }
 
 /** Draws white lines with round ends; a single point is a dot. */

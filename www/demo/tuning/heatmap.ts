@@ -8,7 +8,7 @@ import { lambdaText } from "./texts.js";
 /** Data of the map. */
 export interface Grid {
   p: readonly number[];
-  lambda: readonly (number | "inf")[];
+  lambda: readonly number[];
   /** AUROC in percent, of each p and lambda in turn. */
   values: readonly number[];
   /** Indices of the selected candidates. */
@@ -21,8 +21,20 @@ const LEFT = 44;
 const TOP = 42;
 
 /** Adds a heat map to `container`; `onPoint` gets the index under the cursor. The returned function redraws it. */
-export function heatMap(container: HTMLElement, helpIds: string, data: () => Grid | undefined, onPoint: (index: number) => void): () => void {
-  const box = h("div", { class: "heat chart", tabindex: 0, role: "application", "aria-roledescription": "heat map", "aria-label": "AUROC by p and λ", "aria-describedby": helpIds });
+export function heatMap(
+  container: HTMLElement,
+  helpIds: string,
+  data: () => Grid | undefined,
+  onPoint: (index: number) => void,
+): () => void {
+  const box = h("div", {
+    class: "heat chart",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "heat map",
+    "aria-label": "AUROC by p and λ",
+    "aria-describedby": helpIds,
+  });
   container.append(box);
   let cursor: number | undefined;
   let known: Grid | undefined;
@@ -31,7 +43,8 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
 
   const size = (grid: Grid): { columns: number; rows: number } =>
     upright ? { columns: grid.p.length, rows: grid.lambda.length } : { columns: grid.lambda.length, rows: grid.p.length };
-  const indexAt = (grid: Grid, column: number, row: number): number => (upright ? column * grid.lambda.length + row : row * grid.lambda.length + column);
+  const indexAt = (grid: Grid, column: number, row: number): number =>
+    upright ? column * grid.lambda.length + row : row * grid.lambda.length + column;
   const cellOf = (grid: Grid, at: number): { column: number; row: number } => {
     const [p, lambda] = [Math.floor(at / grid.lambda.length), at % grid.lambda.length];
     return upright ? { column: p, row: lambda } : { column: lambda, row: p };
@@ -55,14 +68,25 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
       const strength = (value: number): number => (high > low ? 0.04 + 0.5 * ((value - low) / (high - low)) : 0.2);
       const names = { p: grid.p.map(String), lambda: grid.lambda.map(lambdaText) };
       const [across, down] = upright ? [names.p, names.lambda] : [names.lambda, names.p];
-      root.append(label(upright ? "p, in percent" : "λ", LEFT + (width - LEFT) / 2, 12, "axis-title", "middle"), label(upright ? "λ" : "p", LEFT - 10, TOP - 10, "axis-title", "end"));
+      root.append(
+        label(upright ? "p, in percent" : "λ", LEFT + (width - LEFT) / 2, 12, "axis-title", "middle"),
+        label(upright ? "λ" : "p", LEFT - 10, TOP - 10, "axis-title", "end"),
+      );
       across.forEach((text, column) => root.append(label(text, LEFT + (column + 0.5) * cell.width, TOP - 10, "tick", "middle")));
       down.forEach((text, row) => root.append(label(text, LEFT - 10, TOP + (row + 0.5) * cell.height + 4, "tick", "end")));
       for (const [index, value] of grid.values.entries()) {
         const { column, row } = cellOf(grid, index);
         const [x, y] = [LEFT + column * cell.width, TOP + row * cell.height];
         root.append(
-          svg("rect", { x: x + 1, y: y + 1, width: cell.width - 2, height: cell.height - 2, rx: 3, class: "heat-cell", "fill-opacity": strength(value).toFixed(3) }),
+          svg("rect", {
+            x: x + 1,
+            y: y + 1,
+            width: cell.width - 2,
+            height: cell.height - 2,
+            rx: 3,
+            class: "heat-cell",
+            "fill-opacity": strength(value).toFixed(3),
+          }),
           label(decimal(value, 1), x + cell.width / 2, y + cell.height / 2 + 4, "heat-value", "middle"),
         );
       }
@@ -73,7 +97,16 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
         root.append(rule === "r1" ? diamond(x + 2, y + 2) : ring(x + cell.width - 2, y + 2));
       }
       const { column, row } = cellOf(grid, at);
-      root.append(svg("rect", { x: LEFT + column * cell.width - 1, y: TOP + row * cell.height - 1, width: cell.width + 2, height: cell.height + 2, rx: 5, class: "heat-cursor" }));
+      root.append(
+        svg("rect", {
+          x: LEFT + column * cell.width - 1,
+          y: TOP + row * cell.height - 1,
+          width: cell.width + 2,
+          height: cell.height + 2,
+          rx: 5,
+          class: "heat-cursor",
+        }),
+      );
       return `From ${decimal(low, 1)} to ${decimal(high, 1)}; rule R1 selects ${describeCell(grid, grid.selected.r1)}, rule R* ${describeCell(grid, grid.selected.rStar)}.`;
     },
   );
@@ -95,7 +128,16 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
   box.addEventListener("pointermove", point);
   box.addEventListener("pointerdown", point);
   box.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], Home: [-99, 0], End: [99, 0], PageUp: [0, -99], PageDown: [0, 99] }[event.key];
+    const step = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+      Home: [-99, 0],
+      End: [99, 0],
+      PageUp: [0, -99],
+      PageDown: [0, 99],
+    }[event.key];
     if (!step || !known || cursor === undefined) return;
     event.preventDefault();
     const { columns, rows } = size(known);
@@ -109,7 +151,7 @@ export function heatMap(container: HTMLElement, helpIds: string, data: () => Gri
 /** The hyperparameters of a cell. */
 export function describeCell(grid: Grid, at: number): string {
   const p = grid.p[Math.floor(at / grid.lambda.length)] as number;
-  return `p ${p}, λ ${lambdaText(grid.lambda[at % grid.lambda.length] as number | "inf")}`;
+  return `p ${p}, λ ${lambdaText(grid.lambda[at % grid.lambda.length] as number)}`;
 }
 
 /** Marks of the candidates selected by R1 and by R*. */

@@ -12,7 +12,7 @@ import { count } from "../ui/format.js";
 import { intake } from "../ui/intake.js";
 import { kindFigure } from "./kinds.js";
 import { showReport } from "./report.js";
-import { type Detector, type Source, type TuneImage, type TuneProgress, type Tuned } from "itp-ood";
+import { type Detector, type Source, type TuneImage, type TuneProgress, type TuneReport, type Tuned } from "itp-ood";
 
 /** A held-out image, with its class if that is known. */
 export interface HeldOutImage {
@@ -57,7 +57,8 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
       const { id } = await app.loaded();
       const of = gallery().filter(({ model, truth }) => model === id && typeof truth === "string");
       current.checked = true;
-      if (of.length === 0) images.setStatus("The gallery has no images for this model: choose one of the page’s own models, or your own images.");
+      if (of.length === 0)
+        images.setStatus("The gallery has no images for this model: choose one of the page’s own models, or your own images.");
       else await images.add(await Promise.all(of.map(fetchGalleryFile)));
     } catch (error) {
       images.setStatus(messageOf(error));
@@ -66,7 +67,10 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
   held.append(h("p", {}, sample));
 
   const rule = h("select");
-  setOptions(rule, [{ value: "r1", text: "R1: best mean" }, { value: "r*", text: "R*: safe for near-OOD" }]);
+  setOptions(rule, [
+    { value: "r1", text: "R1: best mean" },
+    { value: "r*", text: "R*: safe for near-OOD" },
+  ]);
   const perKind = h("input", { type: "number", value: "100", min: "1", step: "1" });
   const seed = h("input", { type: "number", value: "0", min: "0", step: "1" });
   const start = h("button", { type: "button", class: "primary" }, "Select hyperparameters");
@@ -74,11 +78,25 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Selecting hyperparameters", hidden: true });
   const status = h("p", { class: "status", role: "status" });
   const kinds = h("ul", { class: "kinds", "aria-label": "Kinds of pseudo-OOD images" });
-  const shown = h("div", { class: "outcome", hidden: true }, h("h3", {}, "Pseudo-OOD images: one of each kind"), kinds, h("p", { class: "quiet small" }, "Near-OOD: stands for images close to the training data."));
+  const shown = h(
+    "div",
+    { class: "outcome", hidden: true },
+    h("h3", {}, "Pseudo-OOD images: one of each kind"),
+    kinds,
+    h("p", { class: "quiet small" }, "Near-OOD: stands for images close to the training data."),
+  );
   const outcome = h("div", { class: "outcome" });
   container.append(
     h("h2", {}, "5. Select hyperparameters without OOD images"),
-    h("p", { class: "quiet" }, "A paper’s hyperparameters rarely suit another network, and real OOD images to select them on are usually not available. Here, sixteen kinds of pseudo-OOD images are made of ID images, and the candidates that separate the two best are selected: ", h("i", {}, "p"), " and ", h("i", {}, "λ"), " of ITP, ReAct’s clip, and the hyperparameters of HELD and HELD+T."),
+    h(
+      "p",
+      { class: "quiet" },
+      "A paper’s hyperparameters rarely suit another network, and real OOD images to select them on are usually not available. Here, sixteen kinds of pseudo-OOD images are made of ID images, and the candidates that separate the two best are selected: ",
+      h("i", {}, "p"),
+      " and ",
+      h("i", {}, "λ"),
+      " of ITP, ReAct’s clip, and the hyperparameters of HELD and HELD+T.",
+    ),
     h("label", { class: "choice" }, made, "The stats file made above, with its held-out images"),
     h("label", { class: "choice" }, current, currentTitle),
     held,
@@ -91,14 +109,24 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
   );
 
   /** What to tune, and with which images. */
-  const inputs = async (): Promise<{ title: string; model: Source; stats: Source; imagesFor: (labels: readonly string[]) => HeldOutImage[] }> => {
+  const inputs = async (): Promise<{
+    title: string;
+    model: Source;
+    stats: Source;
+    imagesFor: (labels: readonly string[]) => HeldOutImage[];
+  }> => {
     if (made.checked && offered) {
       const { made: file, heldOut } = offered;
       return { title: file.title, model: file.model, stats: file.bytes, imagesFor: () => heldOut };
     }
     if (given.length === 0) throw new Error("Choose held-out images first.");
     const { title, model, stats } = await app.loaded();
-    return { title: plainTitle(title).toLowerCase(), model, stats, imagesFor: (labels) => given.map((file) => ({ file, ...optionalClass(classOf(file, labels)) })) };
+    return {
+      title: plainTitle(title).toLowerCase(),
+      model,
+      stats,
+      imagesFor: (labels) => given.map((file) => ({ file, ...optionalClass(classOf(file, labels)) })),
+    };
   };
 
   let running: AbortController | undefined;
@@ -136,7 +164,14 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
       });
       status.textContent = `Done: ${count(tuned.report.holdout)} held-out images, ${count(tuned.report.images.reduce((sum, n) => sum + n, 0))} pseudo-OOD images.${describeBroken(tuned, files)}`;
       showReport(outcome, tuned.report);
-      outcome.append(h("div", { class: "actions" }, ...statsActions(app, { title, model, bytes: new Uint8Array(tuned.stats) }, "tuned"), ...reportActions(title, tuned)));
+      outcome.append(
+        h(
+          "div",
+          { class: "actions" },
+          ...statsActions(app, { title, model, bytes: new Uint8Array(tuned.stats) }, "tuned"),
+          ...reportActions(title, tuned),
+        ),
+      );
     } catch (error) {
       status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
     } finally {
@@ -165,6 +200,10 @@ function describeBroken({ broken }: Tuned, files: readonly HeldOutImage[]): stri
   return first ? ` ${indices.size} images can't be read, such as ${files[first.index]?.file.path ?? ""}.` : "";
 }
 
+/** The report as `itp tune --report` writes it: JSON has no infinity. */
+const jsonOf = (report: TuneReport): string =>
+  `${JSON.stringify(report, (_, value: unknown) => (value === Infinity ? "inf" : value), 2)}\n`;
+
 function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[] {
   const button = (text: string, ending: string, content: () => string, type: string): HTMLElement => {
     const made = h("button", { type: "button" }, text);
@@ -172,7 +211,7 @@ function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[
     return made;
   };
   return [
-    button("Report as JSON", "json", () => `${JSON.stringify(report, null, 2)}\n`, "application/json"),
+    button("Report as JSON", "json", () => jsonOf(report), "application/json"),
     button("Report as Markdown", "md", () => markdown, "text/markdown"),
   ];
 }

@@ -8,8 +8,8 @@ export type Family = TuneReport["families"][number];
 export type ItpFamily = Extract<Family, { score: "itp" }>;
 export type Rule = TuneReport["rule"];
 
-/** A lambda of the report, in which infinity is `"inf"`. */
-export const lambdaText = (lambda: number | "inf"): string => (lambda === "inf" ? "∞" : String(lambda));
+/** A lambda, which may be infinite. */
+export const lambdaText = (lambda: number): string => (lambda === Infinity ? "∞" : String(lambda));
 
 /** The index of the candidate that a rule selects. */
 export const selectedBy = (family: Family, rule: Rule): number => (rule === "r1" ? family.r1 : family.rStar);
@@ -24,7 +24,10 @@ export function describeSelection(report: TuneReport): string[] {
     const index = selectedBy(family, report.rule);
     const candidate = family.tried[index];
     const auroc = candidate ? ` Mean AUROC ${decimal(candidate.mean, 1)}, near-OOD ${decimal(candidate.nearMean, 1)}.` : "";
-    const differs = selectedBy(family, other) === index ? "" : ` Rule ${ruleName(other)} selects ${describeCandidate(family, selectedBy(family, other))}.`;
+    const differs =
+      selectedBy(family, other) === index
+        ? ""
+        : ` Rule ${ruleName(other)} selects ${describeCandidate(family, selectedBy(family, other))}.`;
     const name = nameOf(family.score);
     if (family.score === "energy") return `${name} has no hyperparameters.${auroc}`;
     return `${name}: ${describeCandidate(family, index)}.${auroc}${differs}`;
@@ -52,4 +55,4 @@ function describeCandidate(family: Family, index: number): string {
   }
 }
 
-const describeLambda = (lambda: number | "inf", off: string): string => `λ = ${lambdaText(lambda)}${lambda === "inf" ? ` (${off})` : ""}`;
+const describeLambda = (lambda: number, off: string): string => `λ = ${lambdaText(lambda)}${lambda === Infinity ? ` (${off})` : ""}`;

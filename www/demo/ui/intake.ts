@@ -63,7 +63,13 @@ export function intake(container: HTMLElement, { title, hint, process, accept = 
     }
   };
   const chooser = (text: string, folder: boolean): [HTMLElement, HTMLElement] => {
-    const input = h("input", { type: "file", multiple: true, hidden: true, "aria-label": `${title}: ${text}`, ...(folder ? { webkitdirectory: true } : { accept }) });
+    const input = h("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      "aria-label": `${title}: ${text}`,
+      ...(folder ? { webkitdirectory: true } : { accept }),
+    });
     const button = h("button", { type: "button" }, text);
     button.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {

@@ -20,7 +20,11 @@ export function verdictOf(result: Detection): Verdict {
   }
   return result.inDistribution
     ? { kind: "in", words: "In-distribution", advice: `Similar to the training images. The model predicts ${prediction}.` }
-    : { kind: "out", words: "Out-of-distribution", advice: `Unlike the training images. Don't trust the model's prediction ${prediction}.` };
+    : {
+        kind: "out",
+        words: "Out-of-distribution",
+        advice: `Unlike the training images. Don't trust the model's prediction ${prediction}.`,
+      };
 }
 
 /** A check in a circle, an exclamation mark in a triangle, or a question mark. */
@@ -28,6 +32,10 @@ export function iconOf(kind: Verdict["kind"]): SVGSVGElement {
   const root = svg("svg", { viewBox: "0 0 48 48", class: `shape-${kind}` });
   if (kind === "in") root.append(svg("circle", { cx: 24, cy: 24, r: 21 }), svg("path", { d: "m14.5 24.5 6.5 6.5 13-14" }));
   else if (kind === "out") root.append(svg("path", { class: "body", d: "M24 5 45 42H3Z" }), svg("path", { d: "M24 18v12M24 35.6v.4" }));
-  else root.append(svg("circle", { cx: 24, cy: 24, r: 21 }), svg("path", { d: "M17.5 19a6.5 6.5 0 1 1 10 5.5c-2.5 1.6-3.5 2.6-3.5 5M24 35.6v.4" }));
+  else
+    root.append(
+      svg("circle", { cx: 24, cy: 24, r: 21 }),
+      svg("path", { d: "M17.5 19a6.5 6.5 0 1 1 10 5.5c-2.5 1.6-3.5 2.6-3.5 5M24 35.6v.4" }),
+    );
   return root;
 }

@@ -7,12 +7,13 @@ import type { App } from "../state/app.js";
 import { loadPageDetector } from "../state/assets.js";
 import { messageOf } from "../state/errors.js";
 import type { GalleryImage } from "../state/models.js";
+import { hyperparameter } from "../state/scores.js";
 import { startTuning } from "../tuning/panel.js";
 import { byId, h } from "../ui/dom.js";
 import { type ChosenFile, filesOf, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
 import { intake, type IntakeContext } from "../ui/intake.js";
-import type { Detector } from "itp-ood";
+import type { CalibrationSettings, Detector, Hyperparameter } from "itp-ood";
 
 /** Starts the section. */
 export function startCalibrate(app: App, gallery: () => readonly GalleryImage[]): void {
@@ -26,7 +27,13 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   const current = h("input", { type: "radio", name: "network", value: "current" });
   const currentTitle = h("span", {}, "The model in use");
   const onnx = h("input", { type: "file", accept: ".onnx", "aria-label": "ONNX file" });
-  const ownFields = h("div", {}, h("p", { class: "file-row" }, onnx), h("p", { class: "quiet small" }, "Preprocessing, as in the network’s training:"), form.element);
+  const ownFields = h(
+    "div",
+    {},
+    h("p", { class: "file-row" }, onnx),
+    h("p", { class: "quiet small" }, "Preprocessing, as in the network’s training:"),
+    form.element,
+  );
   const network = h(
     "fieldset",
     { class: "card" },
@@ -47,17 +54,30 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   const listed = h(
     "div",
     { class: "scroll classes", tabindex: 0, role: "region", "aria-label": "Classes", hidden: true },
-    h("table", { class: "list" }, h("thead", {}, h("tr", {}, ...["Output", "Class", "Images"].map((head) => h("th", { scope: "col" }, head)))), table),
+    h(
+      "table",
+      { class: "list" },
+      h("thead", {}, h("tr", {}, ...["Output", "Class", "Images"].map((head) => h("th", { scope: "col" }, head)))),
+      table,
+    ),
   );
   const showClasses = (): void => {
     listed.hidden = classes.length === 0;
     table.replaceChildren(
       ...classes.map(({ name, files }, k) =>
-        h("tr", {}, h("td", {}, String(k)), h("th", { scope: "row" }, name), h("td", {}, count(files.length), files.length < MIN_RELIABLE ? h("span", { class: "warn" }, " few") : "")),
+        h(
+          "tr",
+          {},
+          h("td", {}, String(k)),
+          h("th", { scope: "row" }, name),
+          h("td", {}, count(files.length), files.length < MIN_RELIABLE ? h("span", { class: "warn" }, " few") : ""),
+        ),
       ),
     );
     const smallClasses = classes.filter(({ files }) => files.length < MIN_RELIABLE).length;
-    warning.textContent = smallClasses ? `${smallClasses} of ${classes.length} classes have fewer than ${MIN_RELIABLE} images: their statistics will be uncertain.` : "";
+    warning.textContent = smallClasses
+      ? `${smallClasses} of ${classes.length} classes have fewer than ${MIN_RELIABLE} images: their statistics will be uncertain.`
+      : "";
   };
   intake(training, {
     title: "2. Training images",
@@ -90,7 +110,17 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
     classes = [];
     showClasses();
   });
-  training.append(listed, warning, h("details", {}, h("summary", {}, "Add classes by hand"), h("div", { class: "fields" }, h("label", {}, "Class", name), h("label", {}, "Images", files)), h("div", { class: "actions" }, add, clear)));
+  training.append(
+    listed,
+    warning,
+    h(
+      "details",
+      {},
+      h("summary", {}, "Add classes by hand"),
+      h("div", { class: "fields" }, h("label", {}, "Class", name), h("label", {}, "Images", files)),
+      h("div", { class: "actions" }, add, clear),
+    ),
+  );
 
   // The held-out images.
   const held = h("div", { class: "card intake", id: "calibrate-holdout" });
@@ -107,8 +137,17 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   held.append(h("label", { class: "choice" }, every, "Hold out every tenth training image instead"));
 
   // Hyperparameters, and the calibration.
-  const p = h("input", { type: "number", value: "10", min: "0", max: "100", step: "any" });
-  const lambda = h("input", { type: "number", value: "2.2", min: "0", step: "any" });
+  const p = h("input", { type: "number", step: "any" });
+  const lambda = h("input", { type: "number", step: "any" });
+  app.on("model", () => {
+    for (const [name, field] of [
+      ["itp.p", p],
+      ["itp.lambda", lambda],
+    ] as const) {
+      const of = hyperparameter(name);
+      if (of) describeField(field, of);
+    }
+  });
   const tpr = h("input", { type: "number", value: "95", min: "1", max: "99", step: "any" });
   const start = h("button", { type: "button", class: "primary" }, "Make the stats file");
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
@@ -119,7 +158,13 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
     "div",
     { class: "card", id: "calibrate-work" },
     h("h2", {}, "4. The stats file"),
-    h("div", { class: "fields" }, h("label", {}, "CRP: p, in percent", p), h("label", {}, "FTP: λ", lambda), h("label", {}, "ID images accepted, in percent", tpr)),
+    h(
+      "div",
+      { class: "fields" },
+      h("label", {}, "CRP: p, in percent", p),
+      h("label", {}, "FTP: λ", lambda),
+      h("label", {}, "ID images accepted, in percent", tpr),
+    ),
     h("div", { class: "actions" }, start, cancel),
     bar,
     status,
@@ -150,13 +195,19 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       status.textContent = "Loading the network …";
       detector = await loadPageDetector({ model, preprocess, signal });
       const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
-      const made = await calibrate(detector, classes, steps, { p: Number(p.value), lambda: Number(lambda.value), tpr: Number(tpr.value) / 100 }, {
-        signal,
-        progress: (done, total) => {
-          bar.value = done / total;
-          status.textContent = `${count(done)} of ${count(total)} images`;
+      const made = await calibrate(
+        detector,
+        classes,
+        steps,
+        { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 },
+        {
+          signal,
+          progress: (done, total) => {
+            bar.value = done / total;
+            status.textContent = `${count(done)} of ${count(total)} images`;
+          },
         },
-      });
+      );
       status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} images can't be read, such as ${made.broken[0]}.` : ""}`;
       const title = used ? plainTitle(used.title).toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
       const stats = { title, model, bytes: made.bytes };
@@ -177,6 +228,17 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   });
 }
 
+/** A number field for a hyperparameter; left empty, the engine takes its default for the number of classes. */
+function describeField(field: HTMLInputElement, { low, high, defaults }: Hyperparameter): void {
+  field.min = String(low);
+  if (Number.isFinite(high)) field.max = String(high);
+  field.placeholder = "default";
+  if (defaults)
+    field.title = `By default ${defaults.cifar10} for models like those of CIFAR-10, ${defaults.cifar100} for CIFAR-100, ${defaults.imagenet} for ImageNet`;
+}
+
+const given = (name: "p" | "lambda", { value }: HTMLInputElement): CalibrationSettings => (value === "" ? {} : { [name]: Number(value) });
+
 interface Calibrated {
   bytes: Uint8Array<ArrayBuffer>;
   warnings: string[];
@@ -187,12 +249,14 @@ async function calibrate(
   detector: Detector,
   classes: readonly TrainingClass[],
   steps: ReturnType<typeof plan>,
-  settings: { p: number; lambda: number; tpr: number },
+  settings: CalibrationSettings,
   { signal, progress }: IntakeContext,
 ): Promise<Calibrated> {
   const { info } = detector;
   if (classes.length !== info.classes) {
-    throw new Error(`The network has ${info.classes} outputs, but there are ${classes.length} classes of images. There must be one class per output.`);
+    throw new Error(
+      `The network has ${info.classes} outputs, but there are ${classes.length} classes of images. There must be one class per output.`,
+    );
   }
   const calibrator = await detector.calibrate(classes.map(({ name }) => name));
   const broken: string[] = [];
@@ -217,5 +281,6 @@ async function calibrate(
 }
 
 function showWarnings(container: HTMLElement, warnings: readonly string[]): void {
-  if (warnings.length) container.append(h("ul", { class: "small", "aria-label": "Warnings" }, ...warnings.map((text) => h("li", { class: "warn" }, text))));
+  if (warnings.length)
+    container.append(h("ul", { class: "small", "aria-label": "Warnings" }, ...warnings.map((text) => h("li", { class: "warn" }, text))));
 }

@@ -48,21 +48,35 @@ export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): 
     byId("measure-results").hidden = !scores;
     if (!scores || !model) return;
     const names = Array.from(scores.metrics.keys());
-    setOptions(select, names.map((value) => ({ value, text: nameOf(value) })), select.value || model.info.settings.score);
+    setOptions(
+      select,
+      names.map((value) => ({ value, text: nameOf(value) })),
+      select.value || model.info.settings.score,
+    );
     showTable(scores);
     byId("measure-size").textContent = `From ${count(sets.id.features.length)} ID and ${count(sets.ood.features.length)} OOD images.`;
     draw();
   };
 
-  const process = (side: Side) => async (files: ChosenFile[], context: IntakeContext): Promise<string> => {
-    const set = await extract(app, files.filter(isImage), context);
-    sets[side] = set;
-    await measure();
-    return summary(set, files.length);
-  };
+  const process =
+    (side: Side) =>
+    async (files: ChosenFile[], context: IntakeContext): Promise<string> => {
+      const set = await extract(app, files.filter(isImage), context);
+      sets[side] = set;
+      await measure();
+      return summary(set, files.length);
+    };
   const intakes: Record<Side, Intake> = {
-    id: intake(byId("measure-id"), { title: "In-distribution (ID) images", hint: "Images of the classes that the model was trained on, but not its training images.", process: process("id") }),
-    ood: intake(byId("measure-ood"), { title: "Out-of-distribution (OOD) images", hint: "Images of anything else.", process: process("ood") }),
+    id: intake(byId("measure-id"), {
+      title: "In-distribution (ID) images",
+      hint: "Images of the classes that the model was trained on, but not its training images.",
+      process: process("id"),
+    }),
+    ood: intake(byId("measure-ood"), {
+      title: "Out-of-distribution (OOD) images",
+      hint: "Images of anything else.",
+      process: process("ood"),
+    }),
   };
   byId("measure-gallery").addEventListener("click", () => {
     const of = gallery().filter(({ model, truth }) => model === app.model?.id && truth !== undefined);
@@ -111,7 +125,10 @@ async function extract(app: App, files: ChosenFile[], { signal, progress }: Inta
   if (files.length === 0) throw new Error("There are no images among these files.");
   const set = empty();
   const images = files.map(({ file }) => file);
-  for await (const { index, detection, error } of detector.detectAll(images, { signal, onProgress: ({ done }) => progress(done, files.length) })) {
+  for await (const { index, detection, error } of detector.detectAll(images, {
+    signal,
+    onProgress: ({ done }) => progress(done, files.length),
+  })) {
     const path = files[index]?.path ?? "";
     if (error) {
       set.broken.push({ path, message: error.message });

@@ -5,13 +5,13 @@ import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
 import type { App } from "../state/app.js";
 import { baseScore, isReact, type Overrides, reactIsOn, toQuery, withReact } from "../state/overrides.js";
-import { descriptionOf, inOrder, nameOf } from "../state/scores.js";
+import { descriptionOf, helpOf, hyperparameter, inOrder, labelOf, nameOf } from "../state/scores.js";
 import { byId, setOptions } from "../ui/dom.js";
 import { decimal, percent } from "../ui/format.js";
 import { fillLegend } from "../weights/palette.js";
 import { whenShown } from "./navigation.js";
 
-/** The right end of the slider stands for infinity. */
+/** Lambda has no greatest value: the right end of its slider stands for infinity. */
 const LAMBDA_INFINITY = 6;
 
 /** Starts the section. */
@@ -35,6 +35,20 @@ export function startPlay(app: App): void {
     }),
   );
 
+  app.on("model", () => {
+    for (const [name, control] of [
+      ["itp.p", p],
+      ["itp.lambda", lambda],
+    ] as const) {
+      const of = hyperparameter(name);
+      if (!of) continue;
+      byId(`${control.id}-label`).textContent = labelOf(of);
+      byId(`${control.id}-help`).textContent = helpOf(of);
+      control.min = String(of.low);
+      control.max = String(Math.min(of.high, control === lambda ? LAMBDA_INFINITY : Infinity));
+    }
+  });
+
   const showOverrides = (): void => {
     const { info } = app.model ?? {};
     if (!info) return;
@@ -51,7 +65,9 @@ export function startPlay(app: App): void {
     lambda.setAttribute("aria-valuetext", byId("lambda-out").textContent ?? "");
     setOptions(
       score,
-      inOrder(info.scores).filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name)).map((name) => ({ value: name, text: nameOf(name) })),
+      inOrder(info.scores)
+        .filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name))
+        .map((name) => ({ value: name, text: nameOf(name) })),
       base,
     );
     byId("score-help").textContent = descriptionOf(base);
@@ -61,7 +77,7 @@ export function startPlay(app: App): void {
     if (clipNow !== undefined) clip.value = String(clipNow);
     byId("clip-out").textContent = on ? decimal(clipNow ?? Number(clip.value)) : "";
     byId("react-help").textContent = reactable
-      ? "Features are clipped to at most this value before the score is computed."
+      ? descriptionOf("react")
       : `Not available for the score ${nameOf(base)} with this stats file.`;
     byId("changed").hidden = Object.keys(overrides).length === 0;
   };

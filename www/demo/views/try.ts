@@ -40,7 +40,8 @@ export function startTry(app: App): { openGallery(image: GalleryImage): Promise<
 
   const showSubject = (): void => {
     const { subject } = app;
-    byId("caption").textContent = source === "draw" ? "Draw one of the digits 0 to 9, or anything else." : source === "camera" ? "Your webcam" : captionOf(subject);
+    byId("caption").textContent =
+      source === "draw" ? "Draw one of the digits 0 to 9, or anything else." : source === "camera" ? "Your webcam" : captionOf(subject);
     if (source !== "image") return;
     if (subject?.drawable) drawImage(canvas, subject.drawable, 448);
     canvas.setAttribute("aria-label", subject ? `The image: ${subject.title}` : "No image yet");
@@ -182,7 +183,13 @@ function startVerdict(app: App): void {
     set("p-value", result.pValue === undefined ? "none" : probability(result.pValue));
     byId("top").replaceChildren(
       ...result.topK.map(({ label, probability: share }) =>
-        h("li", {}, h("span", { class: "top-label" }, label), h("span", { class: "top-bar", "aria-hidden": "true" }, bar(share)), h("span", { class: "top-share" }, percent(share, share < 0.995 && share >= 0.001 ? 1 : 0))),
+        h(
+          "li",
+          {},
+          h("span", { class: "top-label" }, label),
+          h("span", { class: "top-bar", "aria-hidden": "true" }, bar(share)),
+          h("span", { class: "top-share" }, percent(share, share < 0.995 && share >= 0.001 ? 1 : 0)),
+        ),
       ),
     );
     axis();

@@ -5,6 +5,7 @@ import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
+import { hyperparameter } from "../state/scores.js";
 import { byId, setOptions } from "../ui/dom.js";
 import { count, decimal } from "../ui/format.js";
 import { describeReason, detailsOf, fillDetails } from "../weights/details.js";
@@ -50,7 +51,8 @@ export function startWhy(app: App): void {
       const details = detailsOf(explanation, weight.feature);
       byId("weight-title").textContent = `${explanation.label}, feature ${weight.feature}`;
       fillDetails(byId("weight"), details);
-      byId("weight-words").textContent = `${explanation.label}, feature ${weight.feature}, ${STATES[details.reason]?.name ?? ""}. ${describeReason(details, explanation.omega)}`;
+      byId("weight-words").textContent =
+        `${explanation.label}, feature ${weight.feature}, ${STATES[details.reason]?.name ?? ""}. ${describeReason(details, explanation.omega)}`;
     });
 
   const showList = (): Promise<void> =>
@@ -65,7 +67,8 @@ export function startWhy(app: App): void {
         byId("map").focus();
         byId("map-card").scrollIntoView({ block: "nearest" });
       });
-      byId("list-note").textContent = `${count(total)} of the ${count(explanation.weight.length)} weights of “${explanation.label}” are overconfident for this image, sorted by contribution above the mean.`;
+      byId("list-note").textContent =
+        `${count(total)} of the ${count(explanation.weight.length)} weights of “${explanation.label}” are overconfident for this image, sorted by contribution above the mean.`;
       byId("held-note").textContent = heldNote(explanation);
     });
 
@@ -98,12 +101,17 @@ export function startWhy(app: App): void {
     void showMap();
     void showList();
   });
+  app.on("model", () => showPaperLink(byId("why-little")));
   let listed: string | undefined;
   app.on("result", () => {
     const { result } = app;
     if (result) {
       const key = `${app.model?.id}`;
-      if (listed !== key) setOptions(listClass, labelsOf(app).map((text, k) => ({ value: String(k), text })));
+      if (listed !== key)
+        setOptions(
+          listClass,
+          labelsOf(app).map((text, k) => ({ value: String(k), text })),
+        );
       listed = key;
       listClass.value = String(result.classIndex);
       byId("why-features").textContent = count(result.features.length);
@@ -118,10 +126,21 @@ export function startWhy(app: App): void {
   byId("zoom-all").addEventListener("click", () => map.showAll());
 }
 
+/** Fills in the paper's hyperparameters for CIFAR-10. */
+function showPaperLink(container: HTMLElement): void {
+  const [p, lambda] = ["itp.p", "itp.lambda"].map((name) => hyperparameter(name)?.defaults?.cifar10);
+  const link = container.querySelector("a");
+  if (!link || p === undefined || lambda === undefined) return;
+  link.href = `#why?p=${p}&lambda=${lambda}`;
+  link.textContent = `Try the paper's for CIFAR-10 (p = ${p}, λ = ${lambda})`;
+}
+
 /** The scores HELD and HELD+T of the same image, as sums that add up. */
 function heldNote({ label, held }: Explanation): string {
   const logit = `HELD clamps ${decimal(held.heldBackSum, 3)} off the logit of “${label}”: ${decimal(held.logit + held.heldBackSum, 3)} becomes ${decimal(held.logit, 3)}. The score HELD, over all classes, is ${decimal(held.held, 3)}, and the atypicality T of the features is ${decimal(held.t, 3)}`;
-  return held.a === undefined || held.heldT === undefined ? `${logit}.` : `${logit}: HELD+T = ${decimal(held.held, 3)} − ${decimal(held.a, 3)} × ${decimal(held.t, 3)} = ${decimal(held.heldT, 3)}.`;
+  return held.a === undefined || held.heldT === undefined
+    ? `${logit}.`
+    : `${logit}: HELD+T = ${decimal(held.held, 3)} − ${decimal(held.a, 3)} × ${decimal(held.t, 3)} = ${decimal(held.heldT, 3)}.`;
 }
 
 const labelsOf = (app: App): readonly string[] => app.model?.info.labels ?? [];

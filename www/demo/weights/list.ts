@@ -22,9 +22,20 @@ export function fillList(body: HTMLElement, explanation: Explanation, goTo: (fea
   const { weights, total } = overconfidentWeights(explanation);
   body.replaceChildren(
     ...weights.map((weight) => {
-      const button = h("button", { type: "button", class: "as-link", "aria-label": `Show feature ${weight.feature} on the map` }, String(weight.feature));
+      const button = h(
+        "button",
+        { type: "button", class: "as-link", "aria-label": `Show feature ${weight.feature} on the map` },
+        String(weight.feature),
+      );
       button.addEventListener("click", () => goTo(weight.feature));
-      const cells = [decimal(weight.W, 3), decimal(weight.h, 3), allowedRange(weight), decimal(weight.contribution, 3), `${decimal(weight.mu, 3)} ± ${decimal(weight.sigma, 3)}`, decimal(weight.z, 1)];
+      const cells = [
+        decimal(weight.W, 3),
+        decimal(weight.h, 3),
+        allowedRange(weight),
+        decimal(weight.contribution, 3),
+        `${decimal(weight.mu, 3)} ± ${decimal(weight.sigma, 3)}`,
+        decimal(weight.z, 1),
+      ];
       return h("tr", {}, h("th", { scope: "row" }, button), ...cells.map((text) => h("td", {}, text)));
     }),
   );

@@ -74,7 +74,10 @@ export class WeightMap {
       this.#cursor = { column: 0, row: 0 };
     } else if (weight) {
       // The cursor stays on its weight in the new order.
-      this.#cursor = { row: data.rowOrder.indexOf(weight.classIndex), column: Array.prototype.indexOf.call(data.columnOrder, weight.feature) };
+      this.#cursor = {
+        row: data.rowOrder.indexOf(weight.classIndex),
+        column: Array.prototype.indexOf.call(data.columnOrder, weight.feature),
+      };
     }
     this.#paint();
   }
@@ -160,7 +163,10 @@ export class WeightMap {
     const drag = this.#drag;
     const isWhole = this.#window.columns === data.features && this.#window.rows === data.labels.length;
     if (!drag || isWhole) return this.#pointAt(event);
-    const moved = { left: drag.window.left - (event.clientX - drag.x) / cell.width, top: drag.window.top - (event.clientY - drag.y) / cell.height };
+    const moved = {
+      left: drag.window.left - (event.clientX - drag.x) / cell.width,
+      top: drag.window.top - (event.clientY - drag.y) / cell.height,
+    };
     this.#window = within({ ...drag.window, ...moved }, data.features, data.labels.length);
     this.#draw();
   }
@@ -176,7 +182,11 @@ export class WeightMap {
   #layout(): { x: number; y: number; cell: { width: number; height: number } } {
     const x = this.#hasLabels() ? LABEL_WIDTH : 0;
     const height = this.#height();
-    return { x, y: 0, cell: { width: Math.max(1, this.#place.clientWidth - x) / this.#window.columns, height: height / this.#window.rows } };
+    return {
+      x,
+      y: 0,
+      cell: { width: Math.max(1, this.#place.clientWidth - x) / this.#window.columns, height: height / this.#window.rows },
+    };
   }
 
   #hasLabels(): boolean {
@@ -199,7 +209,8 @@ export class WeightMap {
     const pixels = new Uint32Array(features * rows);
     for (let row = 0, at = 0; row < rows; row++) {
       const start = (rowOrder[row] as number) * features;
-      for (let column = 0; column < features; column++) pixels[at++] = packed[states[start + (columnOrder[column] as number)] as number] as number;
+      for (let column = 0; column < features; column++)
+        pixels[at++] = packed[states[start + (columnOrder[column] as number)] as number] as number;
     }
     const image = new ImageData(new Uint8ClampedArray(pixels.buffer), features, rows);
     this.#bitmap.getContext("2d")?.putImageData(image, 0, 0);
@@ -231,7 +242,14 @@ export class WeightMap {
     this.#drawCursor(context, x, cell, style.getPropertyValue("--text"));
   }
 
-  #drawGaps(context: CanvasRenderingContext2D, x: number, width: number, height: number, cell: { width: number; height: number }, colour: string): void {
+  #drawGaps(
+    context: CanvasRenderingContext2D,
+    x: number,
+    width: number,
+    height: number,
+    cell: { width: number; height: number },
+    colour: string,
+  ): void {
     context.strokeStyle = colour;
     context.lineWidth = 1;
     context.beginPath();

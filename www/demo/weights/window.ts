@@ -21,7 +21,11 @@ export function zoomed(window: Window, factor: number, column: number, row: numb
     rows: rows <= MIN_CELLS ? rows : Math.round(clamp(window.rows / factor, MIN_CELLS, rows)),
   };
   const keep = (at: number, start: number, size: number, nextSize: number): number => at - ((at - start) / size) * nextSize;
-  return within({ left: keep(column, window.left, window.columns, next.columns), top: keep(row, window.top, window.rows, next.rows), ...next }, columns, rows);
+  return within(
+    { left: keep(column, window.left, window.columns, next.columns), top: keep(row, window.top, window.rows, next.rows), ...next },
+    columns,
+    rows,
+  );
 }
 
 /** Moved just as far as needed to show the cell. */

@@ -5,17 +5,20 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
 use crate::error::{Error, Result};
+use crate::graph;
+use crate::options::LoadOptions;
 
 /// The largest input side and the most input channels.
 const MAX_SIDE: usize = 1 << 14;
 /// The most elements of an input: a bit more than 4096 x 4096 in colour.
 const MAX_INPUT: usize = 1 << 26;
 
-/// Makes the graph's only input a single `f32` image `[1, C, H, W]`, and returns its shape.
+/// Makes the graph's only input a single `f32` image `[1, C, H, W]`, and returns its shape and
+/// whether the model takes bytes.
 pub(super) fn fix_input(
     graph: &mut pb::GraphProto,
-    input_size: Option<(usize, usize)>,
-) -> Result<[usize; 4]> {
+    options: &LoadOptions,
+) -> Result<([usize; 4], bool)> {
     let [input] = graph.input.as_slice() else {
         let names: Vec<_> = graph.input.iter().map(|input| input.name.as_str()).collect();
         return Err(Error::model(format!(
@@ -30,7 +33,7 @@ pub(super) fn fix_input(
         return Err(Error::model(format!("the model's input `{name}` has no tensor type")));
     };
     let data_type = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
-    if !matches!(data_type, DataType::Float | DataType::Float16 | DataType::Double) {
+    if !matches!(data_type, DataType::Float | DataType::Uint8) {
         return Err(Error::model(format!(
             "the model's input `{name}` has the type {}; export the model with a float32 input",
             data_type.as_str_name()
@@ -56,13 +59,15 @@ pub(super) fn fix_input(
     let channels_last = is_channels(last) && !is_channels(second);
     let (channels, height, width) =
         if channels_last { (last, second, third) } else { (second, third, last) };
-    let channels = channels.or_else(|| channels_by_weights(graph, &name)).ok_or_else(|| {
+    let asked = options.channels.and_then(|channels| i64::try_from(channels).ok());
+    let known = channels.or_else(|| channels_by_weights(graph, &name));
+    let channels = known.or(asked).ok_or_else(|| {
         Error::model(format!(
-            "the number of channels of the model's input `{name}` isn't known; export the model \
-             with a fixed number"
+            "the number of channels of the model's input `{name}` isn't known; say it by the \
+             preprocessing, or export the model with a fixed number"
         ))
     })?;
-    let (height, width) = size(height, width, input_size)?;
+    let (height, width) = size(height, width, options.input_size)?;
     let shape = [
         1,
         usize::try_from(channels).unwrap_or(0),
@@ -79,7 +84,7 @@ pub(super) fn fix_input(
         )));
     }
     convert_input(graph, data_type, channels_last);
-    Ok(shape)
+    Ok((shape, data_type == DataType::Uint8))
 }
 
 /// Height and width: the model's, or else what the caller asks for.
@@ -150,7 +155,7 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
             },
         );
     }
-    if data_type != DataType::Float {
+    if data_type == DataType::Uint8 {
         convert(
             "Cast",
             pb::AttributeProto {
@@ -160,5 +165,14 @@ fn convert_input(graph: &mut pb::GraphProto, data_type: DataType, channels_last:
                 ..Default::default()
             },
         );
+        graph.initializer.push(graph::float_tensor("byte.scale", &[1], &[255.0]));
+        let cast = graph.input[0].name.clone();
+        for (op_type, other) in [("Round", None), ("Mul", Some("byte.scale"))] {
+            let source = format!("{cast}.{op_type}");
+            let output = std::mem::replace(&mut graph.input[0].name, source.clone());
+            let inputs: Vec<_> = [Some(&*source), other].into_iter().flatten().collect();
+            let node = graph::node(op_type, &inputs, &output);
+            graph.node.insert(0, node);
+        }
     }
 }

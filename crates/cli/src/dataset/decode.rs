@@ -2,22 +2,36 @@
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
-use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use ::image::{
+    DynamicImage, GrayAlphaImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader,
+    Limits, RgbImage, RgbaImage,
+};
 
 use itp_ood::image::check_size;
 use itp_ood::{Error, Pixels, Result};
+
+const FORMATS: [ImageFormat; 7] = [
+    ImageFormat::Bmp,
+    ImageFormat::Gif,
+    ImageFormat::Jpeg,
+    ImageFormat::Png,
+    ImageFormat::Pnm,
+    ImageFormat::Tiff,
+    ImageFormat::WebP,
+];
 
 /// The longest side of an image.
 const MAX_SIDE: u32 = 20_000;
 /// What a decoder may allocate: 100 megapixels of 16-bit RGBA.
 const MAX_ALLOC: u64 = 800_000_000;
 
-/// Decodes a BMP, GIF, JPEG, PNG, TIFF or WebP file, upright as its EXIF orientation says.
+/// Decodes a BMP, GIF, JPEG, PNG, PNM, TIFF or WebP file, upright as its EXIF orientation says.
 ///
-/// The result is grey, RGB or RGBA with 8 bits: 16-bit values are divided by 257 and rounded,
-/// palettes resolved, CMYK converted to RGB without a colour profile. Of an animation, the first
-/// frame counts.
+/// The result is grey, RGB or RGBA with 8 bits: of 16-bit values the high byte is taken as by PIL,
+/// palettes are resolved, CMYK is converted to RGB without a colour profile. Of an animation the
+/// first frame counts, of an animated PNG its default image.
 ///
 /// # Errors
 /// [`ErrorKind::Image`](crate::ErrorKind::Image) if the file is empty, of an unknown format,
@@ -33,7 +47,6 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels> {
     let (width, height) = (image.width(), image.height());
     let (channels, data) = match image {
         DynamicImage::ImageLuma8(image) => (1, image.into_raw()),
-        DynamicImage::ImageLuma16(_) => (1, image.into_luma8().into_raw()),
         _ if image.color().has_alpha() => (4, image.into_rgba8().into_raw()),
         _ => (3, image.into_rgb8().into_raw()),
     };
@@ -44,13 +57,18 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| Error::image("the file cannot be read").with_source(e))?;
-    let Some(format) = reader.format() else {
-        return Err(Error::image(
-            "this is no BMP, GIF, JPEG, PNG, TIFF or WebP file; convert it to one of these",
-        ));
+    let Some(format) = reader.format().filter(|format| FORMATS.contains(format)) else {
+        let what = match bytes.get(4..12) {
+            Some(b"ftypavif" | b"ftypavis") => "an AVIF file",
+            Some([b'f', b't', b'y', b'p', b'h', b'e', ..] | b"ftypmif1") => "a HEIC file",
+            _ => "no BMP, GIF, JPEG, PNG, PNM, TIFF or WebP file",
+        };
+        return Err(Error::image(format!("this is {what}; convert it to JPEG or PNG")));
     };
-    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
-        return Err(Error::image("the JPEG file is cut off; copy it again"));
+    if format == ImageFormat::Jpeg {
+        let whole = whole_jpeg(bytes)
+            .ok_or_else(|| Error::image("the JPEG file is cut off; copy it again"))?;
+        reader = ImageReader::with_format(Cursor::new(whole), format);
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -63,17 +81,63 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
     let orientation = decoder.orientation().map_err(explain)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
     image.apply_orientation(orientation);
-    Ok(image)
+    Ok(to_8_bits(image, format))
 }
 
-/// Whether the last scan lacks its end marker. The decoder itself fills what is missing with grey,
-/// which would pass for an image.
-fn is_cut_off(jpeg: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|window| window == marker);
-    match (last([0xFF, 0xDA]), last([0xFF, 0xD9])) {
-        (Some(scan), Some(end)) => end < scan,
-        _ => true,
+/// The bytes up to the JPEG's end marker; `None` if it is cut off before. The decoder itself fills
+/// what is missing with grey, which would pass for an image. What follows, as a phone's film or second
+/// image, is not looked at.
+fn whole_jpeg(bytes: &[u8]) -> Option<&[u8]> {
+    let mut at = 2;
+    loop {
+        // Between markers lie the bytes of a scan, where 0xFF is followed by 0, and fill bytes.
+        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
+        match *bytes.get(at + 1)? {
+            0xD9 => return bytes.get(..at + 2),
+            // Stuffing, restarts and other markers without a segment.
+            0x00 | 0x01 | 0xD0..=0xD8 => at += 2,
+            0xFF => at += 1,
+            _ => {
+                let length = bytes.get(at + 2..at + 4)?;
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+        }
     }
+}
+
+/// 16-bit values to 8 bits as PIL does it: the high byte, but rounded in PNM files.
+fn to_8_bits(image: DynamicImage, format: ImageFormat) -> DynamicImage {
+    let narrow = |values: Vec<u16>| -> Vec<u8> {
+        let of = |v: u16| match format {
+            ImageFormat::Pnm => ((u32::from(v) * 255 + 32_767) / 65_535) as u8,
+            _ => (v >> 8) as u8,
+        };
+        values.into_iter().map(of).collect()
+    };
+    let (width, height) = (image.width(), image.height());
+    let narrowed = match image {
+        DynamicImage::ImageLuma16(image) => {
+            GrayImage::from_raw(width, height, narrow(image.into_raw())).map(Into::into)
+        }
+        DynamicImage::ImageLumaA16(image) => {
+            GrayAlphaImage::from_raw(width, height, narrow(image.into_raw())).map(Into::into)
+        }
+        DynamicImage::ImageRgb16(image) => {
+            RgbImage::from_raw(width, height, narrow(image.into_raw())).map(Into::into)
+        }
+        DynamicImage::ImageRgba16(image) => {
+            RgbaImage::from_raw(width, height, narrow(image.into_raw())).map(Into::into)
+        }
+        other => Some(other),
+    };
+    narrowed.expect("as many values as before")
+}
+
+/// Whether a file begins like an image, whatever its name.
+pub(super) fn is_image(path: &Path) -> bool {
+    ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .is_ok_and(|reader| reader.format().is_some_and(|format| FORMATS.contains(&format)))
 }
 
 fn explain(error: ImageError) -> Error {

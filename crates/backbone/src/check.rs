@@ -1,0 +1,402 @@
+//! What a stranger's model may ask of the engine.
+//!
+//! The engine trusts a model: attributes that don't fit a tensor's rank make it panic, which ends
+//! a WebAssembly instance, and some make it read out of bounds, hang, or compute something else.
+//! So every operator goes through a table of what it may look like, and a rule that infers its
+//! outputs' shapes, before the engine sees any of it. What isn't on the list is refused by name.
+//!
+//! Checked operators are written in one form, whatever operator set the model uses: operator set
+//! 17, axes counted from the front, automatic padding in numbers. Shapes that exporters traced are
+//! computed here and become constants. Operators that the engine computes wrongly are replaced by
+//! others (`docs/upstream.md`).
+
+mod attributes;
+mod branch;
+mod call;
+mod elementwise;
+mod fold;
+mod index;
+mod matrix;
+mod memory;
+mod normalisation;
+mod probe;
+mod quantisation;
+mod reduction;
+mod resize;
+mod shape;
+mod table;
+mod value;
+mod window;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+
+use self::call::{Call, Names, Outcome};
+use self::table::{CANONICAL_OPSET, MANY, OPSETS, Operator};
+use self::value::{MAX_FOLDED, Value};
+use crate::error::{Error, Result};
+use crate::graph::describe;
+
+/// The most operators; the largest classifiers have some thousands.
+const MAX_OPERATORS: usize = 50_000;
+/// The operator set of operators that rules write.
+const OWN_OPSET: i64 = 1000;
+
+/// What a model may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most memory for weights and for what the network computes for one image, in bytes.
+    pub memory: usize,
+    /// The most multiplications for one image.
+    pub multiplications: u64,
+}
+
+impl Default for Limits {
+    /// 1 GiB (512 MiB in WebAssembly), and 10^12 multiplications.
+    fn default() -> Self {
+        let memory = if cfg!(target_family = "wasm") { 1 << 29 } else { 1 << 30 };
+        Self { memory, multiplications: 1_000_000_000_000 }
+    }
+}
+
+/// Checks the whole graph for one image, and writes it as the engine understands it. Outputs
+/// behind the first are single numbers, which are finite where the network computed no NaN or
+/// infinity.
+pub(crate) fn check(
+    proto: &mut pb::ModelProto,
+    input_shape: [usize; 4],
+    limits: Limits,
+) -> Result<()> {
+    let opset = opset(proto)?;
+    let Some(graph) = &mut proto.graph else {
+        return Err(Error::model("the file holds no graph"));
+    };
+    let mut checker = Checker::new(graph);
+    for input in &graph.input {
+        checker.define(input.name.clone(), Value::new(DataType::Float, input_shape));
+    }
+    checker.run(std::mem::take(&mut graph.node), opset, true)?;
+    memory::check(&checker.nodes, &checker.values, &graph.output, limits)?;
+    probe::add(&mut checker.nodes, &checker.values, &mut checker.names, &mut graph.output);
+    checker.finish(graph);
+    proto.functions.clear();
+    proto.opset_import =
+        vec![pb::OperatorSetIdProto { domain: String::new(), version: CANONICAL_OPSET }];
+    Ok(())
+}
+
+/// Checks domains, and the operators that only constants go through: the head's weights are
+/// computed before the rest is checked.
+pub(crate) fn check_constants(proto: &pb::ModelProto) -> Result<()> {
+    let opset = opset(proto)?;
+    let Some(graph) = &proto.graph else {
+        return Err(Error::model("the file holds no graph"));
+    };
+    let functions: HashSet<_> = proto.functions.iter().map(|f| (f.domain(), f.name())).collect();
+    let is_custom = |node: &&pb::NodeProto| {
+        functions.contains(&(node.domain.as_str(), node.op_type.as_str()))
+            || !matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml")
+                && !node.domain.starts_with("com.microsoft")
+                && !node.domain.starts_with("com.ms.")
+    };
+    if let Some(node) = graph.node.iter().find(is_custom) {
+        return Err(refused(node));
+    }
+    let mut known: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut constants = Vec::new();
+    let mut checker = Checker::new(graph);
+    for node in &graph.node {
+        // Weights stored this way may be large: they are not copied.
+        if let ("Constant", [output], [attribute]) =
+            (node.op_type.as_str(), node.output.as_slice(), node.attribute.as_slice())
+            && let Some(tensor) = &attribute.t
+        {
+            known.insert(output);
+            checker.define(output.clone(), Value::stored(tensor));
+            continue;
+        }
+        let is_known = |name: &String| name.is_empty() || known.contains(name.as_str());
+        let listed = table::find(&node.domain, &node.op_type).is_some();
+        if listed && node.input.iter().all(is_known) {
+            known.extend(node.output.iter().map(String::as_str));
+            constants.push(node.clone());
+        }
+    }
+    checker.run(constants, opset, false)
+}
+
+/// The version of ONNX's own operators that a model uses.
+fn opset(proto: &pb::ModelProto) -> Result<i64> {
+    let is_onnx = |set: &&pb::OperatorSetIdProto| matches!(set.domain.as_str(), "" | "ai.onnx");
+    let opset = proto.opset_import.iter().find(is_onnx).map_or(0, |set| set.version);
+    if OPSETS.contains(&opset) {
+        return Ok(opset);
+    }
+    Err(Error::model(format!(
+        "the model uses ONNX operator set {opset}; {} to {} are supported, so export it with \
+         opset_version 17",
+        OPSETS.start(),
+        OPSETS.end()
+    )))
+}
+
+/// Says that an operator isn't on the list.
+fn refused(node: &pb::NodeProto) -> Error {
+    let domain = match node.domain.as_str() {
+        "" | "ai.onnx" => String::new(),
+        domain => format!(" of the domain `{domain}`"),
+    };
+    Error::model(format!(
+        "operator {}{domain} isn't supported; {}",
+        describe(node),
+        table::advice(&node.domain, &node.op_type)
+    ))
+}
+
+/// An operator that waits to be checked.
+struct Waiting {
+    node: pb::NodeProto,
+    opset: i64,
+}
+
+/// The graph as far as it has been checked.
+struct Checker {
+    values: HashMap<String, Value>,
+    names: Names,
+    nodes: Vec<pb::NodeProto>,
+    tensors: Vec<pb::TensorProto>,
+    node_names: HashSet<String>,
+}
+
+impl Checker {
+    fn new(graph: &pb::GraphProto) -> Self {
+        let mut checker = Self {
+            values: HashMap::new(),
+            names: Names::default(),
+            nodes: Vec::new(),
+            tensors: Vec::new(),
+            node_names: HashSet::new(),
+        };
+        let names = graph.node.iter().flat_map(|node| node.output.iter().chain([&node.name]));
+        checker.names.taken.extend(names.cloned());
+        for tensor in &graph.initializer {
+            checker.define(tensor.name.clone(), Value::stored(tensor));
+        }
+        checker
+    }
+
+    fn define(&mut self, name: String, value: Value) {
+        self.names.taken.insert(name.clone());
+        self.values.insert(name, value);
+    }
+
+    fn run(&mut self, nodes: Vec<pb::NodeProto>, opset: i64, store: bool) -> Result<()> {
+        let mut queue: VecDeque<Waiting> =
+            nodes.into_iter().map(|node| Waiting { node, opset }).collect();
+        let mut count = 0;
+        while let Some(Waiting { node, opset }) = queue.pop_front() {
+            count += 1;
+            if count > MAX_OPERATORS {
+                return Err(Error::model(format!(
+                    "the model has more than {MAX_OPERATORS} operators; the file is damaged"
+                )));
+            }
+            if node.op_type == "If" && matches!(node.domain.as_str(), "" | "ai.onnx") {
+                for node in self.inline_if(node)?.into_iter().rev() {
+                    queue.push_front(Waiting { node, opset });
+                }
+                continue;
+            }
+            let Some(operator) = table::find(&node.domain, &node.op_type) else {
+                return Err(refused(&node));
+            };
+            let mut call = self.call(node, opset, operator)?;
+            let outcome = (operator.rule)(&mut call)?;
+            let Call { node, tensors, inputs, .. } = call;
+            for (tensor, value) in tensors {
+                self.values.insert(tensor.name.clone(), value);
+                self.tensors.push(tensor);
+            }
+            match outcome {
+                Outcome::Keep(values) => {
+                    let constant = inputs.iter().flatten().all(|input| input.constant);
+                    let reshaped = |value: &Value| match node.op_type.as_str() {
+                        "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => false,
+                        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => true,
+                        "Concat" => inputs.iter().flatten().any(|input| input.reshaped),
+                        // What is broadcast doesn't count.
+                        _ => inputs.iter().flatten().any(|i| i.reshaped && i.len() >= value.len()),
+                    };
+                    let values = values
+                        .into_iter()
+                        .map(|value| Value { reshaped: reshaped(&value), ..value })
+                        .collect();
+                    self.keep(node, values, constant, store)?;
+                }
+                Outcome::Replace(nodes) => {
+                    for node in nodes.into_iter().rev() {
+                        queue.push_front(Waiting { node, opset: OWN_OPSET });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares an operator with its row of the table.
+    fn call(&mut self, node: pb::NodeProto, opset: i64, operator: &Operator) -> Result<Call<'_>> {
+        let inputs: Vec<Option<Value>> = node
+            .input
+            .iter()
+            .map(|name| match (name.as_str(), self.values.get(name)) {
+                ("", _) => Ok(None),
+                (_, Some(value)) => Ok(Some(value.clone())),
+                (_, None) => Err(Error::model(format!(
+                    "operator {} reads `{name}`, which nothing produces",
+                    describe(&node)
+                ))),
+            })
+            .collect::<Result<_>>()?;
+        let call = Call { node, opset, inputs, names: &mut self.names, tensors: Vec::new() };
+        let (least, greatest) = operator.inputs;
+        let count = call.inputs.len();
+        // All inputs up to the last that must be there have values, and all of a list.
+        let must = if greatest == MANY { count } else { least };
+        let missing = (0..must).any(|index| call.optional(index).is_none());
+        if missing && count >= least {
+            return Err(call.wrong("lacks an input that it needs"));
+        }
+        if !(least..=greatest).contains(&count) {
+            return Err(call.wrong(format!("has {count} inputs; {}", expected(operator.inputs))));
+        }
+        let outputs = call.node.output.len();
+        if !(operator.outputs.0..=operator.outputs.1).contains(&outputs)
+            || call.node.output.first().is_none_or(String::is_empty)
+        {
+            return Err(
+                call.wrong(format!("has {outputs} outputs; {}", expected(operator.outputs)))
+            );
+        }
+        if !operator.contributed && opset < operator.since {
+            return Err(call.wrong(format!(
+                "belongs to operator set {}, but the model uses {opset}",
+                operator.since
+            )));
+        }
+        if opset > operator.until {
+            return Err(call.wrong(format!(
+                "left ONNX after operator set {}, but the model uses {opset}",
+                operator.until
+            )));
+        }
+        let mut seen = HashSet::new();
+        for attribute in &call.node.attribute {
+            let name = attribute.name.as_str();
+            let Some(allowed) = operator.attributes.iter().find(|a| a.name == name) else {
+                return Err(
+                    call.wrong(format!("has the attribute `{name}`, which it doesn't know"))
+                );
+            };
+            if !seen.insert(name) {
+                return Err(call.wrong(format!("has the attribute `{name}` twice")));
+            }
+            if let Some(problem) = allowed.kind.problem(attribute) {
+                return Err(call.wrong(format!("has an attribute `{name}` that {problem}")));
+            }
+        }
+        if !operator.takes_empty && call.inputs.iter().flatten().any(|input| input.len() == 0) {
+            return Err(call.wrong("reads a tensor without elements"));
+        }
+        Ok(call)
+    }
+
+    /// Keeps an operator, or only its outputs where they are short constants.
+    fn keep(
+        &mut self,
+        mut node: pb::NodeProto,
+        values: Vec<Value>,
+        constant: bool,
+        store: bool,
+    ) -> Result<()> {
+        let outputs = node.output.clone();
+        if values.len() < outputs.len() {
+            return Err(Error::model(format!(
+                "operator {} has more outputs than it can have",
+                describe(&node)
+            )));
+        }
+        let is_folded =
+            |value: &Value| value.data.as_ref().is_some_and(|data| data.len() <= MAX_FOLDED);
+        let folded = store && values.iter().all(is_folded);
+        for (name, mut value) in outputs.into_iter().zip(values) {
+            value.constant = constant || value.data.is_some();
+            self.check_size(&node, &value)?;
+            if folded {
+                self.tensors.extend(value::tensor(name.clone(), &value));
+            }
+            self.define(name, value);
+        }
+        if !folded {
+            self.name_node(&mut node);
+            node.domain.clear();
+            self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    /// Refuses tensors that nothing could be computed with.
+    fn check_size(&self, node: &pb::NodeProto, value: &Value) -> Result<()> {
+        let elements =
+            value.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let too_large = elements.is_none_or(|elements| elements > crate::onnx::MAX_ELEMENTS);
+        if too_large || value.rank() > attributes::MAX_RANK as usize {
+            return Err(Error::model(format!(
+                "operator {} yields the shape {:?}, which is too large",
+                describe(node),
+                value.shape
+            )));
+        }
+        if elements == Some(0) && value.data.is_none() {
+            return Err(Error::model(format!(
+                "operator {} yields the shape {:?}, which has no elements; the file is damaged or \
+                 made for larger images",
+                describe(node),
+                value.shape
+            )));
+        }
+        Ok(())
+    }
+
+    /// The engine wants each operator's name once.
+    fn name_node(&mut self, node: &mut pb::NodeProto) {
+        if node.name.is_empty() {
+            node.name = node.output.first().cloned().unwrap_or_default();
+        }
+        if !self.node_names.insert(node.name.clone()) {
+            node.name = self.names.fresh(&node.name, "operator");
+            self.node_names.insert(node.name.clone());
+        }
+    }
+
+    /// Puts the checked operators into the graph, with the constants that they read.
+    fn finish(self, graph: &mut pb::GraphProto) {
+        graph.node = self.nodes;
+        graph.initializer.extend(self.tensors);
+        let mut read: HashSet<&str> =
+            graph.node.iter().flat_map(|node| &node.input).map(String::as_str).collect();
+        read.extend(graph.output.iter().map(|output| output.name.as_str()));
+        graph.initializer.retain(|tensor| read.contains(tensor.name.as_str()));
+    }
+}
+
+fn expected((least, greatest): (usize, usize)) -> String {
+    match (least, greatest) {
+        (least, MANY) => format!("at least {least} are needed"),
+        (least, greatest) if least == greatest => format!("{least} are needed"),
+        _ => format!("{least} to {greatest} are needed"),
+    }
+}

@@ -1,0 +1,193 @@
+//! What is known about a value of the graph before anything is computed.
+
+use std::rc::Rc;
+
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+
+/// The most elements of a constant whose values are followed.
+pub(super) const MAX_FOLDED: usize = 4096;
+/// The same for stored integers: indices of relative positions have some ten thousand.
+const MAX_INDICES: usize = 1 << 20;
+
+/// Element type, shape, and for short constants the elements.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub dtype: DataType,
+    pub shape: Vec<usize>,
+    /// Whether it is the same for every image.
+    pub constant: bool,
+    pub data: Option<Data>,
+    /// Whether a change of shape lies between the last convolution or pooling and this.
+    pub reshaped: bool,
+}
+
+/// The elements of a short constant, in row-major order. Truth values are 0 and 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Data {
+    Ints(Rc<[i64]>),
+    Floats(Rc<[f32]>),
+}
+
+impl Data {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Ints(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+
+    /// The elements at some positions.
+    pub fn pick(&self, positions: &[usize]) -> Self {
+        match self {
+            Self::Ints(values) => Self::Ints(positions.iter().map(|&at| values[at]).collect()),
+            Self::Floats(values) => Self::Floats(positions.iter().map(|&at| values[at]).collect()),
+        }
+    }
+}
+
+impl Value {
+    pub fn new(dtype: DataType, shape: impl Into<Vec<usize>>) -> Self {
+        Self { dtype, shape: shape.into(), constant: false, data: None, reshaped: false }
+    }
+
+    pub fn ints(dtype: DataType, shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Self {
+        let data = Some(Data::Ints(values.into()));
+        Self { dtype, shape: shape.into(), constant: true, data, reshaped: false }
+    }
+
+    pub fn floats(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
+        let data = Some(Data::Floats(values.into()));
+        Self { dtype: DataType::Float, shape: shape.into(), constant: true, data, reshaped: false }
+    }
+
+    /// A stored tensor, which has been checked to hold as many elements as its shape says.
+    pub fn stored(tensor: &pb::TensorProto) -> Self {
+        let dtype = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+        let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+        let mut value = Self { dtype, shape, constant: true, data: None, reshaped: false };
+        let indices = matches!(dtype, DataType::Int64 | DataType::Int32);
+        if value.len() <= if indices { MAX_INDICES } else { MAX_FOLDED } {
+            value.data = elements(tensor, dtype);
+        }
+        value
+    }
+
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of elements; shapes are checked not to overflow.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.len().saturating_mul(width(self.dtype))
+    }
+
+    pub fn as_ints(&self) -> Option<&[i64]> {
+        match &self.data {
+            Some(Data::Ints(values)) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub fn as_floats(&self) -> Option<&[f32]> {
+        match &self.data {
+            Some(Data::Floats(values)) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The same elements in another shape.
+    pub fn reshaped(&self, shape: impl Into<Vec<usize>>) -> Self {
+        Self { shape: shape.into(), ..self.clone() }
+    }
+}
+
+/// Bytes of one element in the engine.
+fn width(dtype: DataType) -> usize {
+    match dtype {
+        DataType::Double | DataType::Int64 | DataType::Uint64 => 8,
+        DataType::Float | DataType::Int32 | DataType::Uint32 => 4,
+        DataType::Float16 | DataType::Bfloat16 | DataType::Int16 | DataType::Uint16 => 2,
+        _ => 1,
+    }
+}
+
+pub(super) fn is_float(dtype: DataType) -> bool {
+    matches!(dtype, DataType::Float | DataType::Float16 | DataType::Double)
+}
+
+pub(super) fn is_int(dtype: DataType) -> bool {
+    integer_range(dtype).is_some()
+}
+
+/// The least and the greatest value of an integer type; 64 unsigned bits are cut to 63.
+pub(super) fn integer_range(dtype: DataType) -> Option<(i64, i64)> {
+    Some(match dtype {
+        DataType::Int64 => (i64::MIN, i64::MAX),
+        DataType::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        DataType::Uint64 => (0, i64::MAX),
+        DataType::Uint32 => (0, u32::MAX.into()),
+        DataType::Uint16 => (0, u16::MAX.into()),
+        DataType::Uint8 => (0, u8::MAX.into()),
+        _ => return None,
+    })
+}
+
+/// Reads the elements of a short tensor of integers, truth values or `f32`.
+fn elements(tensor: &pb::TensorProto, dtype: DataType) -> Option<Data> {
+    fn raw<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
+        bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
+    }
+    let bytes = &tensor.raw_data;
+    let listed = || tensor.int32_data.iter().map(|&value| i64::from(value)).collect();
+    let ints: Vec<i64> = match dtype {
+        DataType::Float if bytes.is_empty() => {
+            return Some(Data::Floats(tensor.float_data.as_slice().into()));
+        }
+        DataType::Float => return Some(Data::Floats(raw(bytes, f32::from_le_bytes).into())),
+        DataType::Int64 | DataType::Uint64 if bytes.is_empty() => tensor.int64_data.clone(),
+        DataType::Int64 | DataType::Uint64 => raw(bytes, i64::from_le_bytes),
+        DataType::Bool if bytes.is_empty() => {
+            tensor.int32_data.iter().map(|&value| i64::from(value != 0)).collect()
+        }
+        DataType::Bool => bytes.iter().map(|&byte| i64::from(byte != 0)).collect(),
+        _ if integer_range(dtype).is_some() && bytes.is_empty() => listed(),
+        DataType::Int32 => raw(bytes, |chunk| i32::from_le_bytes(chunk).into()),
+        DataType::Uint32 => raw(bytes, |chunk| u32::from_le_bytes(chunk).into()),
+        DataType::Int16 => raw(bytes, |chunk| i16::from_le_bytes(chunk).into()),
+        DataType::Uint16 => raw(bytes, |chunk| u16::from_le_bytes(chunk).into()),
+        DataType::Int8 => raw(bytes, |[byte]: [u8; 1]| (byte as i8).into()),
+        DataType::Uint8 => raw(bytes, |[byte]: [u8; 1]| byte.into()),
+        _ => return None,
+    };
+    let (least, greatest) = integer_range(dtype).unwrap_or((0, 1));
+    let all_in_range = ints.iter().all(|value| (least..=greatest).contains(value));
+    all_in_range.then(|| Data::Ints(ints.into()))
+}
+
+/// A tensor with these elements, named by the caller.
+pub(super) fn tensor(name: String, value: &Value) -> Option<pb::TensorProto> {
+    let mut tensor = pb::TensorProto {
+        name,
+        dims: value.shape.iter().map(|&dim| dim as i64).collect(),
+        data_type: value.dtype as i32,
+        ..Default::default()
+    };
+    match value.data.as_ref()? {
+        Data::Floats(values) => {
+            tensor.raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        }
+        Data::Ints(values) => {
+            let bytes = if value.dtype == DataType::Bool { 1 } else { width(value.dtype) };
+            tensor.raw_data =
+                values.iter().flat_map(|v| v.to_le_bytes().into_iter().take(bytes)).collect();
+        }
+    }
+    Some(tensor)
+}

@@ -1,0 +1,42 @@
+//! From what exporters and optimisers write to standard operators on `f32`.
+//!
+//! Runs before the head is looked for, so that everything behind sees one kind of model.
+
+mod attention;
+mod constants;
+mod editor;
+mod fused;
+mod precision;
+mod quantized;
+mod quantized_operators;
+mod sequences;
+mod stored;
+mod tidy;
+
+use tract_onnx::pb;
+
+use crate::error::Result;
+use editor::Editor;
+
+/// Rewrites the model in place.
+pub(crate) fn lower(model: &mut pb::ModelProto) -> Result<()> {
+    let opset = opset(model);
+    let Some(graph) = &mut model.graph else { return Ok(()) };
+    precision::to_single(graph)?;
+    let mut editor = Editor::new(graph, opset);
+    editor.each(constants::lower)?;
+    editor.each(fused::lower)?;
+    let mut sequences = sequences::Sequences::default();
+    editor.each(|editor, node| sequences.lower(editor, node))?;
+    let mut quantized = quantized::Quantized::new();
+    editor.each(|editor, node| quantized.lower(editor, node))?;
+    editor.finish(graph);
+    tidy::tidy(graph);
+    Ok(())
+}
+
+/// The version of the standard operators.
+fn opset(model: &pb::ModelProto) -> i64 {
+    let standard = model.opset_import.iter().find(|set| matches!(&*set.domain, "" | "ai.onnx"));
+    standard.map_or(1, |set| set.version)
+}

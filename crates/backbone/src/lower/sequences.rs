@@ -1,0 +1,105 @@
+//! Sequences of tensors, as PyTorch writes `unbind` and `stack`.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb;
+
+use super::editor::Editor;
+use super::quantized::output;
+use crate::error::Result;
+use crate::graph::{input, int, int_attribute, integers, optional_input};
+
+/// The sequences that were met so far.
+#[derive(Default)]
+pub(super) struct Sequences {
+    split: HashMap<String, Split>,
+    listed: HashMap<String, Vec<String>>,
+}
+
+/// A tensor cut along an axis.
+#[derive(Clone)]
+struct Split {
+    source: String,
+    axis: i64,
+    size: i64,
+    keeps_axis: bool,
+}
+
+impl Sequences {
+    /// Rewrites one operator.
+    pub fn lower(
+        &mut self,
+        editor: &mut Editor,
+        node: pb::NodeProto,
+    ) -> Result<Option<pb::NodeProto>> {
+        match node.op_type.as_str() {
+            "SplitToSequence" => {
+                let sizes = match optional_input(&node, 1) {
+                    Some(name) => editor.tensor(name).and_then(integers),
+                    None => Some(vec![1]),
+                };
+                if let Some(&[size]) = sizes.as_deref() {
+                    let split = Split {
+                        source: input(&node, 0)?.to_owned(),
+                        axis: int(&node, "axis").unwrap_or(0),
+                        size,
+                        keeps_axis: int(&node, "keepdims").unwrap_or(1) != 0 || size != 1,
+                    };
+                    self.split.insert(output(&node)?.to_owned(), split);
+                }
+                // It goes when nothing reads it any more.
+                Ok(Some(node))
+            }
+            "SequenceConstruct" => {
+                self.listed.insert(output(&node)?.to_owned(), node.input.clone());
+                Ok(Some(node))
+            }
+            "SequenceAt" => self.at(editor, node),
+            "ConcatFromSequence" => self.concat(editor, node),
+            _ => Ok(Some(node)),
+        }
+    }
+
+    fn at(&self, editor: &mut Editor, node: pb::NodeProto) -> Result<Option<pb::NodeProto>> {
+        let place = editor.tensor(input(&node, 1)?).and_then(integers);
+        let Some(&[place]) = place.as_deref() else { return Ok(Some(node)) };
+        let sequence = input(&node, 0)?;
+        if let Some(values) = self.listed.get(sequence)
+            && let Some(value) = usize::try_from(place).ok().and_then(|place| values.get(place))
+        {
+            editor.op("Identity", &[value], output(&node)?);
+            return Ok(None);
+        }
+        let Some(split) = self.split.get(sequence).filter(|_| place >= 0) else {
+            return Ok(Some(node));
+        };
+        if split.keeps_axis {
+            let start = place.saturating_mul(split.size);
+            let starts = editor.integers("starts", &[start]);
+            let ends = editor.integers("ends", &[start.saturating_add(split.size)]);
+            let axes = editor.integers("axes", &[split.axis]);
+            editor.op("Slice", &[&split.source, &starts, &ends, &axes], output(&node)?);
+        } else {
+            let place = editor.scalar_integer("place", place);
+            let axis = int_attribute("axis", split.axis);
+            editor.op("Gather", &[&split.source, &place], output(&node)?).attribute.push(axis);
+        }
+        Ok(None)
+    }
+
+    fn concat(&self, editor: &mut Editor, node: pb::NodeProto) -> Result<Option<pb::NodeProto>> {
+        let Some(values) = self.listed.get(input(&node, 0)?) else { return Ok(Some(node)) };
+        let axis = int(&node, "axis").unwrap_or(0);
+        let mut values = values.clone();
+        if int(&node, "new_axis").unwrap_or(0) != 0 {
+            for value in &mut values {
+                let axes = editor.integers("axes", &[axis]);
+                *value = editor.step("Unsqueeze", &[value, &axes], value);
+            }
+        }
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        let axis = int_attribute("axis", axis);
+        editor.op("Concat", &values, output(&node)?).attribute.push(axis);
+        Ok(None)
+    }
+}

@@ -1,0 +1,16 @@
+//! The command line, end to end, on small made-up images and the models of the backbone's tests.
+
+mod archives;
+mod calibrate;
+mod data;
+mod datasets;
+mod decode;
+mod docs;
+mod errors;
+mod eval;
+mod help;
+mod images;
+mod lists;
+mod score;
+mod support;
+mod tune;

@@ -1,0 +1,70 @@
+// Counts of passed, failed and skipped tests, summed over cargo's and node's test runners.
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { at } from "./tools.mjs";
+
+export class Tally {
+  passed = 0;
+  failed = 0;
+  /** Each with its reason. */
+  skipped = [];
+
+  /** Adds an event of node's test runner, "test:pass" or "test:fail". */
+  addEvent(passed, { name, skip, todo, details }) {
+    if (details.type === "suite") return;
+    const left = skip ?? todo;
+    if (left !== undefined) this.skipped.push(typeof left === "string" && left ? `${name}: ${left}` : name);
+    else if (passed) this.passed++;
+    else this.failed++;
+  }
+
+  /**
+   * Adds what `cargo test -- --show-output` printed. Rust's tests can't skip themselves; one that
+   * passes and says "skipped: ..." first had nothing to test with, and counts as skipped.
+   */
+  addCargo(output, code) {
+    const before = this.failed;
+    for (const [, passed, failed] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
+      this.passed += Number(passed);
+      this.failed += Number(failed);
+    }
+    for (const [, name, reason] of output.matchAll(/^test (\S+) .*\.\.\. ignored(.*)$/gm)) {
+      this.skipped.push(name + reason.replace(/^, /, ": "));
+    }
+    for (const [, name, reason] of output.matchAll(/^---- (\S+) stdout ----\nskipped: (.*)$/gim)) {
+      this.skipped.push(`${name}: ${reason}`);
+      this.passed--;
+    }
+    // A build that broke, or a test that took its runner down, left no count.
+    if (code !== 0 && this.failed === before) this.failed++;
+  }
+
+  /** The last line of `npm test` and `.ci/run`. */
+  toString() {
+    return `${this.passed} passed, ${this.failed} failed, ${this.skipped.length} skipped`;
+  }
+
+  /** Prints what was skipped and why, then the counts. */
+  print() {
+    if (this.skipped.length > 0) console.log(`\nSkipped:\n${this.skipped.map((name) => `  ${name}`).join("\n")}`);
+    console.log(`\n${this}`);
+  }
+
+  /** Keeps the counts for `.ci/run`. */
+  save(name) {
+    mkdirSync(at("target"), { recursive: true });
+    writeFileSync(at("target", `${name}.json`), JSON.stringify({ ...this }));
+  }
+
+  /** Adds counts that were saved; none at all means that their run broke off. */
+  load(name) {
+    try {
+      const { passed, failed, skipped } = JSON.parse(readFileSync(at("target", `${name}.json`), "utf8"));
+      this.passed += passed;
+      this.failed += failed;
+      this.skipped.push(...skipped);
+    } catch {
+      this.failed++;
+    }
+  }
+}

@@ -1,0 +1,114 @@
+//! Empties functions of the engine that never run, since no feature of tract leaves them out.
+//!
+//! tract registers every operator that it has, and a function whose address is taken stays in the
+//! file whether or not anybody can reach it. What is emptied here traps if it is called after all:
+//! the checker of `crates/backbone/src/check.rs` refuses the operators that would call it.
+
+use anyhow::{Result, ensure};
+use walrus::ir::{BinaryOp, Visitor, dfs_in_order};
+use walrus::{FunctionBuilder, FunctionId, FunctionKind, LocalFunction, Module};
+
+/// Empties what never runs, then drops what only that called; names are needed.
+pub fn strip_unused(module: &mut Module) -> Result<()> {
+    let mut emptied = [0; PARTS.len()];
+    let ids: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
+    for id in ids {
+        let function = module.funcs.get(id);
+        let (Some(name), FunctionKind::Local(local)) = (&function.name, &function.kind) else {
+            continue;
+        };
+        if let Some(part) = PARTS.iter().position(|part| (part.holds)(name, local)) {
+            empty(module, id);
+            emptied[part] += 1;
+        }
+    }
+    for (part, count) in PARTS.iter().zip(emptied) {
+        ensure!(
+            count > 0,
+            "the engine holds nothing of {}: has a dependency changed, or were names stripped?",
+            part.what
+        );
+    }
+    walrus::passes::gc::run(module);
+    Ok(())
+}
+
+/// A part of the engine that never runs.
+struct Part {
+    what: &'static str,
+    holds: fn(&str, &LocalFunction) -> bool,
+}
+
+const PARTS: [Part; 3] = [
+    Part {
+        // tract's own model format, and the one transformation of models that parses it.
+        what: "tract_nnef",
+        // Constructors run when the engine starts.
+        holds: |name, _| first_crate(name) == "tract_nnef" && !name.contains("::__ctor"),
+    },
+    Part {
+        what: "tract's Fourier transforms",
+        holds: |name, _| name.starts_with("tract_core::ops::fft::") && name.contains("::eval_t"),
+    },
+    Part {
+        // The tuner transforms in `f64`, by the scalar planner.
+        what: "rustfft for f32 or SIMD",
+        holds: |name, function| {
+            first_crate(name) == "rustfft"
+                && (name.contains("wasm_simd") || computes_in_f32(function))
+        },
+    },
+];
+
+/// The crate that a function's name mentions first: `<a::B as c::D>::e` is of `a`.
+fn first_crate(name: &str) -> &str {
+    let path = name.find("::").map_or(name, |end| &name[..end]);
+    path.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(path)
+}
+
+/// Whether a function computes with single numbers in `f32` and not in `f64`.
+fn computes_in_f32(function: &LocalFunction) -> bool {
+    #[derive(Default)]
+    struct Found {
+        f32: bool,
+        f64: bool,
+    }
+
+    impl<'a> Visitor<'a> for Found {
+        fn visit_binop(&mut self, operation: &walrus::ir::Binop) {
+            use BinaryOp::{F32Add, F32Mul, F32Sub, F64Add, F64Mul, F64Sub};
+            self.f32 |= matches!(operation.op, F32Add | F32Mul | F32Sub);
+            self.f64 |= matches!(operation.op, F64Add | F64Mul | F64Sub);
+        }
+    }
+
+    let mut found = Found::default();
+    dfs_in_order(&mut found, function, function.entry_block());
+    found.f32 && !found.f64
+}
+
+fn empty(module: &mut Module, id: FunctionId) {
+    let kind = module.types.get(module.funcs.get(id).ty());
+    let (params, results) = (kind.params().to_vec(), kind.results().to_vec());
+    let mut builder = FunctionBuilder::new(&mut module.types, &params, &results);
+    builder.func_body().unreachable();
+    let arguments = params.iter().map(|&kind| module.locals.add(kind)).collect();
+    module.funcs.get_mut(id).kind = FunctionKind::Local(builder.local_func(arguments));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_crate;
+
+    #[test]
+    fn a_function_is_of_the_crate_that_its_name_mentions_first() {
+        for (name, expected) in [
+            ("tract_nnef::ops::nnef::deser::conv::h12", "tract_nnef"),
+            ("<rustfft::algorithm::Dft<T> as rustfft::Fft<T>>::process::h12", "rustfft"),
+            ("<&mut itp_ood::Error as core::fmt::Debug>::fmt", "itp_ood"),
+            ("memcpy", "memcpy"),
+        ] {
+            assert_eq!(first_crate(name), expected);
+        }
+    }
+}
