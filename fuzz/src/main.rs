@@ -15,6 +15,7 @@
 mod child;
 mod mutate;
 mod nodes;
+mod numbers;
 mod parent;
 mod seeds;
 

@@ -6,7 +6,7 @@ use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::mutate::number;
+use crate::numbers::number;
 
 /// An operator, and a letter for each of what it needs: `i`nteger list and `f`loat list inputs,
 /// integer `s`calar input, `x` the same value again, `w`eights like a small tensor.

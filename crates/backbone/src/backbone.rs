@@ -21,7 +21,7 @@ use crate::head::Head;
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 use crate::linear::Linear;
-use crate::options::LoadOptions;
+use crate::options::{Kernels, LoadOptions};
 use crate::{fusion, head, lower, onnx, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
@@ -60,24 +60,6 @@ impl BackboneReport {
     /// Number of operators on tract's kernels.
     pub fn num_tract(&self) -> usize {
         self.tract.values().sum()
-    }
-}
-
-/// Whose kernels run convolutions and poolings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kernels {
-    /// This crate's, with batch normalisation and activation fused in. In WebAssembly and on x86-64
-    /// processors with AVX2, a network takes about half the time that it takes on tract's.
-    Custom,
-    /// tract's, which are hand-written for other native targets too.
-    Tract,
-}
-
-impl Default for Kernels {
-    /// The faster ones on this processor.
-    fn default() -> Self {
-        if Width::are_fast() { Self::Custom } else { Self::Tract }
     }
 }
 

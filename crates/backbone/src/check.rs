@@ -19,6 +19,7 @@ mod index;
 mod matrix;
 mod memory;
 mod normalisation;
+mod operator;
 mod probe;
 mod quantisation;
 mod reduction;
@@ -34,33 +35,17 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use self::call::{Call, Names, Outcome};
-use self::table::{CANONICAL_OPSET, MANY, OPSETS, Operator};
+use self::operator::{MANY, Operator};
+use self::table::{CANONICAL_OPSET, OPSETS};
 use self::value::{MAX_FOLDED, Value};
 use crate::error::{Error, Result};
 use crate::graph::describe;
+use crate::options::Limits;
 
 /// The most operators; the largest classifiers have some thousands.
 const MAX_OPERATORS: usize = 50_000;
 /// The operator set of operators that rules write.
 const OWN_OPSET: i64 = 1000;
-
-/// What a model may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// The most memory for weights and for what the network computes for one image, in bytes.
-    pub memory: usize,
-    /// The most multiplications for one image.
-    pub multiplications: u64,
-}
-
-impl Default for Limits {
-    /// 1 GiB (512 MiB in WebAssembly), and 10^12 multiplications.
-    fn default() -> Self {
-        let memory = if cfg!(target_family = "wasm") { 1 << 29 } else { 1 << 30 };
-        Self { memory, multiplications: 1_000_000_000_000 }
-    }
-}
 
 /// Checks the whole graph for one image, and writes it as the engine understands it. Outputs
 /// behind the first are single numbers, which are finite where the network computed no NaN or

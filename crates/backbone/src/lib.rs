@@ -16,8 +16,7 @@ mod onnx;
 mod options;
 mod strided;
 
-pub use backbone::{Backbone, BackboneReport, Kernels};
-pub use check::Limits;
+pub use backbone::{Backbone, BackboneReport};
 pub use error::{Error, ErrorKind, Result};
 pub use linear::Linear;
-pub use options::{ExternalData, LoadOptions};
+pub use options::{ExternalData, Kernels, Limits, LoadOptions};

@@ -90,7 +90,7 @@ const LAYOUTS: &[(&str, &[&str])] = &[
 /// detector are left out. `classes` chooses the paper's column: 10 or 100.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](crate::ErrorKind::Data) never for what [`itp_ood::metrics`] measured.
+/// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) never for what [`itp_ood::metrics`] measured.
 pub fn tables(measured: &[Measured], classes: usize) -> Result<Vec<Table>> {
     let mut sets: Vec<&str> = Vec::new();
     for cell in measured {

@@ -60,7 +60,7 @@ pub struct Samples {
 /// (paper, Figure 4): `train` `[N, D]` with their classes, shuffled beforehand if sorted.
 ///
 /// # Errors
-/// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images, and as
+/// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) if a class has fewer than two images, and as
 /// [`FeatureDetector::scores`].
 pub fn samples(
     head: &Head,

@@ -4,7 +4,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{Kind, flag, float, int, of, text};
 use super::call::{Call, Outcome, float_attribute, one};
-use super::table::{MANY, Operator, operator};
+use super::operator::{MANY, Operator, operator};
 use super::value::{self, Data, Value};
 use super::{attributes, fold};
 use crate::error::Result;

@@ -5,7 +5,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::attributes::{axes, axis, float, int, ints, text};
 use super::call::{Call, Outcome, int_attribute, one, text_attribute};
 use super::fold;
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::{Data, Value};
 use crate::error::Result;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attributes::{Attribute, Kind, flag, float, of};
 use super::call::{Call, Outcome, int_attribute, one};
-use super::table::{MANY, Operator, operator};
+use super::operator::{MANY, Operator, operator};
 use super::value::Value;
 use crate::error::Result;
 

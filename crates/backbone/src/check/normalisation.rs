@@ -4,7 +4,7 @@ use tract_onnx::pb;
 
 use super::attributes::{axes, axis, flag, float, float_in, int};
 use super::call::{Call, Outcome, float_attribute, int_attribute, ints_attribute, one};
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
 
@@ -91,7 +91,10 @@ fn batch(call: &mut Call) -> Result<Outcome> {
     }
     let epsilon = call.float_attribute("epsilon", 1e-5);
     let variances = call.optional(4).and_then(Value::as_floats).unwrap_or(&[]);
-    if let Some(variance) = variances.iter().find(|&&variance| (variance + epsilon).is_nan() || variance + epsilon <= 0.0) {
+    if let Some(variance) = variances
+        .iter()
+        .find(|&&variance| (variance + epsilon).is_nan() || variance + epsilon <= 0.0)
+    {
         return Err(call.wrong(format!("divides by the square root of {variance} + {epsilon}")));
     }
     // Older operator sets list the running statistics, which only training changes.

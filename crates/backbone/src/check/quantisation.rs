@@ -6,7 +6,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{Attribute, Kind, axis, flag, int, of};
 use super::call::{Call, Outcome, int_attribute};
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::{Value, integer_range};
 use crate::error::Result;
 

@@ -4,7 +4,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{axes, axis, flag};
 use super::call::{Call, Outcome, ints_attribute, one};
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::{self, Value};
 use super::{attributes, fold};
 use crate::error::Result;

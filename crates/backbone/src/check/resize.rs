@@ -2,7 +2,7 @@
 
 use super::attributes::{Attribute, Kind, axes, flag, float, float_in, of, text};
 use super::call::{Call, Outcome, one, text_attribute};
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
 

@@ -5,7 +5,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::attributes::{Attribute, Kind, axes, axis, flag, int, ints, of, text};
 use super::call::{Call, Outcome, one};
 use super::fold;
-use super::table::{MANY, Operator, operator};
+use super::operator::{MANY, Operator, operator};
 use super::value::{Data, MAX_FOLDED, Value};
 use crate::error::Result;
 

@@ -2,7 +2,7 @@
 
 use super::attributes::{flag, int, ints, text};
 use super::call::{Call, Outcome, int_attribute, ints_attribute, one};
-use super::table::{Operator, operator};
+use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
 

@@ -3,7 +3,7 @@
 use tract_onnx::pb;
 
 use super::editor::Editor;
-use super::quantized::output;
+use super::stored::output;
 use crate::error::{Error, Result};
 use crate::graph::{
     describe, float, input, int, int_attribute, ints, ints_attribute, optional_input,

@@ -6,7 +6,7 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::editor::Editor;
-use super::quantized::output;
+use super::stored::output;
 use crate::error::Result;
 use crate::graph::{data_type, input, int, int_tensor, integers, len, optional_input};
 

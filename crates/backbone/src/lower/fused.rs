@@ -4,7 +4,7 @@ use tract_onnx::pb;
 
 use super::attention;
 use super::editor::Editor;
-use super::quantized::output;
+use super::stored::output;
 use crate::error::{Error, Result};
 use crate::graph::{
     attribute, describe, float, float_attribute, input, int, int_attribute, optional_input, string,

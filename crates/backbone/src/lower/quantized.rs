@@ -14,7 +14,7 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::editor::Editor;
-use super::stored;
+use super::stored::{self, limits, output};
 use crate::error::{Error, Result};
 use crate::graph::{data_type, describe, float_tensor, input, int, int_attribute, optional_input};
 
@@ -38,19 +38,6 @@ impl Grid {
 
     fn is_limited(&self) -> bool {
         self.low.is_finite() && self.high.is_finite()
-    }
-}
-
-/// The least and the largest value of a type.
-pub(super) fn limits(data_type: DataType) -> (f32, f32) {
-    match data_type {
-        DataType::Uint8 => (0.0, 255.0),
-        DataType::Int8 => (-128.0, 127.0),
-        DataType::Uint16 => (0.0, 65535.0),
-        DataType::Int16 => (-32768.0, 32767.0),
-        DataType::Uint4 => (0.0, 15.0),
-        DataType::Int4 => (-8.0, 7.0),
-        _ => (f32::NEG_INFINITY, f32::INFINITY),
     }
 }
 
@@ -299,13 +286,6 @@ impl Quantized {
         // An accumulator's `Cast` to float has nothing left to do, but later ones may.
         Ok(())
     }
-}
-
-/// The one output of an operator.
-pub(super) fn output(node: &pb::NodeProto) -> Result<&str> {
-    node.output.first().map(String::as_str).filter(|name| !name.is_empty()).ok_or_else(|| {
-        Error::model(format!("operator {} has no output; the file is damaged", describe(node)))
-    })
 }
 
 fn unclear(node: &pb::NodeProto) -> Error {

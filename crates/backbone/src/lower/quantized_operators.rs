@@ -3,8 +3,9 @@
 use tract_onnx::pb;
 
 use super::editor::Editor;
-use super::quantized::{Grid, Quantized, output};
+use super::quantized::{Grid, Quantized};
 use super::stored::dequantized;
+use super::stored::output;
 use crate::error::Result;
 use crate::graph::{float, float_attribute, input, int, int_attribute, ints, optional_input};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tract_onnx::pb;
 
 use super::editor::Editor;
-use super::quantized::output;
+use super::stored::output;
 use crate::error::Result;
 use crate::graph::{input, int, int_attribute, integers, optional_input};
 

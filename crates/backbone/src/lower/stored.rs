@@ -4,7 +4,6 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::editor::Editor;
-use super::quantized::{limits, output};
 use crate::error::{Error, Result};
 use crate::graph::{data_type, describe, float_tensor, floats, int, optional_input};
 
@@ -117,4 +116,24 @@ impl Places {
         (outer * self.axis.div_ceil(self.block) + along / self.block) * self.inner
             + index % self.inner
     }
+}
+
+/// The least and the largest value of a type.
+pub(super) fn limits(data_type: DataType) -> (f32, f32) {
+    match data_type {
+        DataType::Uint8 => (0.0, 255.0),
+        DataType::Int8 => (-128.0, 127.0),
+        DataType::Uint16 => (0.0, 65535.0),
+        DataType::Int16 => (-32768.0, 32767.0),
+        DataType::Uint4 => (0.0, 15.0),
+        DataType::Int4 => (-8.0, 7.0),
+        _ => (f32::NEG_INFINITY, f32::INFINITY),
+    }
+}
+
+/// The one output of an operator.
+pub(super) fn output(node: &pb::NodeProto) -> Result<&str> {
+    node.output.first().map(String::as_str).filter(|name| !name.is_empty()).ok_or_else(|| {
+        Error::model(format!("operator {} has no output; the file is damaged", describe(node)))
+    })
 }

@@ -34,7 +34,7 @@ const MAX_ALLOC: u64 = 800_000_000;
 /// first frame counts, of an animated PNG its default image.
 ///
 /// # Errors
-/// [`ErrorKind::Image`](crate::ErrorKind::Image) if the file is empty, of an unknown format,
+/// [`ErrorKind::Image`](itp_ood::ErrorKind::Image) if the file is empty, of an unknown format,
 /// damaged, cut off, or larger than 20,000 pixels a side or 100 megapixels. The size is checked
 /// before anything is decoded.
 pub fn decode(bytes: &[u8]) -> Result<Pixels> {
