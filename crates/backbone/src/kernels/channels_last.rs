@@ -35,9 +35,10 @@ pub(crate) struct ChannelsLastConv {
 impl ChannelsLastConv {
     /// Packs the weights for registers of `lanes`. The convolution has one group and no prologue.
     pub fn new(lanes: usize, spec: ConvSpec) -> Self {
-        let (out_channels, depth) = (spec.out_channels(), spec.depth());
+        let out_channels = spec.out_channels();
         let ConvSpec { window, channels, weights, bias, epilogue, .. } = spec;
         let taps = window.taps();
+        let depth = channels * taps;
         let mut packed_bias = bias.to_vec();
         packed_bias.resize(out_channels.next_multiple_of(2 * lanes), 0.0);
         let mut packed = vec![0.0; packed_bias.len() * depth];
