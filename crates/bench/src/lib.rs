@@ -5,6 +5,7 @@
 //! arguments.
 #![cfg(target_arch = "wasm32")]
 #![allow(unsafe_code, reason = "C exports are; this is no part of what is shipped")]
+#![allow(clippy::missing_safety_doc, reason = "nothing here checks its arguments")]
 
 use std::cell::RefCell;
 
@@ -56,7 +57,8 @@ pub unsafe extern "C" fn bench_load(model: *const u8, bytes: usize, own: bool) -
     // SAFETY: the caller wrote the model there.
     let model = unsafe { std::slice::from_raw_parts(model, bytes) };
     let kernels = if own { Kernels::Custom } else { Kernels::Tract };
-    let Ok((backbone, head)) = Backbone::with_operators(model, None, kernels) else { return -1 };
+    let Ok((backbone, linear)) = Backbone::with_operators(model, None, kernels) else { return -1 };
+    let Ok(head) = Head::new(linear.weights, linear.bias) else { return -1 };
     NETWORKS.with_borrow_mut(|networks| {
         let input = Array4::zeros(backbone.input_shape());
         let logits = vec![0.0; head.num_classes()];
@@ -187,7 +189,7 @@ pub extern "C" fn bench_make_scoring(classes: usize, features: usize) -> i32 {
             moments.push(class, Array1::from_shape_simple_fn(features, &mut random).view())?;
         }
         let stats = Stats::from_moments(&moments, Preprocess::preset("imagenet")?)?;
-        let pruning = Pruning::new(&head, &stats, stats.settings.p, stats.settings.lambda)?;
+        let pruning = Pruning::new(&head, &stats, 30.0, 1.5)?;
         let features = Array1::from_shape_simple_fn(features, &mut random);
         let detector = FeatureDetector::new(head, stats)?;
         Ok(Scoring { detector, pruning, features })
