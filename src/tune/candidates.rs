@@ -27,7 +27,7 @@ pub const W_STEPS: usize = 11;
 pub const REACT_STEPS: usize = 16;
 
 /// T's share w at a step.
-pub fn w(step: usize) -> f64 {
+pub(crate) fn w(step: usize) -> f64 {
     step as f64 * 0.05
 }
 
