@@ -281,6 +281,14 @@ impl FeatureDetector {
             ftp: energy(&ftp),
             itp: energy(&itp),
         };
+        let logits_finite = plain.iter().chain(&itp).all(|logit| logit.is_finite());
+        let Energies { plain: a, crp: b, ftp: c, itp: d } = &energies;
+        if !logits_finite || ![a, b, c, d].iter().all(|energy| energy.is_finite()) {
+            return Err(Error::features(
+                "the logits or energies are NaN or infinite for this image; the statistics or the \
+                 features have values far out of range",
+            ));
+        }
         let score = prepared.score.score(features, plain.view());
         if !score.is_finite() {
             return Err(Error::features(format!(
