@@ -1,26 +1,21 @@
-//! Stats files that once gave a detection with NaN in it: refused, or an error for the image.
-#![cfg(feature = "onnx")]
+//! Values at the end of single precision: an error, never a detection with NaN or infinity in it.
 
-use std::path::Path;
-
-use itp_ood::{Detector, ErrorKind, ImageView, Options, PixelFormat, Stats};
+use itp_ood::{ErrorKind, FeatureDetector, Head, Moments, Options, Preprocess, Stats};
+use ndarray::array;
 
 #[test]
-fn extreme_statistics_give_an_error_instead_of_nan() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let model = std::fs::read(root.join("www/models/digits.onnx")).unwrap();
-    let file = root.join("tests/faults/stats/nan_logits_finite_score.safetensors");
-    let stats = match Stats::from_bytes(&std::fs::read(file).unwrap()) {
-        Ok(stats) => stats,
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Stats, "{error}");
-            return;
-        }
-    };
-    // The file names an earlier model of the same shape.
-    let detector = Detector::new(&model, stats.with_model_sha256("")).unwrap();
-    let pixels: Vec<u8> = (0..32 * 32 * 3).map(|at| (at * 37 % 251) as u8).collect();
-    let image = ImageView::new(&pixels, 32, 32, PixelFormat::Rgb8).unwrap();
-    let error = detector.detect(&image, &Options::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Features, "{error}");
+fn logits_that_overflow_are_an_error() {
+    let head = Head::new(array![[4.0, -1.0], [-4.0, 2.0]], array![0.0, 0.0]).unwrap();
+    let mut moments = Moments::new(2, 2);
+    for (class, features) in [(0, [1.0, 0.0]), (0, [2.0, 1.0]), (1, [0.0, 1.0]), (1, [1.0, 3.0])] {
+        moments.push(class, ndarray::aview1(&features)).unwrap();
+    }
+    let stats = Stats::from_moments(&moments, Preprocess::preset("cifar").unwrap()).unwrap();
+    let detector = FeatureDetector::new(head, stats).unwrap();
+    let detect = |h: [f32; 2]| detector.detect(ndarray::aview1(&h), &Options::default());
+    assert!(detect([1.5, 0.5]).is_ok());
+    for extreme in [[3e38, 0.0], [-3e38, 1.0], [3e38, 3e38]] {
+        assert_eq!(detect(extreme).unwrap_err().kind(), ErrorKind::Features, "{extreme:?}");
+    }
+    assert!(detect([1.5, 0.5]).is_ok(), "the detector stays usable");
 }
