@@ -69,6 +69,8 @@ test("the site works below a sub-path, and offline after the first visit", { ski
     const names = await caches.keys();
     if (names.length !== 1) throw new Error(`caches: ${names.join()}`);
   });
+  // What was still on its way would be counted below.
+  await page.waitForLoadState("networkidle");
   await context.setOffline(true);
   const seen = up.server.requests.length;
   await page.reload();
