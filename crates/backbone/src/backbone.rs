@@ -22,7 +22,7 @@ use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 use crate::linear::Linear;
 use crate::options::{Kernels, LoadOptions};
-use crate::{fusion, head, lower, onnx, strided};
+use crate::{fusion, graph, head, lower, onnx, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -282,8 +282,7 @@ fn check_facts(model: &TypedModel) -> Result<()> {
                     node.op.name()
                 )));
             };
-            let elements = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-            if elements.is_none_or(|elements| elements > onnx::MAX_ELEMENTS) {
+            if graph::elements(shape).is_none_or(|elements| elements > onnx::MAX_ELEMENTS) {
                 return Err(Error::model(format!(
                     "operator `{}` ({}) yields the shape {shape:?}, which is too large",
                     node.name,

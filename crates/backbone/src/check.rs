@@ -39,7 +39,7 @@ use self::operator::{MANY, Operator};
 use self::table::{CANONICAL_OPSET, OPSETS};
 use self::value::{MAX_FOLDED, Value};
 use crate::error::{Error, Result};
-use crate::graph::describe;
+use crate::graph::{describe, elements};
 use crate::options::Limits;
 
 /// The most operators; the largest classifiers have some thousands.
@@ -335,8 +335,7 @@ impl Checker {
 
     /// Refuses tensors that nothing could be computed with.
     fn check_size(&self, node: &pb::NodeProto, value: &Value) -> Result<()> {
-        let elements =
-            value.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let elements = elements(&value.shape);
         let too_large = elements.is_none_or(|elements| elements > crate::onnx::MAX_ELEMENTS);
         if too_large || value.rank() > attributes::MAX_RANK as usize {
             return Err(Error::model(format!(

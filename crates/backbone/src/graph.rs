@@ -58,40 +58,30 @@ pub(crate) fn node(op_type: &str, inputs: &[&str], output: &str) -> pb::NodeProt
     }
 }
 
-pub(crate) fn int_attribute(name: &str, value: i64) -> pb::AttributeProto {
-    pb::AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..Default::default()
-    }
+fn new_attribute(name: &str, kind: AttributeType) -> pb::AttributeProto {
+    pb::AttributeProto { name: name.into(), r#type: kind as i32, ..Default::default() }
 }
 
-pub(crate) fn ints_attribute(name: &str, values: &[i64]) -> pb::AttributeProto {
+pub(crate) fn int_attribute(name: &str, value: i64) -> pb::AttributeProto {
+    pb::AttributeProto { i: value, ..new_attribute(name, AttributeType::Int) }
+}
+
+pub(crate) fn ints_attribute(
+    name: &str,
+    values: impl IntoIterator<Item = i64>,
+) -> pb::AttributeProto {
     pb::AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Ints as i32,
-        ints: values.to_vec(),
-        ..Default::default()
+        ints: values.into_iter().collect(),
+        ..new_attribute(name, AttributeType::Ints)
     }
 }
 
 pub(crate) fn float_attribute(name: &str, value: f32) -> pb::AttributeProto {
-    pb::AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Float as i32,
-        f: value,
-        ..Default::default()
-    }
+    pb::AttributeProto { f: value, ..new_attribute(name, AttributeType::Float) }
 }
 
 pub(crate) fn string_attribute(name: &str, value: &str) -> pb::AttributeProto {
-    pb::AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::String as i32,
-        s: value.as_bytes().to_vec(),
-        ..Default::default()
-    }
+    pb::AttributeProto { s: value.into(), ..new_attribute(name, AttributeType::String) }
 }
 
 /// Values as ONNX stores them.
@@ -129,7 +119,12 @@ pub(crate) fn data_type(tensor: &pb::TensorProto) -> DataType {
     DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined)
 }
 
-/// Number of elements.
+/// Number of elements of a shape, unless it overflows.
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim))
+}
+
+/// Number of elements of a stored tensor.
 pub(crate) fn len(tensor: &pb::TensorProto) -> usize {
     let lengths = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0));
     lengths.fold(1, usize::saturating_mul)

@@ -74,9 +74,8 @@ pub(super) fn fix_input(
         usize::try_from(height).unwrap_or(0),
         usize::try_from(width).unwrap_or(0),
     ];
-    let elements = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
     if shape.iter().any(|&dim| !(1..=MAX_SIDE).contains(&dim))
-        || elements.is_none_or(|elements| elements > MAX_INPUT)
+        || graph::elements(&shape).is_none_or(|elements| elements > MAX_INPUT)
     {
         return Err(Error::model(format!(
             "the model's input `{name}` has the impossible size of {channels} channels, {height} \

@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use tract_onnx::pb;
-use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::MAX_RANK;
 use super::describe;
 use super::value::{self, Value};
 use crate::error::{Error, Result};
+use crate::graph::{
+    self, elements, float_attribute, int_attribute, ints_attribute, string_attribute,
+};
 
 /// What becomes of an operator.
 pub(super) enum Outcome {
@@ -183,7 +185,7 @@ impl Call<'_> {
     }
 
     pub fn attribute(&self, name: &str) -> Option<&pb::AttributeProto> {
-        self.node.attribute.iter().find(|attribute| attribute.name == name)
+        graph::attribute(&self.node, name)
     }
 
     pub fn int(&self, name: &str, default: i64) -> i64 {
@@ -243,14 +245,13 @@ impl Call<'_> {
 
     /// Refuses ranks and sizes that no model needs.
     pub fn sized(&self, shape: &[usize]) -> Result<()> {
-        let elements = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
         if shape.len() as i64 > MAX_RANK {
             return Err(self.unsupported(format!(
                 "yields {} dimensions; at most {MAX_RANK} are supported",
                 shape.len()
             )));
         }
-        if elements.is_none_or(|elements| elements > crate::onnx::MAX_ELEMENTS) {
+        if elements(shape).is_none_or(|elements| elements > crate::onnx::MAX_ELEMENTS) {
             return Err(self.unsupported(format!("yields the shape {shape:?}, which is too large")));
         }
         Ok(())
@@ -269,6 +270,13 @@ impl Call<'_> {
                 _ => Err(self.wrong(format!("combines the shapes {a:?} and {b:?}"))),
             })
             .collect()
+    }
+
+    /// A last input without a name is the same as none, but the engine counts it.
+    pub fn drop_empty_last(&mut self) {
+        while self.node.input.last().is_some_and(String::is_empty) {
+            self.node.input.pop();
+        }
     }
 
     pub fn remove(&mut self, name: &str) {
@@ -292,7 +300,7 @@ impl Call<'_> {
 
     pub fn set_text(&mut self, name: &str, value: &str) {
         self.remove(name);
-        self.node.attribute.push(text_attribute(name, value));
+        self.node.attribute.push(string_attribute(name, value));
     }
 
     /// A new constant.
@@ -361,14 +369,7 @@ impl Call<'_> {
     ) -> String {
         let base = self.node.output.first().map_or("value", String::as_str).to_owned();
         let name = self.names.fresh(&base, op_type);
-        nodes.push(pb::NodeProto {
-            op_type: op_type.into(),
-            name: name.clone(),
-            input: inputs.iter().map(ToString::to_string).collect(),
-            output: vec![name.clone()],
-            attribute,
-            ..Default::default()
-        });
+        nodes.push(pb::NodeProto { attribute, ..graph::node(op_type, inputs, &name) });
         name
     }
 
@@ -379,30 +380,4 @@ impl Call<'_> {
         }
         Ok(Outcome::Replace(nodes))
     }
-}
-
-fn attribute(name: &str, kind: AttributeType) -> pb::AttributeProto {
-    pb::AttributeProto { name: name.into(), r#type: kind as i32, ..Default::default() }
-}
-
-pub(super) fn int_attribute(name: &str, value: i64) -> pb::AttributeProto {
-    pb::AttributeProto { i: value, ..attribute(name, AttributeType::Int) }
-}
-
-pub(super) fn ints_attribute(
-    name: &str,
-    values: impl IntoIterator<Item = i64>,
-) -> pb::AttributeProto {
-    pb::AttributeProto {
-        ints: values.into_iter().collect(),
-        ..attribute(name, AttributeType::Ints)
-    }
-}
-
-pub(super) fn float_attribute(name: &str, value: f32) -> pb::AttributeProto {
-    pb::AttributeProto { f: value, ..attribute(name, AttributeType::Float) }
-}
-
-pub(super) fn text_attribute(name: &str, value: &str) -> pb::AttributeProto {
-    pb::AttributeProto { s: value.into(), ..attribute(name, AttributeType::String) }
 }

@@ -3,11 +3,12 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{Kind, flag, float, int, of, text};
-use super::call::{Call, Outcome, float_attribute, one};
+use super::call::{Call, Outcome, one};
 use super::operator::{MANY, Operator, operator};
 use super::value::{self, Data, Value};
 use super::{attributes, fold};
 use crate::error::Result;
+use crate::graph::{float_attribute, int_attribute, string_attribute};
 
 pub(super) const OPERATORS: &[Operator] = &[
     operator("Relu", (1, 1), &[], unary),
@@ -156,7 +157,7 @@ fn bias_gelu(call: &mut Call) -> Result<Outcome> {
         x = call.step(&mut nodes, "Add", &[&x, &bias], vec![]);
     }
     let tanh = call.node.op_type == "FastGelu";
-    let attribute = super::call::text_attribute("approximate", if tanh { "tanh" } else { "none" });
+    let attribute = string_attribute("approximate", if tanh { "tanh" } else { "none" });
     call.step(&mut nodes, "Gelu", &[&x], vec![attribute]);
     call.replace(nodes)
 }
@@ -344,7 +345,7 @@ fn pow(call: &mut Call) -> Result<Outcome> {
     if call.input(1)?.dtype != dtype {
         let mut nodes = Vec::new();
         let exponent = call.node.input[1].clone();
-        let to = vec![super::call::int_attribute("to", dtype as i64)];
+        let to = vec![int_attribute("to", dtype as i64)];
         let exponent = call.step(&mut nodes, "Cast", &[&exponent], to);
         let base = call.node.input[0].clone();
         call.step(&mut nodes, "Pow", &[&base, &exponent], vec![]);
@@ -432,7 +433,7 @@ fn cast_like(call: &mut Call) -> Result<Outcome> {
     let to = call.input(1)?.dtype;
     let x = call.node.input[0].clone();
     let mut nodes = Vec::new();
-    let attribute = vec![super::call::int_attribute("to", to as i64)];
+    let attribute = vec![int_attribute("to", to as i64)];
     call.step(&mut nodes, "Cast", &[&x], attribute);
     call.replace(nodes)
 }

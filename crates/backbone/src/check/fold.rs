@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::value::{Data, MAX_FOLDED, Value, integer_range};
+use crate::graph::elements;
 
 /// For each position of `shape`, the position in a tensor of shape `from` that broadcasts to it.
 pub(super) fn positions(from: &[usize], shape: &[usize]) -> Option<Vec<usize>> {
@@ -31,7 +32,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
 /// Positions of all elements of `shape` in row-major order, given a step for each dimension.
 /// Steps backwards are negative numbers, wrapped.
 pub(super) fn walk(shape: &[usize], steps: &[usize], start: usize) -> Option<Vec<usize>> {
-    let len = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim))?;
+    let len = elements(shape)?;
     if len > MAX_FOLDED {
         return None;
     }

@@ -3,11 +3,12 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{axes, axis, float, int, ints, text};
-use super::call::{Call, Outcome, int_attribute, one, text_attribute};
+use super::call::{Call, Outcome, one};
 use super::fold;
 use super::operator::{Operator, operator};
 use super::value::{Data, Value};
 use crate::error::Result;
+use crate::graph::{int_attribute, string_attribute};
 
 /// The largest padding.
 const MAX_PAD: i64 = 1 << 12;
@@ -366,6 +367,6 @@ fn crop(
     let rest = call.store_list(rest);
     let mut inputs = vec![x.as_str(), &rest];
     inputs.extend(fill.as_deref());
-    call.step(&mut nodes, "Pad", &inputs, vec![text_attribute("mode", mode)]);
+    call.step(&mut nodes, "Pad", &inputs, vec![string_attribute("mode", mode)]);
     call.replace(nodes)
 }

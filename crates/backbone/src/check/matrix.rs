@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::attributes::{Attribute, Kind, flag, float, of};
-use super::call::{Call, Outcome, int_attribute, one};
+use super::call::{Call, Outcome, one};
 use super::operator::{MANY, Operator, operator};
 use super::value::Value;
 use crate::error::Result;
+use crate::graph::int_attribute;
 
 /// Any text; the rule reads it.
 const EQUATION: Attribute = of("equation", Kind::AnyText);

@@ -3,10 +3,11 @@
 use tract_onnx::pb;
 
 use super::attributes::{axes, axis, flag, float, float_in, int};
-use super::call::{Call, Outcome, float_attribute, int_attribute, ints_attribute, one};
+use super::call::{Call, Outcome, one};
 use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
+use crate::graph::{float_attribute, int_attribute, ints_attribute};
 
 pub(super) const OPERATORS: &[Operator] = &[
     operator(
@@ -185,9 +186,7 @@ fn layer(call: &mut Call) -> Result<Outcome> {
     call.node.output.truncate(1);
     call.set_int("axis", axis as i64);
     call.remove("stash_type");
-    while call.node.input.last().is_some_and(String::is_empty) {
-        call.node.input.pop();
-    }
+    call.drop_empty_last();
     one(Value::new(call.input(0)?.dtype, shape))
 }
 

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::call::{Names, int_attribute};
+use super::call::Names;
 use super::value::Value;
+use crate::graph::int_attribute;
 
 /// Adds the sums, and makes them outputs behind the features.
 pub(super) fn add(

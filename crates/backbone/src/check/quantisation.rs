@@ -5,10 +5,11 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{Attribute, Kind, axis, flag, int, of};
-use super::call::{Call, Outcome, int_attribute};
+use super::call::{Call, Outcome};
 use super::operator::{Operator, operator};
 use super::value::{Value, integer_range};
 use crate::error::Result;
+use crate::graph::int_attribute;
 
 const ATTRIBUTES: &[Attribute] = &[
     axis("axis"),

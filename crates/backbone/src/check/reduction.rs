@@ -3,11 +3,12 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{axes, axis, flag};
-use super::call::{Call, Outcome, ints_attribute, one};
+use super::call::{Call, Outcome, one};
 use super::operator::{Operator, operator};
 use super::value::{self, Value};
 use super::{attributes, fold};
 use crate::error::Result;
+use crate::graph::ints_attribute;
 
 const ATTRIBUTES: &[attributes::Attribute] =
     &[axes("axes"), flag("keepdims"), flag("noop_with_empty_axes")];

@@ -1,10 +1,11 @@
 //! Resizing of maps inside the network.
 
 use super::attributes::{Attribute, Kind, axes, flag, float, float_in, of, text};
-use super::call::{Call, Outcome, one, text_attribute};
+use super::call::{Call, Outcome, one};
 use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
+use crate::graph::string_attribute;
 
 const ATTRIBUTES: &[Attribute] = &[
     text(
@@ -144,9 +145,9 @@ fn upsample(call: &mut Call) -> Result<Outcome> {
     let x = call.node.input[0].clone();
     let mut nodes = Vec::new();
     let attributes = vec![
-        text_attribute("mode", mode),
-        text_attribute("coordinate_transformation_mode", "asymmetric"),
-        text_attribute("nearest_mode", "floor"),
+        string_attribute("mode", mode),
+        string_attribute("coordinate_transformation_mode", "asymmetric"),
+        string_attribute("nearest_mode", "floor"),
     ];
     call.step(&mut nodes, "Resize", &[&x, "", &scales], attributes);
     call.replace(nodes)

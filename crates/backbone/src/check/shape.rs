@@ -8,6 +8,7 @@ use super::fold;
 use super::operator::{MANY, Operator, operator};
 use super::value::{Data, MAX_FOLDED, Value};
 use crate::error::Result;
+use crate::graph::elements;
 
 /// A dimension of a stored shape: -1 and 0 have a meaning.
 const DIM: i64 = 1 << 31;
@@ -283,7 +284,7 @@ fn tile(call: &mut Call) -> Result<Outcome> {
     let shape: Option<Vec<usize>> = pairs.map(|(&dim, &by)| dim.checked_mul(by)).collect();
     let Some(shape) = shape else { return call.unreachable() };
     let is_small = |len: &usize| *len <= MAX_FOLDED;
-    let len = shape.iter().try_fold(1usize, |len, &dim| len.checked_mul(dim)).filter(is_small);
+    let len = elements(&shape).filter(is_small);
     let data = input.data.as_ref().zip(len).map(|(data, len)| {
         let (steps, from) = (fold::strides(&shape), fold::strides(&input.shape));
         let at = |position: usize| -> usize {

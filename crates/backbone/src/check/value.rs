@@ -5,6 +5,8 @@ use std::rc::Rc;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use crate::graph::{data_type, floats, integers};
+
 /// The most elements of a constant whose values are followed.
 pub(super) const MAX_FOLDED: usize = 4096;
 /// The same for stored integers: indices of relative positions have some ten thousand.
@@ -63,7 +65,7 @@ impl Value {
 
     /// A stored tensor, which has been checked to hold as many elements as its shape says.
     pub fn stored(tensor: &pb::TensorProto) -> Self {
-        let dtype = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+        let dtype = data_type(tensor);
         let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
         let mut value = Self { dtype, shape, constant: true, data: None, reshaped: false };
         let indices = matches!(dtype, DataType::Int64 | DataType::Int32);
@@ -141,34 +143,17 @@ pub(super) fn integer_range(dtype: DataType) -> Option<(i64, i64)> {
 
 /// Reads the elements of a short tensor of integers, truth values or `f32`.
 fn elements(tensor: &pb::TensorProto, dtype: DataType) -> Option<Data> {
-    fn raw<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
-        bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
+    if dtype == DataType::Float {
+        return Some(Data::Floats(floats(tensor).ok()?.into()));
     }
-    let bytes = &tensor.raw_data;
-    let listed = || tensor.int32_data.iter().map(|&value| i64::from(value)).collect();
-    let ints: Vec<i64> = match dtype {
-        DataType::Float if bytes.is_empty() => {
-            return Some(Data::Floats(tensor.float_data.as_slice().into()));
-        }
-        DataType::Float => return Some(Data::Floats(raw(bytes, f32::from_le_bytes).into())),
-        DataType::Int64 | DataType::Uint64 if bytes.is_empty() => tensor.int64_data.clone(),
-        DataType::Int64 | DataType::Uint64 => raw(bytes, i64::from_le_bytes),
-        DataType::Bool if bytes.is_empty() => {
-            tensor.int32_data.iter().map(|&value| i64::from(value != 0)).collect()
-        }
-        DataType::Bool => bytes.iter().map(|&byte| i64::from(byte != 0)).collect(),
-        _ if integer_range(dtype).is_some() && bytes.is_empty() => listed(),
-        DataType::Int32 => raw(bytes, |chunk| i32::from_le_bytes(chunk).into()),
-        DataType::Uint32 => raw(bytes, |chunk| u32::from_le_bytes(chunk).into()),
-        DataType::Int16 => raw(bytes, |chunk| i16::from_le_bytes(chunk).into()),
-        DataType::Uint16 => raw(bytes, |chunk| u16::from_le_bytes(chunk).into()),
-        DataType::Int8 => raw(bytes, |[byte]: [u8; 1]| (byte as i8).into()),
-        DataType::Uint8 => raw(bytes, |[byte]: [u8; 1]| byte.into()),
-        _ => return None,
-    };
-    let (least, greatest) = integer_range(dtype).unwrap_or((0, 1));
-    let all_in_range = ints.iter().all(|value| (least..=greatest).contains(value));
-    all_in_range.then(|| Data::Ints(ints.into()))
+    if dtype == DataType::Bool {
+        let values = integers(tensor)?.into_iter().map(|value| i64::from(value != 0));
+        return Some(Data::Ints(values.collect()));
+    }
+    let (least, greatest) = integer_range(dtype)?;
+    let values = integers(tensor)?;
+    let all_in_range = values.iter().all(|value| (least..=greatest).contains(value));
+    all_in_range.then(|| Data::Ints(values.into()))
 }
 
 /// A tensor with these elements, named by the caller.

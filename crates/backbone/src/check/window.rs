@@ -1,10 +1,11 @@
 //! Convolution and pooling.
 
 use super::attributes::{flag, int, ints, text};
-use super::call::{Call, Outcome, int_attribute, ints_attribute, one};
+use super::call::{Call, Outcome, one};
 use super::operator::{Operator, operator};
 use super::value::Value;
 use crate::error::Result;
+use crate::graph::{int_attribute, ints_attribute};
 
 /// The longest kernel, stride, padding or dilation.
 const MAX_WINDOW: i64 = 1 << 12;
@@ -91,6 +92,11 @@ fn list(call: &Call, name: &str, default: usize, spatial: usize) -> Result<Vec<u
     Ok(values.into_iter().map(|value| value as usize).collect())
 }
 
+/// Lengths as attributes hold them.
+fn numbers(lengths: &[usize]) -> impl Iterator<Item = i64> {
+    lengths.iter().map(|&length| length as i64)
+}
+
 impl Window {
     /// Reads the attributes, and replaces automatic padding by numbers.
     fn read(call: &mut Call, kernel: Vec<usize>, image: &[usize]) -> Result<Self> {
@@ -104,12 +110,12 @@ impl Window {
                 *dilation = 1;
             }
         }
-        let extent = |at: usize| dilations[at] * (kernel[at] - 1) + 1;
-        let pads = match (padding.as_str(), call.ints("pads")) {
+        let mut window = Self { kernel, strides, dilations, pads: vec![(0, 0); spatial] };
+        window.pads = match (padding.as_str(), call.ints("pads")) {
             ("SAME_UPPER" | "SAME_LOWER", _) => (0..spatial)
                 .map(|at| {
-                    let output = image[at].div_ceil(strides[at]);
-                    let all = ((output - 1) * strides[at] + extent(at)).saturating_sub(image[at]);
+                    let steps = (image[at].div_ceil(window.strides[at]) - 1) * window.strides[at];
+                    let all = (steps + window.extent(at)).saturating_sub(image[at]);
                     let less = all / 2;
                     if padding == "SAME_UPPER" { (less, all - less) } else { (all - less, less) }
                 })
@@ -122,9 +128,8 @@ impl Window {
                     call.wrong(format!("has `pads` {pads:?} for {spatial} spatial dimensions"))
                 );
             }
-            _ => vec![(0, 0); spatial],
+            _ => window.pads,
         };
-        let window = Self { kernel, strides, dilations, pads };
         for at in 0..spatial {
             if window.extent(at) > window.padded(image, at) {
                 return Err(call.wrong(format!(
@@ -133,7 +138,6 @@ impl Window {
                 )));
             }
         }
-        let numbers = |values: &[usize]| -> Vec<i64> { values.iter().map(|&v| v as i64).collect() };
         call.remove("auto_pad");
         call.set_ints("kernel_shape", numbers(&window.kernel));
         call.set_ints("strides", numbers(&window.strides));
@@ -161,7 +165,7 @@ impl Window {
             x = call.step(&mut nodes, "Gather", &[&x, &places], axis);
             strides[at] = 1;
         }
-        call.set_ints("strides", strides.iter().map(|&stride| stride as i64));
+        call.set_ints("strides", numbers(&strides));
         call.node.input[0] = x;
         nodes.push(call.node.clone());
         Ok(Some(Outcome::Replace(nodes)))
@@ -237,15 +241,8 @@ fn conv(call: &mut Call) -> Result<Outcome> {
     }
     let mut output = vec![input[0], weights[0]];
     output.extend((0..window.kernel.len()).map(|at| window.output(&input[2..], at, false)));
-    drop_empty_last(call);
+    call.drop_empty_last();
     one(Value::new(call.input(0)?.dtype, output))
-}
-
-/// A last input without a name is the same as none, but the engine counts it.
-fn drop_empty_last(call: &mut Call) {
-    while call.node.input.last().is_some_and(String::is_empty) {
-        call.node.input.pop();
-    }
 }
 
 fn conv_transpose(call: &mut Call) -> Result<Outcome> {
@@ -291,14 +288,13 @@ fn conv_transpose(call: &mut Call) -> Result<Outcome> {
         }
         output.push(full - cut);
     }
-    let numbers = |values: &[usize]| -> Vec<i64> { values.iter().map(|&v| v as i64).collect() };
     call.remove("auto_pad");
     call.set_ints("kernel_shape", numbers(&kernel));
     call.set_ints("strides", numbers(&strides));
     call.set_ints("dilations", numbers(&dilations));
     call.set_ints("output_padding", numbers(&extra));
     call.set_ints("pads", pads);
-    drop_empty_last(call);
+    call.drop_empty_last();
     one(Value::new(call.input(0)?.dtype, output))
 }
 
@@ -342,10 +338,9 @@ fn pool(call: &mut Call) -> Result<Outcome> {
 
 fn global_pool(call: &mut Call) -> Result<Outcome> {
     call.float(0)?;
-    let rank = call.rank(0, 3, 8)?;
+    call.rank(0, 3, 8)?;
     let mut shape = call.shape(0)?;
     shape[2..].fill(1);
-    debug_assert_eq!(shape.len(), rank);
     one(Value::new(call.input(0)?.dtype, shape))
 }
 

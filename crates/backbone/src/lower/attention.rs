@@ -35,7 +35,7 @@ pub(super) fn lower(editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
         let taken = editor.name(&format!("{all}.part"));
         editor.op("Gather", &[&split, &index], &taken).attribute.push(int_attribute("axis", 2));
         let turned = editor.name(&format!("{all}.turned"));
-        editor.op("Transpose", &[&taken], &turned).attribute.push(ints_attribute("perm", &perm));
+        editor.op("Transpose", &[&taken], &turned).attribute.push(ints_attribute("perm", perm));
         turned
     };
     let query = part(0, [0, 2, 1, 3]);
@@ -50,10 +50,7 @@ pub(super) fn lower(editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
     editor.op("Softmax", &[&scores], &attention).attribute.push(int_attribute("axis", -1));
     let mixed = editor.step("MatMul", &[&attention, &value], output(node)?);
     let turned = editor.name(&format!("{mixed}.turned"));
-    editor
-        .op("Transpose", &[&mixed], &turned)
-        .attribute
-        .push(ints_attribute("perm", &[0, 2, 1, 3]));
+    editor.op("Transpose", &[&mixed], &turned).attribute.push(ints_attribute("perm", [0, 2, 1, 3]));
     let shape = editor.integers("shape", &[0, 0, hidden]);
     editor.op("Reshape", &[&turned, &shape], output(node)?);
     Ok(())

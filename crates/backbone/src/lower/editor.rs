@@ -6,8 +6,8 @@ use tract_onnx::pb;
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    describe, float_attribute, float_tensor, floats, input, int_tensor, ints_attribute, node,
-    optional_input,
+    describe, float_attribute, float_tensor, floats, input, int_attribute, int_tensor,
+    ints_attribute, node, optional_input,
 };
 
 /// Takes the operators and the stored tensors out of a graph while they are rewritten.
@@ -170,9 +170,9 @@ impl Editor {
 
     /// Adds an average over axes, which stay with length 1 if `keep`.
     pub fn reduce_mean(&mut self, value: &str, axes: &[i64], keep: bool, output: &str) {
-        let keep = crate::graph::int_attribute("keepdims", i64::from(keep));
+        let keep = int_attribute("keepdims", i64::from(keep));
         if self.opset < 18 {
-            let attributes = [ints_attribute("axes", axes), keep];
+            let attributes = [ints_attribute("axes", axes.iter().copied()), keep];
             self.op("ReduceMean", &[value], output).attribute.extend(attributes);
         } else {
             let axes = self.integers(&format!("{output}.axes"), axes);

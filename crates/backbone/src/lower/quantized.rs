@@ -194,7 +194,7 @@ impl Quantized {
         if let Some(known) = self.real.get(name) {
             let Some(known) = *known else { return Ok(name.to_owned()) };
             let asked = Grid {
-                scale: self.scale_of(editor, node, scale)?,
+                scale: editor.scalar(node, scale, 1.0)?,
                 zero: editor.scalar(node, zero, 0.0)?,
                 ..known
             };
@@ -224,10 +224,6 @@ impl Quantized {
         let to = int_attribute("to", DataType::Float as i64);
         editor.op("Cast", &[name], &whole).attribute.push(to);
         Ok(regrid(editor, &whole, Grid::INTEGERS, Grid { scale, zero, ..Grid::INTEGERS }))
-    }
-
-    fn scale_of(&self, editor: &Editor, node: &pb::NodeProto, index: usize) -> Result<f32> {
-        editor.scalar(node, index, 1.0)
     }
 
     /// Notes that what an operator moves stays real, and mends inputs that aren't.

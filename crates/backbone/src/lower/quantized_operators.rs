@@ -4,10 +4,11 @@ use tract_onnx::pb;
 
 use super::editor::Editor;
 use super::quantized::{Grid, Quantized};
-use super::stored::dequantized;
-use super::stored::output;
+use super::stored::{dequantized, output};
 use crate::error::Result;
-use crate::graph::{float, float_attribute, input, int, int_attribute, ints, optional_input};
+use crate::graph::{
+    float, float_attribute, input, int, int_attribute, ints, ints_attribute, optional_input,
+};
 
 impl Quantized {
     /// Rewrites an operator on quantised numbers; whether it was one.
@@ -126,7 +127,7 @@ impl Quantized {
         let is_last = int(node, "channels_last").unwrap_or(0) != 0;
         attributes.retain(|attribute| attribute.name != "channels_last");
         if is_last {
-            let perm = |perm: [i64; 4]| crate::graph::ints_attribute("perm", &perm);
+            let perm = |perm: [i64; 4]| ints_attribute("perm", perm);
             let first = editor.name(&format!("{result}.first"));
             editor.op("Transpose", &[inputs[0]], &first).attribute.push(perm([0, 3, 1, 2]));
             let convolved = editor.name(&result);

@@ -53,8 +53,5 @@ fn remove_unread(graph: &mut pb::GraphProto) {
     for node in &graph.node {
         crate::graph::reads(node, &mut read);
     }
-    let kept: Vec<bool> =
-        graph.initializer.iter().map(|tensor| read.contains(tensor.name.as_str())).collect();
-    let mut kept = kept.into_iter();
-    graph.initializer.retain(|_| kept.next().unwrap_or(true));
+    graph.initializer.retain(|tensor| read.contains(tensor.name.as_str()));
 }
