@@ -124,7 +124,6 @@ impl Backbone {
             return Err(Error::model("the file holds no graph"));
         };
         let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
-        onnx::check_built(graph)?;
         check::check(&mut proto, input_shape, options.limits)?;
         let mut typed = translate(&proto, input_shape).map_err(|error| {
             Error::model(format!(

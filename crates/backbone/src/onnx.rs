@@ -23,8 +23,6 @@ mod order;
 const MAX_MESSAGES: usize = 200_000;
 /// The most elements of one tensor, read or computed: 1 GiB of `f32`.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
-/// The most elements in an array that an operator builds out of nothing.
-const MAX_BUILT: i64 = 1 << 26;
 /// The longest kernel, stride, padding or dilation.
 const MAX_WINDOW: i64 = 1 << 12;
 /// The deepest nesting of graphs in attributes.
@@ -320,55 +318,4 @@ fn wrong_length(tensor: &pb::TensorProto, found: impl Display, elements: usize) 
          damaged",
         tensor.name, tensor.dims
     ))
-}
-
-/// Refuses operators that would build an enormous array out of constants: the engine computes
-/// them while it loads.
-pub(super) fn check_built(graph: &pb::GraphProto) -> Result<()> {
-    for node in &graph.node {
-        if !matches!(
-            node.op_type.as_str(),
-            "ConstantOfShape"
-                | "EyeLike"
-                | "Expand"
-                | "OneHot"
-                | "Pad"
-                | "Range"
-                | "Resize"
-                | "Tile"
-                | "Upsample"
-        ) {
-            continue;
-        }
-        for input in &node.input {
-            let Some(values) = integers(graph, input) else { continue };
-            let built = values.iter().try_fold(1i64, |product, value| {
-                product.checked_mul(value.checked_abs()?.max(1)).filter(|&p| p <= MAX_BUILT)
-            });
-            if built.is_none() {
-                return Err(Error::model(format!(
-                    "operator {} would build an array of size {values:?}; the file is damaged",
-                    describe(node)
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The values of a short constant of integers.
-fn integers(graph: &pb::GraphProto, name: &str) -> Option<Vec<i64>> {
-    let initialiser = graph.initializer.iter().find(|tensor| tensor.name == name);
-    let tensor = initialiser.or_else(|| {
-        let node = graph.node.iter().find(|node| node.output.iter().any(|out| out == name))?;
-        node.attribute.iter().find_map(|attribute| attribute.t.as_ref())
-    })?;
-    if tensor.data_type != DataType::Int64 as i32 || tensor.dims.iter().any(|&dim| dim > 16) {
-        return None;
-    }
-    if tensor.raw_data.is_empty() {
-        return Some(tensor.int64_data.clone());
-    }
-    let (values, _) = tensor.raw_data.as_chunks::<8>();
-    Some(values.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use itp_ood_backbone::{Backbone, ErrorKind, Kernels, Linear};
 use ndarray::{Array1, Array4};
+use prost::Message;
+use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
 /// A random image.
@@ -134,6 +136,39 @@ fn a_symbolic_size_is_taken_from_the_caller() {
     let error = Backbone::from_onnx(&small("any_size"), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Model);
     assert!(error.message().contains("height and width"), "{error}");
+}
+
+#[test]
+fn an_image_may_be_padded_by_a_hundred_pixels_on_each_side() {
+    let mut model = pb::ModelProto::decode(small("gemm").as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    for node in &mut graph.node {
+        for name in node.input.iter_mut().filter(|name| *name == "input") {
+            *name = "padded".into();
+        }
+    }
+    graph.node.insert(
+        0,
+        pb::NodeProto {
+            op_type: "Pad".into(),
+            input: vec!["input".into(), "pads".into()],
+            output: vec!["padded".into()],
+            ..Default::default()
+        },
+    );
+    graph.initializer.push(pb::TensorProto {
+        name: "pads".into(),
+        dims: vec![8],
+        data_type: pb::tensor_proto::DataType::Int64 as i32,
+        int64_data: vec![0, 0, 100, 100, 0, 0, 100, 100],
+        ..Default::default()
+    });
+    let model = model.encode_to_vec();
+    let (backbone, head) = load(&model, None);
+    let image = image(backbone.input_shape(), 5);
+    let features = backbone.features(image.view()).unwrap();
+    let expected = plain(&model, image);
+    assert_close(&head.logits(features.view()), &expected[0], 1e-5);
 }
 
 #[test]
