@@ -34,12 +34,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use self::call::{Call, Names, Outcome};
+use self::call::{Call, Outcome};
 use self::operator::{MANY, Operator};
 use self::table::{CANONICAL_OPSET, OPSETS};
 use self::value::{MAX_FOLDED, Value};
 use crate::error::{Error, Result};
-use crate::graph::{describe, elements};
+use crate::graph::{self, Names, describe, elements};
 use crate::options::Limits;
 
 /// The most operators; the largest classifiers have some thousands.
@@ -55,7 +55,7 @@ pub(crate) fn check(
     input_shape: [usize; 4],
     limits: Limits,
 ) -> Result<()> {
-    let opset = opset(proto)?;
+    let opset = supported_opset(proto)?;
     let Some(graph) = &mut proto.graph else {
         return Err(Error::model("the file holds no graph"));
     };
@@ -67,7 +67,6 @@ pub(crate) fn check(
     memory::check(&checker.nodes, &checker.values, &graph.output, limits)?;
     probe::add(&mut checker.nodes, &checker.values, &mut checker.names, &mut graph.output);
     checker.finish(graph);
-    proto.functions.clear();
     proto.opset_import =
         vec![pb::OperatorSetIdProto { domain: String::new(), version: CANONICAL_OPSET }];
     Ok(())
@@ -76,16 +75,14 @@ pub(crate) fn check(
 /// Checks domains, and the operators that only constants go through: the head's weights are
 /// computed before the rest is checked.
 pub(crate) fn check_constants(proto: &pb::ModelProto) -> Result<()> {
-    let opset = opset(proto)?;
+    let opset = supported_opset(proto)?;
     let Some(graph) = &proto.graph else {
         return Err(Error::model("the file holds no graph"));
     };
-    let functions: HashSet<_> = proto.functions.iter().map(|f| (f.domain(), f.name())).collect();
     let is_custom = |node: &&pb::NodeProto| {
-        functions.contains(&(node.domain.as_str(), node.op_type.as_str()))
-            || !matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml")
-                && !node.domain.starts_with("com.microsoft")
-                && !node.domain.starts_with("com.ms.")
+        !matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml")
+            && !node.domain.starts_with("com.microsoft")
+            && !node.domain.starts_with("com.ms.")
     };
     if let Some(node) = graph.node.iter().find(is_custom) {
         return Err(refused(node));
@@ -114,10 +111,9 @@ pub(crate) fn check_constants(proto: &pb::ModelProto) -> Result<()> {
     checker.run(constants, opset, false)
 }
 
-/// The version of ONNX's own operators that a model uses.
-fn opset(proto: &pb::ModelProto) -> Result<i64> {
-    let is_onnx = |set: &&pb::OperatorSetIdProto| matches!(set.domain.as_str(), "" | "ai.onnx");
-    let opset = proto.opset_import.iter().find(is_onnx).map_or(0, |set| set.version);
+/// The version of ONNX's own operators that a model uses, if it can be understood.
+fn supported_opset(proto: &pb::ModelProto) -> Result<i64> {
+    let opset = graph::opset(proto);
     if OPSETS.contains(&opset) {
         return Ok(opset);
     }
@@ -161,13 +157,11 @@ impl Checker {
     fn new(graph: &pb::GraphProto) -> Self {
         let mut checker = Self {
             values: HashMap::new(),
-            names: Names::default(),
+            names: Names::of(graph),
             nodes: Vec::new(),
             tensors: Vec::new(),
             node_names: HashSet::new(),
         };
-        let names = graph.node.iter().flat_map(|node| node.output.iter().chain([&node.name]));
-        checker.names.taken.extend(names.cloned());
         for tensor in &graph.initializer {
             checker.define(tensor.name.clone(), Value::stored(tensor));
         }
@@ -266,7 +260,7 @@ impl Checker {
                 call.wrong(format!("has {outputs} outputs; {}", expected(operator.outputs)))
             );
         }
-        if !operator.contributed && opset < operator.since {
+        if opset < operator.since {
             return Err(call.wrong(format!(
                 "belongs to operator set {}, but the model uses {opset}",
                 operator.since
@@ -361,7 +355,7 @@ impl Checker {
             node.name = node.output.first().cloned().unwrap_or_default();
         }
         if !self.node_names.insert(node.name.clone()) {
-            node.name = self.names.fresh(&node.name, "operator");
+            node.name = self.names.fresh(&format!("{}.operator", node.name));
             self.node_names.insert(node.name.clone());
         }
     }

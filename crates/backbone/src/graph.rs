@@ -1,5 +1,7 @@
 //! Reading and writing the parts of ONNX graphs.
 
+use std::collections::HashSet;
+
 use half::{bf16, f16};
 use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -82,6 +84,39 @@ pub(crate) fn float_attribute(name: &str, value: f32) -> pb::AttributeProto {
 
 pub(crate) fn string_attribute(name: &str, value: &str) -> pb::AttributeProto {
     pb::AttributeProto { s: value.into(), ..new_attribute(name, AttributeType::String) }
+}
+
+/// Names for new values, distinct from all others.
+pub(crate) struct Names {
+    pub taken: HashSet<String>,
+    count: usize,
+}
+
+impl Names {
+    /// Those that a graph's values and operators have are taken.
+    pub fn of(graph: &pb::GraphProto) -> Self {
+        let nodes = graph.node.iter().flat_map(|node| node.output.iter().chain([&node.name]));
+        let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
+        let inputs = graph.input.iter().map(|input| &input.name);
+        Self { taken: nodes.chain(tensors).chain(inputs).cloned().collect(), count: 0 }
+    }
+
+    /// A new name, made from `hint`.
+    pub fn fresh(&mut self, hint: &str) -> String {
+        loop {
+            self.count += 1;
+            let name = format!("{hint}.{}", self.count);
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}
+
+/// The version of ONNX's own operators that a model uses, 0 if it doesn't say.
+pub(crate) fn opset(model: &pb::ModelProto) -> i64 {
+    let is_onnx = |set: &&pb::OperatorSetIdProto| matches!(set.domain.as_str(), "" | "ai.onnx");
+    model.opset_import.iter().find(is_onnx).map_or(0, |set| set.version)
 }
 
 /// Values as ONNX stores them.

@@ -16,6 +16,7 @@ mod tidy;
 use tract_onnx::pb;
 
 use crate::error::Result;
+use crate::graph::opset;
 use editor::Editor;
 
 /// Rewrites the model in place.
@@ -33,10 +34,4 @@ pub(crate) fn lower(model: &mut pb::ModelProto) -> Result<()> {
     editor.finish(graph);
     tidy::tidy(graph);
     Ok(())
-}
-
-/// The version of the standard operators.
-fn opset(model: &pb::ModelProto) -> i64 {
-    let standard = model.opset_import.iter().find(|set| matches!(&*set.domain, "" | "ai.onnx"));
-    standard.map_or(1, |set| set.version)
 }

@@ -34,7 +34,7 @@ impl Checker {
         let base = node.output.first().cloned().unwrap_or_default();
         let mut renamed: HashMap<&str, String> = HashMap::new();
         for tensor in &graph.initializer {
-            let name = self.names.fresh(&base, "constant");
+            let name = self.names.fresh(&format!("{base}.constant"));
             renamed.insert(&tensor.name, name.clone());
             self.define(name.clone(), Value::stored(tensor));
             self.tensors.push(pb::TensorProto { name, ..tensor.clone() });
@@ -52,7 +52,7 @@ impl Checker {
                     output.push(String::new());
                     continue;
                 }
-                let fresh = self.names.fresh(&base, "branch");
+                let fresh = self.names.fresh(&format!("{base}.branch"));
                 renamed.insert(name, fresh.clone());
                 output.push(fresh);
             }

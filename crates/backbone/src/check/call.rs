@@ -1,6 +1,5 @@
 //! One operator while it is checked: what its rule reads, and what it may change.
 
-use std::collections::HashSet;
 use std::fmt::Display;
 
 use tract_onnx::pb;
@@ -11,7 +10,7 @@ use super::describe;
 use super::value::{self, Value};
 use crate::error::{Error, Result};
 use crate::graph::{
-    self, elements, float_attribute, int_attribute, ints_attribute, string_attribute,
+    self, Names, elements, float_attribute, int_attribute, ints_attribute, string_attribute,
 };
 
 /// What becomes of an operator.
@@ -25,25 +24,6 @@ pub(super) enum Outcome {
 /// A rule's answer for the usual case of one output.
 pub(super) fn one(value: Value) -> Result<Outcome> {
     Ok(Outcome::Keep(vec![value]))
-}
-
-/// Names for new values, distinct from all others.
-#[derive(Default)]
-pub(super) struct Names {
-    pub taken: HashSet<String>,
-    count: usize,
-}
-
-impl Names {
-    pub fn fresh(&mut self, base: &str, what: &str) -> String {
-        loop {
-            self.count += 1;
-            let name = format!("{base}.{what}.{}", self.count);
-            if self.taken.insert(name.clone()) {
-                return name;
-            }
-        }
-    }
 }
 
 /// An operator with its inputs.
@@ -306,7 +286,7 @@ impl Call<'_> {
     /// A new constant.
     pub fn store(&mut self, value: Value) -> String {
         let base = self.node.output.first().map_or("constant", String::as_str).to_owned();
-        let name = self.names.fresh(&base, "constant");
+        let name = self.names.fresh(&format!("{base}.constant"));
         if let Some(tensor) = value::tensor(name.clone(), &value) {
             self.tensors.push((tensor, value));
         }
@@ -368,7 +348,7 @@ impl Call<'_> {
         attribute: Vec<pb::AttributeProto>,
     ) -> String {
         let base = self.node.output.first().map_or("value", String::as_str).to_owned();
-        let name = self.names.fresh(&base, op_type);
+        let name = self.names.fresh(&format!("{base}.{op_type}"));
         nodes.push(pb::NodeProto { attribute, ..graph::node(op_type, inputs, &name) });
         name
     }

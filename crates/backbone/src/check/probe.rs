@@ -11,9 +11,8 @@ use std::collections::HashMap;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::call::Names;
 use super::value::Value;
-use crate::graph::int_attribute;
+use crate::graph::{self, Names, int_attribute};
 
 /// Adds the sums, and makes them outputs behind the features.
 pub(super) fn add(
@@ -33,15 +32,9 @@ pub(super) fn add(
         .cloned()
         .collect();
     for name in watched {
-        let sum = names.fresh(&name, "sum");
-        nodes.push(pb::NodeProto {
-            op_type: "ReduceSum".into(),
-            name: sum.clone(),
-            input: vec![name],
-            output: vec![sum.clone()],
-            attribute: vec![int_attribute("keepdims", 0)],
-            ..Default::default()
-        });
+        let sum = names.fresh(&format!("{name}.sum"));
+        let attribute = vec![int_attribute("keepdims", 0)];
+        nodes.push(pb::NodeProto { attribute, ..graph::node("ReduceSum", &[&name], &sum) });
         outputs.push(pb::ValueInfoProto { name: sum, ..Default::default() });
     }
 }

@@ -6,7 +6,7 @@ use tract_onnx::pb;
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    describe, float_attribute, float_tensor, floats, input, int_attribute, int_tensor,
+    Names, describe, float_attribute, float_tensor, floats, input, int_attribute, int_tensor,
     ints_attribute, node, optional_input,
 };
 
@@ -17,7 +17,7 @@ pub(super) struct Editor {
     nodes: Vec<pb::NodeProto>,
     tensors: Vec<pb::TensorProto>,
     by_name: HashMap<String, usize>,
-    fresh: usize,
+    names: Names,
 }
 
 impl Editor {
@@ -28,7 +28,7 @@ impl Editor {
             nodes: Vec::new(),
             tensors: Vec::new(),
             by_name: HashMap::new(),
-            fresh: 0,
+            names: Names::of(graph),
         };
         for tensor in std::mem::take(&mut graph.initializer) {
             editor.store(tensor);
@@ -82,10 +82,9 @@ impl Editor {
         output
     }
 
-    /// A name that the model is unlikely to have.
+    /// A new name, made from `hint`.
     pub fn name(&mut self, hint: &str) -> String {
-        self.fresh += 1;
-        format!("{hint}.{}", self.fresh)
+        self.names.fresh(hint)
     }
 
     /// Stores a tensor, in place of one of the same name.
