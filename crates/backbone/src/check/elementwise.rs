@@ -8,7 +8,7 @@ use super::operator::{MANY, Operator, operator};
 use super::value::{self, Data, Value};
 use super::{attributes, fold};
 use crate::error::Result;
-use crate::graph::{float_attribute, int_attribute, string_attribute};
+use crate::graph::{float_attribute, int_attribute};
 
 pub(super) const OPERATORS: &[Operator] = &[
     operator("Relu", (1, 1), &[], unary),
@@ -38,12 +38,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("HardSwish", (1, 1), &[], unary).since(14),
     operator("Mish", (1, 1), &[], unary).since(18),
     operator("Swish", (1, 1), &[float("alpha")], swish).since(24),
-    operator("QuickGelu", (1, 1), &[float("alpha")], swish).contributed(),
-    // Of set 20; but contributed ones become this one whatever the model's set is.
+    // Of set 20; but onnxruntime's become this one whatever the model's set is.
     operator("Gelu", (1, 1), &[text("approximate", &["none", "tanh"])], unary),
-    operator("Gelu", (1, 1), &[], unary).contributed(),
-    operator("BiasGelu", (2, 2), &[], bias_gelu).contributed(),
-    operator("FastGelu", (1, 2), &[], bias_gelu).contributed(),
     operator("Elu", (1, 1), &[float("alpha")], unary),
     operator("Celu", (1, 1), &[float("alpha")], celu).since(12),
     operator("Selu", (1, 1), &[float("alpha"), float("gamma")], selu),
@@ -129,9 +125,8 @@ fn is_nan(call: &mut Call) -> Result<Outcome> {
 
 /// x * Sigmoid(alpha * x), written out.
 fn swish(call: &mut Call) -> Result<Outcome> {
-    let default = if call.node.op_type == "QuickGelu" { 1.702 } else { 1.0 };
     let dtype = call.float(0)?;
-    let alpha = call.float_attribute("alpha", default);
+    let alpha = call.float_attribute("alpha", 1.0);
     let x = call.node.input[0].clone();
     let mut nodes = Vec::new();
     let mut scaled = x.clone();
@@ -141,24 +136,6 @@ fn swish(call: &mut Call) -> Result<Outcome> {
     }
     let gate = call.step(&mut nodes, "Sigmoid", &[&scaled], vec![]);
     call.step(&mut nodes, "Mul", &[&x, &gate], vec![]);
-    call.replace(nodes)
-}
-
-/// Gelu of a sum, written out.
-fn bias_gelu(call: &mut Call) -> Result<Outcome> {
-    call.float(0)?;
-    let mut nodes = Vec::new();
-    let mut x = call.node.input[0].clone();
-    if let Some(bias) = call.optional(1) {
-        if bias.rank() != 1 {
-            return Err(call.wrong("has a bias that isn't a list"));
-        }
-        let bias = call.node.input[1].clone();
-        x = call.step(&mut nodes, "Add", &[&x, &bias], vec![]);
-    }
-    let tanh = call.node.op_type == "FastGelu";
-    let attribute = string_attribute("approximate", if tanh { "tanh" } else { "none" });
-    call.step(&mut nodes, "Gelu", &[&x], vec![attribute]);
     call.replace(nodes)
 }
 

@@ -51,17 +51,6 @@ pub(super) const OPERATORS: &[Operator] = &[
         &[axis("axis"), float_in("epsilon", 0.0, 1e6), int("stash_type", 1, 1)],
         rms,
     ),
-    operator("SkipLayerNormalization", (3, 5), &[float_in("epsilon", 0.0, 1e6)], skip_layer)
-        .outputs(1, 4)
-        .contributed(),
-    operator(
-        "SkipSimplifiedLayerNormalization",
-        (3, 4),
-        &[float_in("epsilon", 0.0, 1e6)],
-        skip_layer,
-    )
-    .outputs(1, 4)
-    .contributed(),
     operator("LpNormalization", (1, 1), &[axis("axis"), int("p", 1, 2)], lp),
     operator(
         "LRN",
@@ -234,29 +223,6 @@ fn normalise(
     let mean = call.step(nodes, "Add", &[&mean, &epsilon], vec![]);
     let deviation = call.step(nodes, "Sqrt", &[&mean], vec![]);
     call.step(nodes, "Div", &[x, &deviation], vec![])
-}
-
-/// onnxruntime's sum and layer normalisation in one, written out.
-fn skip_layer(call: &mut Call) -> Result<Outcome> {
-    call.float(0)?;
-    let simplified = call.node.op_type == "SkipSimplifiedLayerNormalization";
-    only_output(call)?;
-    let names = call.node.input.clone();
-    let name = |index: usize| names.get(index).filter(|name| !name.is_empty());
-    let mut nodes = Vec::new();
-    let mut x = call.step(&mut nodes, "Add", &[&names[0], &names[1]], vec![]);
-    if let Some(bias) = name(if simplified { 3 } else { 4 }) {
-        x = call.step(&mut nodes, "Add", &[&x, bias], vec![]);
-    }
-    let epsilon = float_attribute("epsilon", call.float_attribute("epsilon", 1e-12));
-    if simplified {
-        call.step(&mut nodes, "SimplifiedLayerNormalization", &[&x, &names[2]], vec![epsilon]);
-    } else {
-        let mut inputs = vec![x.as_str(), &names[2]];
-        inputs.extend(name(3).map(String::as_str));
-        call.step(&mut nodes, "LayerNormalization", &inputs, vec![epsilon]);
-    }
-    call.replace(nodes)
 }
 
 /// x / norm(x) along an axis, 0 where the norm is 0, written out.

@@ -18,8 +18,6 @@ pub(super) struct Operator {
     pub outputs: (usize, usize),
     pub attributes: &'static [Attribute],
     pub rule: Rule,
-    /// Whether it is one of onnxruntime's own (domain `com.microsoft`).
-    pub contributed: bool,
     /// Whether it may read tensors without elements.
     pub takes_empty: bool,
 }
@@ -38,7 +36,6 @@ pub(super) const fn operator(
         outputs: (1, 1),
         attributes,
         rule,
-        contributed: false,
         takes_empty: false,
     }
 }
@@ -54,10 +51,6 @@ impl Operator {
 
     pub const fn outputs(self, least: usize, greatest: usize) -> Self {
         Self { outputs: (least, greatest), ..self }
-    }
-
-    pub const fn contributed(self) -> Self {
-        Self { contributed: true, ..self }
     }
 
     pub const fn takes_empty(self) -> Self {

@@ -1,5 +1,8 @@
 //! Quantisation, written out in floating point: the engine's own operators are merged with their
 //! neighbours into tables, which is wrong around Softmax.
+//!
+//! Only the branches of an `If` still have them here: the rest of the graph has been through
+//! `lower::quantized`.
 
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -22,8 +25,6 @@ const ATTRIBUTES: &[Attribute] = &[
 pub(super) const OPERATORS: &[Operator] = &[
     operator("QuantizeLinear", (2, 3), ATTRIBUTES, quantise).since(10),
     operator("DequantizeLinear", (2, 3), ATTRIBUTES, dequantise).since(10),
-    operator("QuantizeLinear", (2, 3), ATTRIBUTES, quantise).contributed(),
-    operator("DequantizeLinear", (2, 3), ATTRIBUTES, dequantise).contributed(),
 ];
 
 /// Checks scale and zero point: one number, or one for each place along an axis. Returns the

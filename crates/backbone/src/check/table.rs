@@ -25,15 +25,10 @@ const FAMILIES: [&[Operator]; 9] = [
 
 /// Finds an operator by domain and name.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
-    let contributed = match domain {
-        "" | "ai.onnx" => false,
-        "com.microsoft" => true,
-        _ => return None,
-    };
-    FAMILIES
-        .iter()
-        .flat_map(|family| family.iter())
-        .find(|operator| operator.name == name && operator.contributed == contributed)
+    if !matches!(domain, "" | "ai.onnx") {
+        return None;
+    }
+    FAMILIES.iter().flat_map(|family| family.iter()).find(|operator| operator.name == name)
 }
 
 /// How to export a model without an operator that isn't on the list.

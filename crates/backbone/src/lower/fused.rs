@@ -59,7 +59,9 @@ pub(super) fn lower(editor: &mut Editor, mut node: pb::NodeProto) -> Result<Opti
             let sum = editor.step("Add", &[input(&node, 0)?, input(&node, 1)?], output(&node)?);
             editor.op("Add", &[&sum, input(&node, 2)?], output(&node)?);
         }
-        (CONTRIB, "SkipLayerNormalization") => skip_layer_norm(editor, &node)?,
+        (CONTRIB, "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization") => {
+            skip_layer_norm(editor, &node)?
+        }
         (CONTRIB, "Attention") => attention::lower(editor, &node)?,
         (
             CONTRIB,
@@ -160,19 +162,21 @@ fn mat_mul(editor: &mut Editor, mut node: pb::NodeProto) -> Result<Option<pb::No
 }
 
 fn skip_layer_norm(editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
+    let is_simplified = node.op_type == "SkipSimplifiedLayerNormalization";
     let mut sum = editor.step("Add", &[input(node, 0)?, input(node, 1)?], output(node)?);
-    if let Some(bias) = optional_input(node, 4) {
+    let (shift, bias) = if is_simplified { (None, 3) } else { (optional_input(node, 3), 4) };
+    if let Some(bias) = optional_input(node, bias) {
         sum = editor.step("Add", &[&sum, bias], output(node)?);
     }
-    let inputs: Vec<_> = [Some(&*sum), optional_input(node, 2), optional_input(node, 3)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let inputs: Vec<_> =
+        [Some(&*sum), optional_input(node, 2), shift].into_iter().flatten().collect();
     let attributes = [
         int_attribute("axis", -1),
         float_attribute("epsilon", float(node, "epsilon").unwrap_or(1e-12)),
     ];
-    editor.op("LayerNormalization", &inputs, output(node)?).attribute.extend(attributes);
+    let normalisation =
+        if is_simplified { "SimplifiedLayerNormalization" } else { "LayerNormalization" };
+    editor.op(normalisation, &inputs, output(node)?).attribute.extend(attributes);
     if let Some(sums) = node.output.get(3).filter(|name| !name.is_empty()) {
         editor.op("Identity", &[&sum], sums);
     }
