@@ -13,7 +13,7 @@ const ROUNDS: usize = 60;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
         let model = std::fs::read(&path)?;
-        let load = |kernels| Backbone::with_operators(&model, None, kernels);
+        let load = |kernels| Backbone::with_kernels(&model, None, kernels);
         let sides = [load(Kernels::Custom)?, load(Kernels::Tract)?];
         let mut times = [vec![], vec![]];
         let mut sums = [0.0; 2];

@@ -87,7 +87,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::from_onnx`].
-    pub fn with_operators(
+    pub fn with_kernels(
         model: &[u8],
         input_size: Option<(usize, usize)>,
         kernels: Kernels,

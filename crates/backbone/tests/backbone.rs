@@ -388,8 +388,8 @@ fn a_real_model_that_is_cut_off_or_damaged_is_survived() {
 /// tract's beside them.
 #[track_caller]
 fn check_custom(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
-    let (custom, _) = Backbone::with_operators(model, size, Kernels::Custom).unwrap();
-    let (tract, head) = Backbone::with_operators(model, size, Kernels::Tract).unwrap();
+    let (custom, _) = Backbone::with_kernels(model, size, Kernels::Custom).unwrap();
+    let (tract, head) = Backbone::with_kernels(model, size, Kernels::Tract).unwrap();
     assert_eq!(tract.report().num_custom(), 0);
     for seed in 0..2 {
         let input = image(custom.input_shape(), seed);
@@ -412,7 +412,7 @@ fn custom_kernels_agree_with_tract_on_small_models() {
         assert_eq!(check_custom(&small("any_size"), Some(size)).0, 3);
     }
     // Half precision becomes single precision first.
-    let (half, _) = Backbone::with_operators(&small("half"), None, Kernels::Custom).unwrap();
+    let (half, _) = Backbone::with_kernels(&small("half"), None, Kernels::Custom).unwrap();
     assert_eq!(half.report().num_custom(), 3);
 }
 

@@ -77,7 +77,7 @@ fn image(shape: [usize; 4]) -> Array4<f32> {
 
 /// What is wrong with an operator's output, if anything.
 fn problem(case: &Case, kernels: Kernels) -> Result<(), String> {
-    let (backbone, _) = Backbone::with_operators(&case.model, None, kernels)
+    let (backbone, _) = Backbone::with_kernels(&case.model, None, kernels)
         .map_err(|error| format!("refused: {error}"))?;
     let features = backbone
         .features(image(backbone.input_shape()).view())

@@ -57,7 +57,7 @@ pub unsafe extern "C" fn bench_load(model: *const u8, bytes: usize, own: bool) -
     // SAFETY: the caller wrote the model there.
     let model = unsafe { std::slice::from_raw_parts(model, bytes) };
     let kernels = if own { Kernels::Custom } else { Kernels::Tract };
-    let Ok((backbone, linear)) = Backbone::with_operators(model, None, kernels) else { return -1 };
+    let Ok((backbone, linear)) = Backbone::with_kernels(model, None, kernels) else { return -1 };
     let Ok(head) = Head::new(linear.weights, linear.bias) else { return -1 };
     NETWORKS.with_borrow_mut(|networks| {
         let input = Array4::zeros(backbone.input_shape());
