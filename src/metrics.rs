@@ -45,7 +45,7 @@ impl Separation {
     /// As [`Separation::between`].
     pub fn by(definition: Fpr95, id: &[f64], ood: &[f64]) -> Result<Self> {
         let points = Ranked::new(id, ood)?.points();
-        Ok(Self { fpr95: definition.at(&points, id, ood), ..Self::of(&points) })
+        Ok(Self::of(&points, definition.at(&points, id, ood)))
     }
 
     /// The plain mean over several sets, as publications give it.
@@ -66,12 +66,12 @@ impl Separation {
         })
     }
 
-    fn of(points: &[Point]) -> Self {
+    fn of(points: &[Point], fpr95: f64) -> Self {
         Self {
             auroc: auroc_of(points),
             aupr_in: average_precision(points.iter().map(|point| (point.tp, point.fp))),
             aupr_out: average_precision(flipped(points).iter().map(|point| (point.tp, point.fp))),
-            fpr95: fpr::closest(points),
+            fpr95,
         }
     }
 }
@@ -106,11 +106,12 @@ impl Metrics {
     /// # Errors
     /// As [`Separation::between`].
     pub fn between(id: &[f64], ood: &[f64]) -> Result<Self> {
-        let separation = Separation::between(id, ood)?;
+        let points = Ranked::new(id, ood)?.points();
+        let separation = Separation::of(&points, fpr::closest(&points));
         let mut sorted: Vec<f32> = id.iter().map(|&score| score as f32).collect();
         sorted.sort_by(f32::total_cmp);
         let threshold95 = threshold(&sorted, 0.95)?;
-        Ok(Self { separation, threshold95, roc: Roc::between(id, ood)? })
+        Ok(Self { separation, threshold95, roc: Roc::of(&points) })
     }
 }
 
@@ -120,16 +121,19 @@ impl Roc {
     /// # Errors
     /// As [`Separation::between`].
     pub fn between(id: &[f64], ood: &[f64]) -> Result<Self> {
-        let points = Ranked::new(id, ood)?.points();
-        let (positives, negatives) = totals(&points);
+        Ok(Self::of(&Ranked::new(id, ood)?.points()))
+    }
+
+    fn of(points: &[Point]) -> Self {
+        let (positives, negatives) = totals(points);
         let from_corner = |of: fn(&Point) -> f64, total: f64| -> Doubles {
             let rates = points.iter().map(|point| of(point) / total);
             [0.0].into_iter().chain(rates).collect::<Array1<f64>>().into()
         };
-        Ok(Self {
+        Self {
             fpr: from_corner(|point| point.fp, negatives),
             tpr: from_corner(|point| point.tp, positives),
-        })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::fpr::closest;
 use super::{Ranked, Separation};
 use crate::error::{Error, Result};
 
@@ -46,10 +47,11 @@ impl Intervals {
             .map(|_| {
                 let ids = draw(&mut rng, id.len());
                 let oods = draw(&mut rng, ood.len());
-                Separation::of(&ranked.weighted_points(|origin| match origin {
+                let points = ranked.weighted_points(|origin| match origin {
                     Ok(at) => ids[at],
                     Err(at) => oods[at],
-                }))
+                });
+                Separation::of(&points, closest(&points))
             })
             .collect();
         let interval = |figure: fn(&Separation) -> f64| {

@@ -14,7 +14,7 @@ use crate::html::{self, Scored};
 use crate::labels;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, matrix};
 use crate::report::{Measured, sweep_table};
 use crate::sweep::{self, Point};
 use crate::table::Table;
@@ -24,7 +24,7 @@ use result::{IdReport, Report, Row, in_percent, percent};
 /// Measure accuracy, and detectors against out-of-distribution images
 ///
 /// FPR95, AUROC and AUPR are in percent; docs/method.md defines them. Without a stats file only the
-/// accuracy is measured; --preset and --labels are needed then.
+/// accuracy is measured; --preset (or its parts) is needed then.
 #[derive(clap::Args)]
 pub struct Args {
     /// The classifier, an ONNX file
@@ -120,10 +120,7 @@ struct Set {
 
 pub fn run(args: &Args) -> Result<()> {
     let stats = match &args.stats {
-        Some(path) => Some(
-            Stats::from_bytes(&output::read(path)?)
-                .map_err(|error| error.context(path.display()))?,
-        ),
+        Some(path) => Some(output::read_stats(path)?),
         None if args.ood.is_empty() => None,
         None => {
             return Err(Error::options(
@@ -173,7 +170,7 @@ pub fn run(args: &Args) -> Result<()> {
             let title = format!("{} on {}", report.model, report.id.name);
             let table = report.table();
             let tables: Vec<&Table> = table.iter().collect();
-            let page = html::page(&title, &report.summary(), &tables, &scored);
+            let page = html::page(&title, &report.summary(), &tables, &scored)?;
             output::write(path, page.as_bytes())?;
         }
         let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
@@ -284,7 +281,8 @@ fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
                  --mean and --std",
             ));
         }
-        (None, _) => Model::load(&bytes, args.preprocess.needed()?),
+        (None, Some(given)) => Model::load(&bytes, given),
+        (None, None) => Model::load(&bytes, args.preprocess.needed()?),
     };
     model.map_err(|error| error.context(args.model.display()))
 }
@@ -324,11 +322,6 @@ fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
     })?;
     let features = matrix(values, tally.used)?;
     Ok(Set { name: set.name().to_owned(), features, tally })
-}
-
-fn matrix(values: Vec<f32>, rows: usize) -> Result<Array2<f32>> {
-    Array2::from_shape_vec((rows, values.len() / rows.max(1)), values)
-        .map_err(|e| Error::features("the features have an odd length").with_source(e))
 }
 
 /// Rows of results, and the scores behind them where a page is to show them.

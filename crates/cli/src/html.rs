@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use itp_ood::Result;
+use itp_ood::metrics::Roc;
+
+use crate::report::distinct;
 use crate::table::Table;
 
 /// Scores of one detector on in-distribution images and on one set of others.
@@ -36,7 +40,7 @@ svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 ul.key { list-style: none; padding: 0; margin: 0; columns: 2; font-size: .875rem; }";
 
 /// The page: a title, what is known of the images, tables, and charts for each set.
-pub fn page(title: &str, summary: &str, tables: &[&Table], scored: &[Scored]) -> String {
+pub fn page(title: &str, summary: &str, tables: &[&Table], scored: &[Scored]) -> Result<String> {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{0}</title>\n\
@@ -47,20 +51,14 @@ pub fn page(title: &str, summary: &str, tables: &[&Table], scored: &[Scored]) ->
     for table in tables {
         page.push_str(&as_html(table));
     }
-    let mut sets: Vec<&str> = Vec::new();
-    for of in scored {
-        if !sets.contains(&of.ood.as_str()) {
-            sets.push(&of.ood);
-        }
-    }
-    for set in sets {
+    for set in distinct(scored.iter().map(|of| of.ood.as_str())) {
         let of_set: Vec<&Scored> = scored.iter().filter(|of| of.ood == set).collect();
-        let _ = writeln!(page, "<h2>{}</h2>\n{}", escape(set), roc_figure(set, &of_set));
+        let _ = writeln!(page, "<h2>{}</h2>\n{}", escape(set), roc_figure(set, &of_set)?);
         for of in of_set {
             page.push_str(&histogram_figure(of));
         }
     }
-    page
+    Ok(page)
 }
 
 fn escape(text: &str) -> String {
@@ -95,31 +93,20 @@ fn stroke(at: usize) -> (&'static str, &'static str) {
 
 /// Shares of out-of-distribution and in-distribution images that are accepted, from the strictest
 /// threshold to the loosest: at most [`POINTS`] points, the ends among them.
-fn roc(id: &[f64], ood: &[f64]) -> Vec<(f64, f64)> {
-    let mut all: Vec<(f64, bool)> = id.iter().map(|&score| (score, true)).collect();
-    all.extend(ood.iter().map(|&score| (score, false)));
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut accepted_id, mut accepted_ood) = (0, 0);
-    let mut points = vec![(0.0, 0.0)];
-    for ties in all.chunk_by(|a, b| a.0 == b.0) {
-        let of_id = ties.iter().filter(|&&(_, is_id)| is_id).count();
-        accepted_id += of_id;
-        accepted_ood += ties.len() - of_id;
-        let share = |part: usize, whole: &[f64]| part as f64 / whole.len().max(1) as f64;
-        points.push((share(accepted_ood, ood), share(accepted_id, id)));
-    }
-    let step = points.len().div_ceil(POINTS).max(1);
-    let last = points.len() - 1;
-    let kept = points.into_iter().enumerate().filter(|&(at, _)| at % step == 0 || at == last);
-    kept.map(|(_, point)| point).collect()
+fn roc(id: &[f64], ood: &[f64]) -> Result<Vec<(f64, f64)>> {
+    let Roc { fpr, tpr } = Roc::between(id, ood)?;
+    let step = fpr.len().div_ceil(POINTS);
+    let points = fpr.iter().copied().zip(tpr.iter().copied()).enumerate();
+    let kept = points.filter(|&(at, _)| at % step == 0 || at == fpr.len() - 1);
+    Ok(kept.map(|(_, point)| point).collect())
 }
 
-fn roc_figure(set: &str, scored: &[&Scored]) -> String {
+fn roc_figure(set: &str, scored: &[&Scored]) -> Result<String> {
     let mut lines = String::new();
     let mut key = String::new();
     for (at, of) in scored.iter().enumerate() {
         let (colour, dashes) = stroke(at);
-        let points = roc(&of.id_scores, &of.ood_scores);
+        let points = roc(&of.id_scores, &of.ood_scores)?;
         let points: Vec<String> = points
             .iter()
             .map(|(x, y)| format!("{:.1},{:.1}", 30.0 + x * SIDE, 10.0 + (1.0 - y) * SIDE))
@@ -138,7 +125,7 @@ fn roc_figure(set: &str, scored: &[&Scored]) -> String {
         );
     }
     let (left, bottom) = (30.0, 10.0 + SIDE);
-    format!(
+    Ok(format!(
         "<figure><svg viewBox=\"0 0 {0} {1}\" width=\"{0}\" role=\"img\" \
          aria-label=\"ROC curves against {2}\">\n\
          <path class=\"axis\" d=\"M{left} 10V{bottom}H{3}M{left} {bottom}L{3} 10\"/>\n{lines}\
@@ -152,7 +139,7 @@ fn roc_figure(set: &str, scored: &[&Scored]) -> String {
         escape(set),
         left + SIDE,
         bottom + 16.0
-    )
+    ))
 }
 
 /// Shares of scores in equal bins between the least and the greatest of all.
@@ -207,12 +194,12 @@ mod tests {
 
     #[test]
     fn roc_curves_go_through_what_the_scores_say() {
-        let curve = roc(&[3.0, 2.0, 1.0], &[2.0, 0.0]);
+        let curve = roc(&[3.0, 2.0, 1.0], &[2.0, 0.0]).unwrap();
         let third = 1.0 / 3.0;
         let expected = [(0.0, 0.0), (0.0, third), (0.5, 2.0 * third), (0.5, 1.0), (1.0, 1.0)];
         assert_eq!(curve, expected);
         let many: Vec<f64> = (0..5000).map(f64::from).collect();
-        let curve = roc(&many, &many);
+        let curve = roc(&many, &many).unwrap();
         assert!(curve.len() <= POINTS + 1 && curve.last() == Some(&(1.0, 1.0)));
     }
 

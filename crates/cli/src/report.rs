@@ -86,18 +86,24 @@ const LAYOUTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Each name once, in the order in which they come first.
+pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for name in names {
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
 /// The paper's Tables 1, 3 and 6 from what was measured; tables and rows without a measured
 /// detector are left out. `classes` chooses the paper's column: 10 or 100.
 ///
 /// # Errors
 /// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) never for what [`itp_ood::metrics`] measured.
 pub fn tables(measured: &[Measured], classes: usize) -> Result<Vec<Table>> {
-    let mut sets: Vec<&str> = Vec::new();
-    for cell in measured {
-        if !sets.contains(&cell.ood.as_str()) {
-            sets.push(&cell.ood);
-        }
-    }
+    let sets = distinct(measured.iter().map(|cell| cell.ood.as_str()));
     let mut tables = Vec::new();
     for &(title, detectors) in LAYOUTS {
         let mut rows = Vec::new();

@@ -1,10 +1,9 @@
 //! The one printer of tables, for terminals and as Markdown.
 
-use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 /// A table, ready to be printed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     /// What it shows; nothing is printed for an empty one.
     pub title: String,
@@ -15,7 +14,6 @@ pub struct Table {
     /// What one must know to read it.
     pub notes: Vec<String>,
     /// How many columns hold text and stand on the left; the others hold numbers.
-    #[serde(skip)]
     pub text_columns: usize,
 }
 
