@@ -43,6 +43,15 @@ struct Options {
     child: bool,
 }
 
+/// The repository's own models.
+const SEEDS: [&str; 5] = [
+    "tests/models",
+    "tests/models/heads",
+    "tests/zoo/models",
+    "tests/operators/cases.bin",
+    "tests/faults/onnx",
+];
+
 const USAGE: &str = "usage: itp-fuzz [--cases N] [--first N] [--seed N] [--memory MiB] \
                      [--timeout SECONDS] [--write DIR] [--keep DIR] [--seeds PATH]... [--load FILE]... [--size N]";
 
@@ -84,10 +93,7 @@ fn options() -> Result<Options, String> {
     }
     if options.seeds.is_empty() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        for path in ["tests/models", "tests/zoo", "tests/operators/cases.bin", "tests/faults/onnx"]
-        {
-            options.seeds.push(root.join(path));
-        }
+        options.seeds.extend(SEEDS.map(|path| root.join(path)));
     }
     Ok(options)
 }
