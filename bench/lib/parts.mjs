@@ -2,7 +2,7 @@
 
 import { interleave, photo, inputValues, row } from "./measure.mjs";
 
-/** The engine built with the feature `bench`, compiled: the engine's parts as plain functions. */
+/** The crate `itp-ood-bench`, compiled: the engine's parts as plain functions. */
 export class Engine {
   /** Asynchronous because browsers refuse to do this for a large module on the main thread. */
   static async create(module) {

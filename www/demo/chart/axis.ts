@@ -118,6 +118,9 @@ function drawImageMarks(root: SVGSVGElement, { score, before, threshold, x, widt
       root.append(svg("line", { x1: from + way * 6, x2: at - way * 9, y1: y, y2: y, class: "move" }));
     }
     root.append(svg("circle", { cx: from, cy: y, r: 5, class: "mark-before" }));
+    // Its name stands above it, unless it would meet the threshold's.
+    const isApart = Math.abs(from - at) > 24 && (threshold === undefined || Math.abs(from - x(threshold)) > 90);
+    if (isApart) root.append(label("unpruned", Math.max(30, Math.min(width - 30, from)), y - 11, "tick halo", "middle"));
   }
   root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
   root.append(
