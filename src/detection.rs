@@ -17,7 +17,7 @@ use crate::numeric::logits;
 use crate::pruning::{ClassExplanation, Counts, Pruned, Pruning, Reasons};
 use crate::settings::{Options, Settings};
 use crate::stats::Stats;
-use crate::threshold::{p_value, threshold};
+use crate::threshold::{accepts, p_value, threshold};
 use crate::wire::Doubles;
 
 pub(crate) use holdout::score_holdout;
@@ -310,7 +310,7 @@ impl FeatureDetector {
             score_name: settings.score.clone(),
             unpruned_score: energies.plain,
             threshold,
-            in_distribution: threshold.map(|threshold| score >= threshold),
+            in_distribution: threshold.map(|threshold| accepts(score, threshold)),
             p_value: ids.map(|ids| p_value(ids, score)),
             top_k: self.top_k(&plain, options.top_k.unwrap_or(5)),
             energies,

@@ -47,6 +47,21 @@ impl PixelFormat {
             Self::Grey8 => 1,
         }
     }
+
+    /// The format with this many channels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`](crate::ErrorKind::Image) for other numbers than 1, 3 and 4.
+    pub fn of_channels(channels: usize) -> Result<Self> {
+        match channels {
+            1 => Ok(Self::Grey8),
+            3 => Ok(Self::Rgb8),
+            4 => Ok(Self::Rgba8),
+            other => Err(Error::image(format!(
+                "an image has 1, 3 or 4 channels, not {other}; convert it first"
+            ))),
+        }
+    }
 }
 
 /// A decoded image, borrowed.
@@ -143,16 +158,7 @@ impl Pixels {
     /// [`ErrorKind::Image`](crate::ErrorKind::Image) if the fields contradict one another; see
     /// [`ImageView::new`].
     pub fn view(&self) -> Result<ImageView<'_>> {
-        let format = match self.channels {
-            1 => PixelFormat::Grey8,
-            3 => PixelFormat::Rgb8,
-            4 => PixelFormat::Rgba8,
-            other => {
-                return Err(Error::image(format!(
-                    "an image has 1, 3 or 4 channels, not {other}; convert it first"
-                )));
-            }
-        };
+        let format = PixelFormat::of_channels(self.channels)?;
         ImageView::new(&self.data, self.width, self.height, format)
     }
 }

@@ -16,8 +16,6 @@ use crate::model::Model;
 use crate::settings::Settings;
 #[cfg(feature = "onnx")]
 use crate::stats::Stats;
-#[cfg(feature = "onnx")]
-use crate::threshold::threshold;
 
 /// What is known of a model and its stats file.
 #[derive(Debug, Clone, Serialize)]
@@ -146,11 +144,7 @@ impl DetectorInfo {
                 summary: about.summary,
                 reference: about.reference,
                 formula: about.formula,
-                combinations: about
-                    .combinations
-                    .iter()
-                    .map(|with| format!("{}+{with}", about.name))
-                    .collect(),
+                combinations: about.combined_names().collect(),
                 hyperparameters: about.hyperparameters.iter().map(describe).collect(),
                 tensors: about.tensors.iter().map(|tensor| tensor.name).collect(),
             })
@@ -168,8 +162,7 @@ impl Info {
         let stats = detector.map(FeatureDetector::stats);
         let (head, backbone) = (model.head(), model.backbone());
         let ids = stats.and_then(|stats| stats.id_scores().get(&stats.settings().score));
-        let threshold =
-            ids.zip(stats).map(|(ids, stats)| threshold(ids, stats.settings().tpr)).transpose()?;
+        let threshold = stats.map(Stats::threshold).transpose()?.flatten();
         let settings =
             stats.map(|stats| overrides::in_full(stats.settings(), stats)).transpose()?;
         Ok(Self {

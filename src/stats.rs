@@ -130,6 +130,15 @@ impl Stats {
         &self.tensors
     }
 
+    /// The threshold of the stored score, if there are in-distribution scores.
+    ///
+    /// # Errors
+    /// As [`threshold`](crate::threshold::threshold).
+    pub fn threshold(&self) -> Result<Option<f64>> {
+        let ids = self.id_scores.get(&self.settings.score);
+        ids.map(|ids| crate::threshold::threshold(ids, self.settings.tpr)).transpose()
+    }
+
     /// SHA-256 of the ONNX file, in hexadecimal; empty for statistics that no model was given for.
     pub fn model_sha256(&self) -> &str {
         &self.model_sha256
@@ -166,25 +175,6 @@ impl Stats {
     /// The same with another tensor, or with another value of one.
     pub fn with_tensor(mut self, name: impl Into<String>, tensor: ArrayD<f32>) -> Self {
         self.tensors.insert(name.into(), tensor);
-        self
-    }
-
-    /// The same with the moments of all images of some statistics, and without scores of held-out
-    /// images, which depend on them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a class has fewer than two images.
-    pub fn with_moments(mut self, moments: &Moments) -> Result<Self> {
-        self.feature_std = moments.std()?.mapv(|value| value as f32);
-        self.feature_mean = moments.mean().mapv(|value| value as f32);
-        self.counts = moments.counts().to_vec();
-        self.id_scores.clear();
-        Ok(self)
-    }
-
-    /// The same without any tensor but those that `keep` names.
-    pub fn retain_tensors(mut self, keep: impl Fn(&str) -> bool) -> Self {
-        self.tensors.retain(|name, _| keep(name));
         self
     }
 

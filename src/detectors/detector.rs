@@ -101,6 +101,14 @@ pub struct About {
     pub only_combined: bool,
 }
 
+impl About {
+    /// Names of the published combinations, such as `dice+react`.
+    pub fn combined_names(&self) -> impl Iterator<Item = String> + use<> {
+        let Self { name, combinations, .. } = *self;
+        combinations.iter().map(move |with| format!("{name}+{with}"))
+    }
+}
+
 /// A tensor of the stats file.
 #[derive(Debug, Clone, Copy)]
 pub struct TensorSpec {

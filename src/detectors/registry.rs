@@ -44,8 +44,7 @@ pub fn names() -> impl Iterator<Item = String> {
     DETECTORS.iter().flat_map(|detector| {
         let about = detector.about();
         let alone = (!about.only_combined).then(|| about.name.to_owned());
-        let combined = about.combinations.iter().map(move |with| format!("{}+{with}", about.name));
-        alone.into_iter().chain(combined)
+        alone.into_iter().chain(about.combined_names())
     })
 }
 

@@ -1,7 +1,7 @@
 //! The engine's parts as plain C exports, so that `bench/*.mjs` can time each of them: the backbone
 //! with this library's kernels and with tract's, preprocessing, and scoring of made-up features.
 //!
-//! Built for wasm32 with the feature `bench` only, and never shipped. Nothing here checks its
+//! Built for wasm32 only, and never shipped. Nothing here checks its
 //! arguments.
 #![cfg(target_arch = "wasm32")]
 #![allow(unsafe_code, reason = "C exports are; this is no part of what is shipped")]
@@ -38,7 +38,7 @@ thread_local! {
     static SCORINGS: RefCell<Vec<Scoring>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Must be called once, before anything else (see `src/wasm.rs`).
+/// Must be called once, before anything else (see `crates/wasm/src/lib.rs`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bench_start() {
     // SAFETY: the linker defines it.

@@ -206,8 +206,7 @@ fn read_moments(path: &Path, counts: &[u64]) -> Result<Moments> {
 fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<()> {
     let settings = stats.settings();
     let ids = stats.id_scores().get(&settings.score);
-    let threshold =
-        ids.map(|scores| itp_ood::threshold::threshold(scores, settings.tpr)).transpose()?;
+    let threshold = stats.threshold()?;
     let interval = match (ids, threshold) {
         (Some(ids), Some(t)) => Some(itp_ood::threshold::tpr_interval(ids, t)?),
         _ => None,

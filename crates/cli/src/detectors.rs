@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use itp_ood::Result;
 use itp_ood::detectors::detector::About;
 use itp_ood::detectors::hyperparameters::{Hyperparameter, PerScale};
 use itp_ood::detectors::registry::{self, DETECTORS};
 use itp_ood::info::DetectorInfo;
-use itp_ood::{Error, Result};
 
 use crate::output;
 
@@ -38,9 +38,6 @@ pub fn run(args: &Args) -> Result<()> {
         Some(name) => registry::parts(name)?.iter().map(|detector| detector.about()).collect(),
         None => DETECTORS.iter().map(|detector| detector.about()).collect(),
     };
-    if wanted.is_empty() {
-        return Err(Error::options("no such detector"));
-    }
     for about in wanted {
         output::line(format_args!("{:<14} {}: {}", about.name, about.title, about.formula))?;
         for known in about.hyperparameters {
@@ -87,8 +84,7 @@ fn markdown() -> String {
     );
     let code = |text: &str| format!("`{text}`");
     for about in DETECTORS.iter().map(|detector| detector.about()) {
-        let combined =
-            about.combinations.iter().map(|with| code(&format!("{}+{with}", about.name)));
+        let combined = about.combined_names().map(|name| code(&name));
         let tensors =
             about.tensors.iter().map(|t| format!("`{}` {}: {}", t.name, t.shape, t.meaning));
         let _ = writeln!(

@@ -25,8 +25,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let mut parts = Vec::new();
     for path in &args.stats {
-        let stats = Stats::from_bytes(&output::read(path)?)
-            .map_err(|error| error.context(path.display()))?;
+        let stats = output::read_stats(path)?;
         if let (Some(first), Some(first_path)) = (parts.first(), args.stats.first()) {
             let named = |error: Error| {
                 error.context(format!("{} and {}", first_path.display(), path.display()))

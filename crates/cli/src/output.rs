@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io::Write;
 use std::path::Path;
 
-use itp_ood::{Error, ErrorKind, Result};
+use itp_ood::{Error, ErrorKind, Result, Stats};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -49,6 +49,14 @@ pub fn report(error: &Error) {
 }
 
 pub use itp_ood_cli::file::read;
+
+/// Reads a stats file.
+///
+/// # Errors
+/// `Io` if it can't be read, and as [`Stats::from_bytes`].
+pub fn read_stats(path: &Path) -> Result<Stats> {
+    Stats::from_bytes(&read(path)?).map_err(|error| error.context(path.display()))
+}
 
 /// Writes a file in one step: it is complete or, after Ctrl-C or on a full disk, not there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {

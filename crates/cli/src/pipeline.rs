@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use itp_ood::{Error, ErrorKind, Model, Result};
 use itp_ood_cli::dataset::{Dataset, Entry, decode};
-use ndarray::{Array1, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 
 use crate::features::Cache;
@@ -17,6 +17,12 @@ use crate::tally::Tally;
 const IMAGES_PER_THREAD: usize = 32;
 /// Broken images that are named one by one; the rest are counted.
 const NAMED: usize = 50;
+
+/// Features `[n, D]` of as many images, gathered one behind the other.
+pub fn matrix(values: Vec<f32>, images: usize) -> Result<Array2<f32>> {
+    Array2::from_shape_vec((images, values.len() / images.max(1)), values)
+        .map_err(|e| Error::features("features of different lengths").with_source(e))
+}
 
 /// Runs a model over sets of images.
 pub struct Pipeline<'a> {

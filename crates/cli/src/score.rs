@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use itp_ood::{Detection, Detector, Error, Explanation, Options, Result, Stats};
+use itp_ood::{Detection, Detector, Error, Explanation, Options, Result};
 use itp_ood_cli::dataset::{Dataset, Entry, is_image_path};
 use ndarray::Array1;
 use serde::Serialize;
@@ -41,8 +41,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let stats = Stats::from_bytes(&output::read(&args.stats)?)
-        .map_err(|error| error.context(args.stats.display()))?;
+    let stats = output::read_stats(&args.stats)?;
     let detector = Detector::new(&output::read(&args.model)?, stats)?;
     let options = Options { threshold: args.threshold, ..args.settings.options()? };
     // An unknown score or a wrong value is one error, not one for each image.

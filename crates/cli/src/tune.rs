@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::labels;
 use crate::options::{FeatureArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, is_per_image};
+use crate::pipeline::{Pipeline, is_per_image, matrix};
 use crate::table::Table;
 use crate::tally::Tally;
 
@@ -105,16 +105,13 @@ impl HeldOut {
             values.extend(features);
             Ok(())
         })?;
-        let shape = (images.len(), values.len() / images.len().max(1));
-        let features = Array2::from_shape_vec(shape, values)
-            .map_err(|e| Error::features("features of different lengths").with_source(e))?;
+        let features = matrix(values, tally.used)?;
         Ok(Self { set, images, features, tally })
     }
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let stats = Stats::from_bytes(&output::read(&args.stats)?)
-        .map_err(|error| error.context(args.stats.display()))?;
+    let stats = output::read_stats(&args.stats)?;
     let model = Model::load_for(&output::read(&args.model)?, &stats)
         .map_err(|error| error.context(args.model.display()))?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);

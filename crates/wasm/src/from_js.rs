@@ -26,17 +26,8 @@ pub fn image_view(
     height: u32,
     channels: u32,
 ) -> Result<ImageView<'_>, JsValue> {
-    let format = match channels {
-        1 => PixelFormat::Grey8,
-        3 => PixelFormat::Rgb8,
-        4 => PixelFormat::Rgba8,
-        other => {
-            return Err(to_js_error(Error::image(format!(
-                "an image has 1, 3 or 4 channels, not {other}"
-            ))));
-        }
-    };
-    ImageView::new(data, width, height, format).map_err(to_js_error)
+    let format = PixelFormat::of_channels(channels as usize);
+    format.and_then(|format| ImageView::new(data, width, height, format)).map_err(to_js_error)
 }
 
 /// An image `{ data, width, height, channels }`.
@@ -45,6 +36,7 @@ pub fn pixels(image: &JsValue) -> Result<Pixels, JsValue> {
     let number = |name: &str| Ok::<_, JsValue>(get(name)?.as_f64().unwrap_or(0.0) as u32);
     let data = Uint8Array::new(&get("data")?).to_vec();
     let (width, height, channels) = (number("width")?, number("height")?, number("channels")?);
-    image_view(&data, width, height, channels)?;
-    Ok(Pixels { data, width, height, channels: channels as usize })
+    let image = Pixels { data, width, height, channels: channels as usize };
+    image.view().map_err(to_js_error)?;
+    Ok(image)
 }

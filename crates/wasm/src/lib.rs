@@ -336,8 +336,7 @@ impl WasmTuner {
 
     /// Picks the settings: the tuned stats file's bytes.
     pub fn finish(&mut self) -> Result<Vec<u8>, JsValue> {
-        self.running()?;
-        let Some(tuner) = self.tuner.take() else { return Ok(Vec::new()) };
+        let tuner = self.tuner.take().ok_or_else(finished_tuning)?;
         let (stats, report) = tuner.finish().map_err(to_js_error)?;
         self.report = Some(report);
         stats.to_bytes().map_err(to_js_error)
@@ -362,9 +361,7 @@ impl WasmTuner {
     }
 
     fn running(&mut self) -> Result<&mut Tuner, JsValue> {
-        self.tuner.as_mut().ok_or_else(|| {
-            to_js_error(Error::options("tuning has finished; begin it again for another choice"))
-        })
+        self.tuner.as_mut().ok_or_else(finished_tuning)
     }
 
     fn made(
@@ -386,4 +383,8 @@ impl WasmTuner {
         let partner = task.partner.map(|_| resized(partner)).transpose()?;
         task.make(&resized(image)?, partner.as_ref()).map_err(to_js_error)
     }
+}
+
+fn finished_tuning() -> JsValue {
+    to_js_error(Error::options("tuning has finished; begin it again for another choice"))
 }
