@@ -1,7 +1,8 @@
-//! Numbers without a domain: quantiles, sums, samples, covariances.
+//! Numbers without a domain: quantiles, sums, samples, covariances, eigenvectors.
 
 pub mod covariance;
 pub mod histogram;
+pub mod linear_algebra;
 pub mod logits;
 pub mod quantile;
 pub mod reservoir;

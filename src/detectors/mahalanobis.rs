@@ -5,10 +5,11 @@ use std::any::Any;
 
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::detector::{About, Context, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
 use super::gather::{Needs, Training};
 use crate::error::{Error, Result};
-use crate::numeric::covariance::{eigen, subtract_outer};
+use crate::numeric::covariance::subtract_outer;
+use crate::numeric::linear_algebra::symmetric_eigen;
 use crate::numeric::sums::{project, squared_distance};
 use crate::stats::{Pooled, Tensors};
 
@@ -34,6 +35,7 @@ impl PostHocDetector for Mahalanobis {
                 shape: "[r, D]",
                 meaning: "L^T with L L^T the pseudo-inverse of the covariance within classes",
             }],
+            inputs: &[Input::Features, Input::Moments],
             ..About::default()
         }
     }
@@ -62,14 +64,14 @@ impl PostHocDetector for Mahalanobis {
             subtract_outer(&mut within, &mean, &mean, n as f64);
         }
         within /= second.images();
-        let (values, vectors) = eigen(&within)?;
-        let largest = values.iter().copied().fold(0.0, f64::max);
+        let (values, vectors) = symmetric_eigen(&within)?;
+        let largest = values.last().map_or(0.0, |&value| value.max(0.0));
         let kept: Vec<usize> = (0..values.len()).filter(|&i| values[i] > RCOND * largest).collect();
         if kept.is_empty() {
             return Err(Error::data("the features never vary: no covariance can be made of them"));
         }
         let whitening = Array2::from_shape_fn((kept.len(), within.nrows()), |(row, j)| {
-            (vectors[(j, kept[row])] / values[kept[row]].sqrt()) as f32
+            (vectors[(kept[row], j)] / values[kept[row]].sqrt()) as f32
         });
         Ok(Tensors::from([(WHITENING.to_owned(), whitening.into_dyn())]))
     }

@@ -2,12 +2,12 @@
 
 use std::any::Any;
 
-use ndarray::{Array1, Array2, ArrayView1, arr1};
+use ndarray::{Array1, Array2, ArrayView1, arr1, s};
 
-use super::detector::{About, Context, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
 use super::gather::{Needs, Training};
 use crate::error::{Error, Result};
-use crate::numeric::covariance::{eigen, pseudo_inverse_times};
+use crate::numeric::linear_algebra::{pseudo_inverse_times, symmetric_eigen};
 use crate::numeric::logits::logsumexp;
 use crate::numeric::sums::project;
 use crate::stats::Tensors;
@@ -36,6 +36,7 @@ impl PostHocDetector for Vim {
                 },
                 TensorSpec { name: ALPHA, shape: "[1]", meaning: "weight of the residual" },
             ],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }
@@ -59,13 +60,10 @@ impl PostHocDetector for Vim {
     fn fit(&self, training: &Training, _own: Option<&dyn Any>) -> Result<Tensors> {
         let head = training.head;
         let features = head.num_features();
-        let origin = pseudo_inverse_times(head.weights(), head.bias())?.mapv(|value| -value);
-        let (values, vectors) = eigen(&training.second_moments()?.about(&origin))?;
-        let mut order: Vec<usize> = (0..features).collect();
-        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-        let residual = features - principal_dimensions(features);
-        let residual =
-            Array2::from_shape_fn((residual, features), |(row, j)| vectors[(j, order[row])]);
+        let origin = pseudo_inverse_times(head.weights(), head.bias()).mapv(|value| -value);
+        let (_, vectors) = symmetric_eigen(&training.second_moments()?.about(&origin))?;
+        let outside = features - principal_dimensions(features);
+        let residual = vectors.slice_move(s![..outside, ..]);
         // The mean length of the residuals comes from a sample of the images.
         let sample = training.reservoir()?;
         let mut lengths = 0.0;

@@ -1,9 +1,6 @@
-//! Second moments of a stream, covariances and their eigenvectors.
+//! Second moments of a stream, and covariances.
 
-use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
-
-use crate::error::{Error, Result};
 
 /// Images that are added to the sums at a time, as one product of matrices.
 const BATCH: usize = 128;
@@ -83,24 +80,4 @@ pub fn subtract_outer(matrix: &mut Array2<f64>, a: &Array1<f64>, b: &Array1<f64>
     for (mut row, &a) in matrix.rows_mut().into_iter().zip(a) {
         row.scaled_add(-factor * a, b);
     }
-}
-
-/// Eigenvalues and, in columns, eigenvectors of a symmetric matrix.
-pub fn eigen(matrix: &Array2<f64>) -> Result<(Vec<f64>, DMatrix<f64>)> {
-    let size = matrix.nrows();
-    // The two triangles differ by rounding only.
-    let matrix = DMatrix::from_fn(size, size, |i, j| (matrix[(i, j)] + matrix[(j, i)]) / 2.0);
-    let found = nalgebra::SymmetricEigen::try_new(matrix, f64::EPSILON, 0)
-        .ok_or_else(|| Error::data("the features' covariance can't be decomposed"))?;
-    Ok((found.eigenvalues.iter().copied().collect(), found.eigenvectors))
-}
-
-/// `A^+ b` of a matrix `[K, D]` and a vector `[K]`.
-pub fn pseudo_inverse_times(matrix: &Array2<f32>, b: &Array1<f32>) -> Result<Array1<f64>> {
-    let (rows, columns) = matrix.dim();
-    let matrix = DMatrix::from_fn(rows, columns, |i, j| f64::from(matrix[(i, j)]));
-    let b = DMatrix::from_fn(rows, 1, |i, _| f64::from(b[i]));
-    let failed = |reason| Error::data(format!("the last layer can't be inverted: {reason}"));
-    let inverse = matrix.pseudo_inverse(1e-12).map_err(failed)?;
-    Ok((inverse * b).iter().copied().collect())
 }
