@@ -10,20 +10,27 @@
 //! Depthwise convolutions and their neighbours have channels last. Each such operator first stands
 //! between two changes of layout; the next one then reads what was there before the change.
 //!
-//! [`graph`] reads tract's graph, [`match_conv`] and [`match_chain`] recognise what can be fused,
-//! [`fuse_conv`] and [`fuse_pooling`] choose a kernel, [`patch`] puts it into the graph. How to add
-//! an operator: `docs/adding-an-operator.md`.
+//! Dense layers are 1x1 convolutions with channels last whose pixels are the rows.
+//!
+//! [`graph`] reads tract's graph, [`match_conv`], [`match_dense`] and [`match_chain`] recognise what
+//! can be fused, [`fuse_conv`], [`fuse_dense`], [`fuse_matmul`], [`fuse_pooling`] and
+//! [`fuse_elementwise`] choose a kernel, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
 
 mod fuse_conv;
+mod fuse_dense;
+mod fuse_elementwise;
+mod fuse_matmul;
 mod fuse_pooling;
 mod graph;
 mod match_chain;
 mod match_conv;
+mod match_dense;
 mod patch;
 #[cfg(test)]
 mod tests;
 
-use tract_onnx::prelude::{TractResult, TypedModel};
+use tract_onnx::prelude::{TractResult, TypedModel, TypedModelPatch};
+use tract_onnx::tract_core::model::TypedNode;
 
 use crate::kernels::simd::Width;
 
@@ -31,15 +38,52 @@ use crate::kernels::simd::Width;
 /// types (narrowest first).
 pub(crate) fn fuse(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> {
     model.prop_consts()?;
+    apply(
+        model,
+        widths,
+        &[
+            fuse_pooling::max_pool,
+            fuse_pooling::channel_sum,
+            fuse_conv::conv,
+            fuse_dense::dense,
+            fuse_elementwise::early_activation,
+            fuse_elementwise::gate,
+        ],
+    )
+}
+
+/// Replaces what shows only after tract's own simplification, which writes activations and
+/// normalisations as operators of their own.
+pub(crate) fn fuse_simplified(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> {
+    apply(
+        model,
+        widths,
+        &[
+            fuse_matmul::matmul,
+            fuse_elementwise::layer_norm,
+            fuse_elementwise::softmax,
+            fuse_elementwise::activation,
+        ],
+    )
+}
+
+/// Finds a patch for a node.
+type Fuse = fn(&TypedModel, &TypedNode, &[Width]) -> TractResult<Option<TypedModelPatch>>;
+
+fn apply(model: &mut TypedModel, widths: &[Width], all: &[Fuse]) -> TractResult<()> {
     // Patches append nodes, so the other nodes keep their numbers.
     for id in model.eval_order()? {
         let node = model.node(id);
         let mut patch = None;
-        for fuse in [fuse_pooling::max_pool, fuse_pooling::channel_sum, fuse_conv::conv] {
+        for fuse in all {
             patch = patch.or(fuse(model, node, widths)?);
         }
         if let Some(patch) = patch {
+            let replaced: Vec<usize> = patch.obliterate.iter().copied().chain([id]).collect();
+            let read: Vec<_> =
+                replaced.iter().flat_map(|&id| model.node(id).inputs.clone()).collect();
             patch.apply(model)?;
+            graph::free_weights(model, &read, &replaced)?;
         }
     }
     model.compact()

@@ -41,7 +41,8 @@ pub(super) fn conv(
     if may_be_last && conv.has_channels_last_neighbours(model) {
         let width = Width::for_values(out_channels, widths);
         let shape = window.out_shape_last(out_channels);
-        let op = CustomOp::new("OwnConvolution", shape, width, conv.channels_last(width));
+        let op = CustomOp::new("OwnConvolution", shape, width, conv.channels_last(width))
+            .counting(conv.multiply_adds());
         return replace_channels_last(model, &conv.inputs(), conv.epilogue.last, op).map(Some);
     }
     let inputs: TVec<OutletId> =
@@ -55,7 +56,7 @@ pub(super) fn conv(
         let width = Width::for_values(window.out_pixels(), widths);
         CustomOp::new("OwnConvolution", shape, width, DirectConv::new(spec))
     };
-    replace(model, &inputs, conv.epilogue.last, op)
+    replace(model, &inputs, conv.epilogue.last, op.counting(conv.multiply_adds()))
 }
 
 /// Replaces a depthwise convolution, with the convolution before it if one was matched, and with a
@@ -77,14 +78,15 @@ fn depthwise_block(
     let last = projection.as_ref().unwrap_or(&depthwise);
     let shape = last.window.out_shape_last(last.out_channels());
     let inputs: TVec<OutletId> = [first.input].into_iter().chain(last.epilogue.residual).collect();
-    let replaced =
-        expansion.iter().chain([&depthwise]).chain(&projection).map(|conv| conv.node).collect();
+    let convs = || expansion.iter().chain([&depthwise]).chain(&projection);
+    let multiply_adds = convs().map(ConvMatch::multiply_adds).sum();
+    let replaced = convs().map(|conv| conv.node).collect();
     let kernel = DepthwiseBlock {
         expansion: expansion.as_ref().map(|conv| conv.channels_last(width)),
         depthwise: DepthwiseConv::new(width.lanes(), depthwise.spec(None)),
         projection: projection.as_ref().map(|conv| conv.channels_last(width)),
     };
-    let op = CustomOp::new("OwnDepthwiseBlock", shape, width, kernel);
+    let op = CustomOp::new("OwnDepthwiseBlock", shape, width, kernel).counting(multiply_adds);
     let mut patch = replace_channels_last(model, &inputs, last.epilogue.last, op)?;
     // The nodes come up again in `fuse`, and must not be replaced once more.
     patch.obliterate = replaced;

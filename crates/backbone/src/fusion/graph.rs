@@ -1,8 +1,11 @@
 //! Questions to tract's graph.
 
-use tract_onnx::prelude::{Datum, OutletId, TractResult, TypedModel};
+use tract_onnx::prelude::{
+    Datum, IntoArcTensor, OutletId, TractResult, TypedFact, TypedModel, tensor0,
+};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::cnn::PoolSpec;
+use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use crate::kernels::Window;
@@ -52,4 +55,25 @@ pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>>
         return None;
     }
     Some(tensor.to_plain_array_view::<f32>().ok()?.iter().copied().collect())
+}
+
+/// Empties the constants among `values` that only the operators `replaced` read: what the kernel
+/// packed is a copy, and the graph drops what nothing reads only at the end.
+pub(super) fn free_weights(
+    model: &mut TypedModel,
+    values: &[OutletId],
+    replaced: &[usize],
+) -> TractResult<()> {
+    for value in values {
+        let node = model.node_mut(value.node);
+        let is_stored = node.op_is::<Const>();
+        let [output] = node.outputs.as_mut_slice() else { continue };
+        let is_unread = output.successors.iter().all(|reader| replaced.contains(&reader.node));
+        if is_stored && is_unread {
+            let nothing = tensor0(0f32).into_arc_tensor();
+            output.fact = TypedFact::try_from(nothing.clone())?;
+            node.op = Box::new(Const::new(nothing)?);
+        }
+    }
+    Ok(())
 }

@@ -1,16 +1,20 @@
-//! The element-wise chains around a convolution.
+//! The element-wise chains around a convolution or a dense layer.
 
 use tract_onnx::prelude::{Datum, OutletId, TypedModel};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math;
+use tract_onnx::tract_core::ops::nn::{HardSwish, Sigmoid};
 
 use super::graph::{constant, only_reader};
 use crate::kernels::{BnRelu, Clamp, Epilogue};
 
-/// The chain behind a convolution, as far as it was matched.
+/// The chain behind a convolution or a dense layer, as far as it was matched.
 pub(super) struct EpilogueMatch<'a> {
     model: &'a TypedModel,
+    /// The axis of the channels.
+    axis: usize,
     /// The last value of the chain.
     pub last: OutletId,
     /// The other operand of a residual connection's sum, which comes before the clamp.
@@ -19,9 +23,10 @@ pub(super) struct EpilogueMatch<'a> {
 }
 
 impl<'a> EpilogueMatch<'a> {
-    /// The empty chain behind a node.
-    pub fn new(model: &'a TypedModel, node: &TypedNode) -> Self {
-        Self { model, last: OutletId::new(node.id, 0), residual: None, clamp: Clamp::NONE }
+    /// The empty chain behind a node whose output channels lie on an axis.
+    pub fn new(model: &'a TypedModel, node: &TypedNode, axis: usize) -> Self {
+        let last = OutletId::new(node.id, 0);
+        Self { model, axis, last, residual: None, clamp: Clamp::NONE }
     }
 
     pub fn epilogue(&self) -> Epilogue {
@@ -31,7 +36,7 @@ impl<'a> EpilogueMatch<'a> {
     /// Takes in operations with constants: into weights and bias, or into the clamp.
     pub fn take_constants(&mut self, weights: &mut [f32], bias: &mut [f32]) {
         while let Some(next) = only_reader(self.model, self.last) {
-            let found = binary_with_constant(self.model, next, self.last, bias.len());
+            let found = binary_with_constant(self.model, next, self.last, self.axis, bias.len());
             let Some((op, values)) = found else { break };
             match op {
                 Binary::Mul if self.clamp == Clamp::NONE => {
@@ -85,7 +90,7 @@ impl<'a> EpilogueMatch<'a> {
         self.last = OutletId::new(next.id, 0);
         while let Some(next) = only_reader(model, self.last) {
             // One channel, because a limit that differs between channels doesn't fit anyway.
-            let found = binary_with_constant(model, next, self.last, 1);
+            let found = binary_with_constant(model, next, self.last, self.axis, 1);
             if !found.is_some_and(|(op, values)| self.take_limit(op, &values)) {
                 break;
             }
@@ -105,7 +110,7 @@ pub(super) fn match_prologue(
         only_reader(model, value)?;
         let node = model.node(value.node);
         let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
-        let (op, values) = binary_with_constant(model, node, operand, channels)?;
+        let (op, values) = binary_with_constant(model, node, operand, 1, channels)?;
         (op == wanted).then_some((operand, values))
     };
     let found = || {
@@ -117,6 +122,32 @@ pub(super) fn match_prologue(
         limit.iter().all(|&limit| limit == 0.0).then_some((value, Some(parameters)))
     };
     found().unwrap_or((input, None))
+}
+
+/// Whether a node multiplies this value by another.
+pub(super) fn is_product_with(node: &TypedNode, value: OutletId) -> bool {
+    node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<math::Mul>())
+        && node.inputs.contains(&value)
+}
+
+/// Whether a value passes only through activations on its way to a reader that fits.
+pub(super) fn reaches(
+    model: &TypedModel,
+    value: OutletId,
+    fits: impl Fn(&TypedNode) -> bool + Copy,
+) -> bool {
+    model.outlet_successors(value).iter().any(|reader| {
+        let node = model.node(reader.node);
+        let is_activation = node
+            .op_as::<ElementWiseOp>()
+            .is_some_and(|op| op.0.is::<HardSwish>() || op.0.is::<Sigmoid>());
+        let is_gated = node.inputs.len() == 2
+            && node.inputs.iter().any(|&input| {
+                let gate = model.node(input.node).op_as::<ElementWiseOp>();
+                gate.is_some_and(|op| op.0.is::<Sigmoid>()) && is_product_with(node, value)
+            });
+        fits(node) || ((is_activation || is_gated) && reaches(model, node.id.into(), fits))
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -133,6 +164,7 @@ fn binary_with_constant(
     model: &TypedModel,
     node: &TypedNode,
     value: OutletId,
+    axis: usize,
     channels: usize,
 ) -> Option<(Binary, Vec<f32>)> {
     let op = &node.op_as::<TypedBinOp>()?.0;
@@ -157,9 +189,11 @@ fn binary_with_constant(
     let other = if first == value { second } else { first };
     let shape = model.outlet_fact(other).ok()?.shape.as_concrete()?.to_vec();
     let values = constant(model, other)?;
-    match (shape.as_slice(), values.as_slice()) {
-        (_, &[one]) => Some((op, vec![one; channels])),
-        (&[1, c, 1, 1], _) if c == channels => Some((op, values)),
+    let is_of_channel =
+        |(at, &size): (usize, &usize)| size == if at == axis { channels } else { 1 };
+    match values.as_slice() {
+        &[one] => Some((op, vec![one; channels])),
+        _ if shape.iter().enumerate().all(is_of_channel) => Some((op, values)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
 
 use super::graph::{constant, window_of};
-use super::match_chain::EpilogueMatch;
+use super::match_chain::{EpilogueMatch, reaches};
 use super::patch::channels_last_source;
 use crate::kernels::simd::Width;
 use crate::kernels::{BnRelu, ChannelsLastConv, ConvSpec, Window};
@@ -55,13 +55,18 @@ impl<'a> ConvMatch<'a> {
         if bias.len() != out_channels || weights.len() != out_channels * depth {
             return Ok(None);
         }
-        let mut epilogue = EpilogueMatch::new(model, node);
+        let mut epilogue = EpilogueMatch::new(model, node, 1);
         epilogue.take_constants(&mut weights, &mut bias);
         Ok(Some(Self { node: node.id, input, window, channels, groups, weights, bias, epilogue }))
     }
 
     pub fn out_channels(&self) -> usize {
         self.bias.len()
+    }
+
+    /// Products that it adds up.
+    pub fn multiply_adds(&self) -> usize {
+        self.window.out_pixels() * self.weights.len()
     }
 
     /// What a kernel has to compute.
@@ -89,9 +94,8 @@ impl<'a> ConvMatch<'a> {
 
     /// Whether an input has channels last already, or the reader of the result will want them.
     pub fn has_channels_last_neighbours(&self, model: &TypedModel) -> bool {
-        let mut readers = model.outlet_successors(self.epilogue.last).iter();
         self.inputs().iter().any(|&input| channels_last_source(model, input).is_some())
-            || readers.any(|reader| is_depthwise(model.node(reader.node)))
+            || reaches(model, self.epilogue.last, is_depthwise)
     }
 }
 

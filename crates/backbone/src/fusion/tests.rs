@@ -2,6 +2,7 @@
 //! register type.
 
 mod case;
+mod rows;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

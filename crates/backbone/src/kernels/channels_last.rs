@@ -86,27 +86,8 @@ impl ChannelsLastConv {
     /// Multiplies rows of what windows see by the weights.
     #[inline(always)]
     fn multiply<S: Simd>(&self, rows: &[f32], output: &mut [f32]) {
-        let width = 2 * S::LANES;
-        let blocks = self.weights.chunks_exact(width * self.depth());
-        for (block, (weights, bias)) in blocks.zip(self.bias.chunks_exact(width)).enumerate() {
-            let block = Block::<S> {
-                weights: S::arrays(weights).as_chunks().0,
-                bias: [S::load(bias), S::load(&bias[S::LANES..])],
-                first: block * width,
-                count: (self.out_channels - block * width).min(width),
-                out_channels: self.out_channels,
-                epilogue: self.epilogue,
-            };
-            // As many pixels as there are registers for.
-            match (S::LANES, block.count <= S::LANES) {
-                (4, false) => block.multiply::<4, 2>(rows, output),
-                (4, true) => block.multiply::<4, 1>(rows, output),
-                (8, false) => block.multiply::<6, 2>(rows, output),
-                (8, true) => block.multiply::<6, 1>(rows, output),
-                (_, false) => block.multiply::<8, 2>(rows, output),
-                (_, true) => block.multiply::<8, 1>(rows, output),
-            }
-        }
+        let Self { weights, bias, out_channels, epilogue, .. } = self;
+        multiply_rows::<S>(weights, bias, *out_channels, *epilogue, rows, output);
     }
 
     /// Copies what the windows of output pixels see in a padded input.
@@ -150,8 +131,44 @@ impl ChannelsLastConv {
 
 impl Kernel for ChannelsLastConv {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         self.pixels::<S>(&self.pad(input), 0..self.window.out_pixels(), output);
+    }
+}
+
+/// Multiplies rows by packed weights: by block of two registers of output channels, then row element;
+/// zeros past the last channel, there and in the bias.
+#[inline(always)]
+pub(crate) fn multiply_rows<S: Simd>(
+    weights: &[f32],
+    bias: &[f32],
+    out_channels: usize,
+    epilogue: Epilogue,
+    rows: &[f32],
+    output: &mut [f32],
+) {
+    let width = 2 * S::LANES;
+    let depth = weights.len() / bias.len();
+    let blocks = weights.chunks_exact(width * depth);
+    for (block, (weights, bias)) in blocks.zip(bias.chunks_exact(width)).enumerate() {
+        let block = Block::<S> {
+            weights: S::arrays(weights).as_chunks().0,
+            bias: [S::load(bias), S::load(&bias[S::LANES..])],
+            first: block * width,
+            count: (out_channels - block * width).min(width),
+            out_channels,
+            epilogue,
+        };
+        // As many pixels as there are registers for.
+        match (S::LANES, block.count <= S::LANES) {
+            (4, false) => block.multiply::<4, 2>(rows, output),
+            (4, true) => block.multiply::<4, 1>(rows, output),
+            (8, false) => block.multiply::<6, 2>(rows, output),
+            (8, true) => block.multiply::<6, 1>(rows, output),
+            (_, false) => block.multiply::<8, 2>(rows, output),
+            (_, true) => block.multiply::<8, 1>(rows, output),
+        }
     }
 }
 

@@ -179,7 +179,8 @@ impl DirectConv {
 
 impl Kernel for DirectConv {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         let window = self.window;
         if window.is_pointwise() {
             self.multiply::<S>(input, window.pixels(), window.width, output);

@@ -10,7 +10,7 @@ use super::simd::{Simd, Width, WithSimd};
 
 /// A [`Kernel`] with its register type picked, so that it can be a trait object.
 trait DynKernel: Debug + Send + Sync {
-    fn run(&self, input: &[f32], output: &mut [f32]);
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32]);
 }
 
 #[derive(Debug)]
@@ -20,8 +20,8 @@ struct WithWidth<K> {
 }
 
 impl<K: Kernel> DynKernel for WithWidth<K> {
-    fn run(&self, input: &[f32], output: &mut [f32]) {
-        struct Run<'a, K>(&'a K, &'a [f32], &'a mut [f32]);
+    fn run(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        struct Run<'a, K>(&'a K, &'a [&'a [f32]], &'a mut [f32]);
 
         impl<K: Kernel> WithSimd for Run<'_, K> {
             #[inline(always)]
@@ -30,16 +30,20 @@ impl<K: Kernel> DynKernel for WithWidth<K> {
             }
         }
 
-        self.width.dispatch(Run(&self.kernel, input, output));
+        self.width.dispatch(Run(&self.kernel, inputs, output));
     }
 }
 
-/// One of this crate's operators: a kernel on one feature map, `[1, C, H, W]` or `[1, H, W, C]`.
-/// Weights belong to the kernel. A second input, if any, is accumulated into.
+/// One of this crate's operators: a kernel on one value, such as a feature map `[1, C, H, W]` or
+/// `[1, H, W, C]`, or rows `[..., D]`. Weights belong to the kernel. A second input, if any, is
+/// accumulated into, unless the operator was made to read it.
 #[derive(Debug, Clone)]
 pub(crate) struct CustomOp {
     name: &'static str,
-    out_shape: [usize; 4],
+    out_shape: TVec<usize>,
+    multiply_adds: usize,
+    /// Whether the second input is read as the first is, instead of being accumulated into.
+    reads_all: bool,
     kernel: Arc<dyn DynKernel>,
 }
 
@@ -56,11 +60,22 @@ impl CustomOp {
     /// An operator that yields `out_shape`; `name` appears in reports.
     pub fn new(
         name: &'static str,
-        out_shape: [usize; 4],
+        out_shape: impl Into<TVec<usize>>,
         width: Width,
         kernel: impl Kernel + 'static,
     ) -> Self {
-        Self { name, out_shape, kernel: Arc::new(WithWidth { width, kernel }) }
+        let kernel = Arc::new(WithWidth { width, kernel });
+        Self { name, out_shape: out_shape.into(), multiply_adds: 0, reads_all: false, kernel }
+    }
+
+    /// Makes the second input one that is read, instead of being accumulated into.
+    pub fn reading_all(self) -> Self {
+        Self { reads_all: true, ..self }
+    }
+
+    /// Says how many products it adds up, for profiles.
+    pub fn counting(self, multiply_adds: usize) -> Self {
+        Self { multiply_adds, ..self }
     }
 
     /// Whether it was made with this name.
@@ -84,30 +99,36 @@ impl Op for CustomOp {
 impl EvalOp for CustomOp {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut inputs = inputs.into_iter();
-        let input = inputs.next().context("an input is missing")?;
-        let input = input.try_as_plain_ram()?;
-        let input = input.as_slice::<f32>()?;
+    fn eval(&self, _ctx: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let sums = if inputs.len() == 2 && !self.reads_all { inputs.pop() } else { None };
         // SAFETY: a kernel writes every element, and reads none unless it accumulates; then there
         // is a second input, and its values stand there.
         #[allow(
             unsafe_code,
             reason = "zeroing what is overwritten took a tenth of MobileNetV2's time"
         )]
-        let mut output = match inputs.next() {
-            Some(other) => other.into_tensor(),
+        let mut output = match sums {
+            Some(sums) => sums.into_tensor(),
             None => unsafe { Tensor::uninitialized::<f32>(&self.out_shape)? },
         };
         let mut plain = output.try_as_plain_ram_mut()?;
-        self.kernel.run(input, plain.as_slice_mut()?);
+        let mut slices: TVec<&[f32]> = tvec![];
+        for input in &inputs {
+            slices.push(input.try_as_plain_ram()?.as_slice::<f32>()?);
+        }
+        self.kernel.run(&slices, plain.as_slice_mut()?);
         Ok(tvec!(output.into_tvalue()))
     }
 }
 
 impl TypedOp for CustomOp {
     fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(self.out_shape)))
+        Ok(tvec!(f32::fact(&self.out_shape)))
+    }
+
+    fn cost(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        let products = self.multiply_adds.to_dim();
+        Ok(tvec!((Cost::FMA(f32::datum_type()), products)))
     }
 
     as_op!();

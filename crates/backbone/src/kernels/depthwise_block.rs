@@ -25,7 +25,8 @@ pub(crate) struct DepthwiseBlock {
 
 impl Kernel for DepthwiseBlock {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         let window = self.depthwise.window();
         let [row, out_row] =
             [window.width, window.out_width].map(|width| width * self.depthwise.channels());

@@ -43,7 +43,8 @@ impl MaxPool {
 
 impl Kernel for MaxPool {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         let window = self.window;
         let halves = window.kernel == [2, 2]
             && window.stride == [2, 2]
@@ -94,7 +95,8 @@ pub(crate) struct ChannelsLastSum;
 
 impl Kernel for ChannelsLastSum {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         output.fill(0.0);
         for pixel in input.chunks_exact(output.len()) {
             let whole = output.len() / S::LANES * S::LANES;
@@ -116,7 +118,8 @@ pub(crate) struct ChannelSum {
 
 impl Kernel for ChannelSum {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         for (plane, output) in input.chunks_exact(self.pixels).zip(output) {
             let mut sums = S::splat(0.0);
             let whole = plane.chunks_exact(S::LANES);

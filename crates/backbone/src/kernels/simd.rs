@@ -62,6 +62,15 @@ pub(crate) trait Simd: Copy + Debug {
     /// `self - other`.
     fn sub(self, other: Self) -> Self;
 
+    /// `self * other`.
+    fn mul(self, other: Self) -> Self;
+
+    /// `self / other`.
+    fn div(self, other: Self) -> Self;
+
+    /// The number whose exponent is the lowest bits of `self`, moved up by 23.
+    fn exponent_of_low_bits(self) -> Self;
+
     /// `self * factor + addend`, fused where the processor can; otherwise the product is rounded
     /// before the sum.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
@@ -200,6 +209,10 @@ mod tests {
             check(S::splat(3.0), &|_| 3.0);
             check(a.add(b), &|i| row[i] + row[n + i]);
             check(a.sub(b), &|i| row[i] - row[n + i]);
+            check(a.mul(b), &|i| row[i] * row[n + i]);
+            check(a.div(b), &|i| row[i] / row[n + i]);
+            let low_bits = S::splat(12_582_912.0 + 130.0);
+            check(low_bits.exponent_of_low_bits(), &|_| 8.0);
             check(a.mul_add(b, a), &|i| row[i] * row[n + i] + row[i]);
             check(a.max(S::splat(-2.0)), &|i| row[i].max(-2.0));
             check(a.min(S::splat(-2.0)), &|i| row[i].min(-2.0));

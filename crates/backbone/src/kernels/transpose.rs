@@ -16,7 +16,8 @@ pub(crate) struct Transpose {
 
 impl Kernel for Transpose {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         transpose(self.rows, self.columns, input, output);
     }
 }

@@ -161,7 +161,8 @@ fn two_tiles<S: Simd>(
 
 impl Kernel for WinogradConv {
     #[inline(always)]
-    fn run<S: Simd>(&self, input: &[f32], output: &mut [f32]) {
+    fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
+        let input = inputs[0];
         let [height, width] = self.padded;
         let prologue = self.prologue.as_deref();
         let padded = pad::<S>(input, &self.window, self.channels, prologue, self.padded);

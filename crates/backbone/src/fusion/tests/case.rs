@@ -8,7 +8,7 @@ use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use crate::fusion::fuse;
+use crate::fusion::{fuse, fuse_simplified};
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
 
@@ -123,6 +123,25 @@ pub(super) fn check(case: &Case, rng: &mut ChaCha8Rng) -> (usize, usize) {
 /// As [`check`], for any model with one input.
 #[track_caller]
 pub(super) fn compare(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
+    compare_with(model, input, case, |_, _| Ok(()))
+}
+
+/// As [`compare`], with what is replaced after tract's simplification.
+#[track_caller]
+pub(super) fn compare_simplified(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
+    compare_with(model, input, case, |model, widths| {
+        model.declutter()?;
+        fuse_simplified(model, widths)
+    })
+}
+
+#[track_caller]
+fn compare_with(
+    model: TypedModel,
+    input: Tensor,
+    case: &str,
+    then: fn(&mut TypedModel, &[Width]) -> TractResult<()>,
+) -> (usize, usize) {
     let run = |model: TypedModel| {
         let plan = model.into_optimized()?.into_runnable()?;
         plan.run(tvec!(input.clone().into()))
@@ -135,6 +154,7 @@ pub(super) fn compare(model: TypedModel, input: Tensor, case: &str) -> (usize, u
     for widths in alone.chain([all.clone()]) {
         let mut fused = model.clone();
         fuse(&mut fused, &widths).unwrap();
+        then(&mut fused, &widths).unwrap();
         counts = (count_custom(&fused), fused.nodes().len());
         let actual = run(fused).unwrap_or_else(|error| panic!("{case}: {error:#}"));
         for (actual, expected) in actual.iter().zip(&expected) {

@@ -62,6 +62,21 @@ mod wasm {
             Self(f32x4_sub(self.0, other.0))
         }
 
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(f32x4_mul(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(f32x4_div(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn exponent_of_low_bits(self) -> Self {
+            Self(i32x4_shl(self.0, 23))
+        }
+
         // In the relaxed engine, `cargo xtask engine` turns the pair into one instruction.
         #[inline(always)]
         fn mul_add(self, factor: Self, addend: Self) -> Self {
@@ -125,6 +140,21 @@ mod array {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(from_fn(|lane| self.0[lane] - other.0[lane]))
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(from_fn(|lane| self.0[lane] * other.0[lane]))
+        }
+
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(from_fn(|lane| self.0[lane] / other.0[lane]))
+        }
+
+        #[inline(always)]
+        fn exponent_of_low_bits(self) -> Self {
+            Self(self.0.map(|value| f32::from_bits(value.to_bits() << 23)))
         }
 
         #[inline(always)]

@@ -1,0 +1,224 @@
+//! Activations, gates, softmax and layer normalisation.
+//!
+//! Those that stand between convolutions are replaced together with them, so that no change of
+//! layout is left between; the others in the forms that tract's simplification finds.
+
+use tract_onnx::prelude::{Datum, OutletId, TractResult, TypedModel, TypedModelPatch};
+use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::ops::math::{Add, Mul, Sub};
+use tract_onnx::tract_core::ops::nn::gelu_exact::GeluExact;
+use tract_onnx::tract_core::ops::nn::silu::Silu;
+use tract_onnx::tract_core::ops::nn::{
+    HardSwish, Reduce, Reducer, RmsNorm, Sigmoid, Softmax, SoftmaxKind,
+};
+
+use super::graph::{constant, only_reader};
+use super::match_chain::is_product_with;
+use super::patch::{channels_last_source, replace, replace_channels_last};
+use crate::kernels::simd::Width;
+use crate::kernels::{self, Activation, CustomOp, Gate, LayerNorm};
+
+/// The shape of a node's `f32` input, if it has just one.
+fn only_shape<'a>(model: &'a TypedModel, node: &TypedNode) -> Option<&'a [usize]> {
+    let &[input] = node.inputs.as_slice() else { return None };
+    let fact = model.outlet_fact(input).ok()?;
+    let shape = fact.shape.as_concrete()?;
+    let is_empty = shape.contains(&0);
+    (fact.datum_type == f32::datum_type() && !is_empty).then_some(shape)
+}
+
+/// Replaces SiLU and hard swish as they stand in ONNX models.
+pub(super) fn early_activation(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<ElementWiseOp>() else { return Ok(None) };
+    if op.0.is::<HardSwish>() {
+        return replace_activation(model, node, node.id.into(), Activation::HardSwish, widths);
+    }
+    let product = only_reader(model, node.id.into()).filter(|_| op.0.is::<Sigmoid>());
+    let Some(product) = product.filter(|product| is_product_with(product, node.inputs[0])) else {
+        return Ok(None);
+    };
+    replace_activation(model, node, product.id.into(), Activation::Silu, widths)
+}
+
+/// Replaces the product of a feature map with one factor a channel, squeeze-and-excitation's gate,
+/// where channels are last.
+pub(super) fn gate(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let is_product = node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<Mul>());
+    let &[first, second] = node.inputs.as_slice() else { return Ok(None) };
+    let shape = |outlet| {
+        let fact = model.outlet_fact(outlet).ok()?;
+        let &[1, channels, height, width] = fact.shape.as_concrete()? else { return None };
+        (fact.datum_type == f32::datum_type()).then_some([channels, height, width])
+    };
+    let is_map = |outlet| channels_last_source(model, outlet).is_some();
+    let (map, factors) = if is_map(first) { (first, second) } else { (second, first) };
+    let (Some([channels, height, width]), Some(factors_shape)) = (shape(map), shape(factors))
+    else {
+        return Ok(None);
+    };
+    if !is_product || !is_map(map) || factors_shape != [channels, 1, 1] || height * width == 0 {
+        return Ok(None);
+    }
+    let registers = Width::for_values(channels, widths);
+    let op = CustomOp::new("OwnGate", [1, height, width, channels], registers, Gate);
+    replace_channels_last(model, &[factors, map], node.id.into(), op).map(Some)
+}
+
+/// Replaces an activation.
+pub(super) fn activation(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<ElementWiseOp>() else { return Ok(None) };
+    let activation = if op.0.is::<GeluExact>() {
+        Activation::Gelu
+    } else if op.0.is::<Silu>() {
+        Activation::Silu
+    } else if op.0.is::<Sigmoid>() {
+        Activation::Sigmoid
+    } else if op.0.is::<HardSwish>() {
+        Activation::HardSwish
+    } else {
+        return Ok(None);
+    };
+    replace_activation(model, node, node.id.into(), activation, widths)
+}
+
+/// Replaces everything between a node's input and `last` by an activation.
+fn replace_activation(
+    model: &TypedModel,
+    node: &TypedNode,
+    last: OutletId,
+    activation: Activation,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(shape) = only_shape(model, node) else { return Ok(None) };
+    let width = Width::for_values(shape.iter().product(), widths);
+    let op = |shape: &[usize]| CustomOp::new("OwnActivation", shape, width, activation);
+    let input = node.inputs[0];
+    // The order of the values doesn't matter: channels stay last where they are.
+    if let (Some(_), &[one, channels, height, width]) = (channels_last_source(model, input), shape)
+    {
+        let op = op(&[one, height, width, channels]);
+        return replace_channels_last(model, &[input], last, op).map(Some);
+    }
+    replace(model, &[input], last, op(shape))
+}
+
+/// Replaces softmax along the last axis.
+pub(super) fn softmax(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<Softmax>() else { return Ok(None) };
+    let Some(shape @ [.., size]) = only_shape(model, node) else { return Ok(None) };
+    let is_plain = op.kind == SoftmaxKind::Softmax && op.quant_output_dt.is_none();
+    if !is_plain || op.axes.as_slice() != [shape.len() - 1] {
+        return Ok(None);
+    }
+    let width = Width::for_values(*size, widths);
+    let op = CustomOp::new("OwnSoftmax", shape, width, kernels::Softmax { size: *size });
+    replace(model, &node.inputs, node.id.into(), op)
+}
+
+/// Replaces RMSNorm along the last axis; with the mean subtracted before, it is layer
+/// normalisation. Scale and shift come behind it.
+pub(super) fn layer_norm(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<RmsNorm>() else { return Ok(None) };
+    let Some(shape @ [.., size]) = only_shape(model, node) else { return Ok(None) };
+    let axis = shape.len() - 1;
+    if op.axis != axis {
+        return Ok(None);
+    }
+    let epsilon = op.eps.cast_to_scalar::<f32>()?;
+    let centred = centred_source(model, node.inputs[0], axis);
+    let mut last = OutletId::new(node.id, 0);
+    let mut by_channel = |is_wanted: fn(&TypedBinOp) -> bool, neutral: f32| {
+        let found = only_reader(model, last).and_then(|next| {
+            let op = next.op_as::<TypedBinOp>()?;
+            let values = row_constant(model, next, last, *size)?;
+            is_wanted(op).then(|| (values, OutletId::new(next.id, 0)))
+        });
+        match found {
+            Some((values, next)) => {
+                last = next;
+                values
+            }
+            None => vec![neutral; *size],
+        }
+    };
+    let kernel = LayerNorm {
+        scale: by_channel(|op| op.0.is::<Mul>(), 1.0),
+        shift: by_channel(|op| op.0.is::<Add>(), 0.0),
+        epsilon,
+        centred: centred.is_some(),
+    };
+    let input = centred.unwrap_or(node.inputs[0]);
+    let width = Width::for_values(*size, widths);
+    let op = CustomOp::new("OwnLayerNorm", shape, width, kernel);
+    replace(model, &[input], last, op)
+}
+
+/// `x` if a value is `x - mean(x)` along an axis, and nothing else reads the difference.
+fn centred_source(model: &TypedModel, value: OutletId, axis: usize) -> Option<OutletId> {
+    only_reader(model, value)?;
+    let binary = |outlet: OutletId| {
+        let node = model.node(outlet.node);
+        let &[a, b] = node.inputs.as_slice() else { return None };
+        Some((node.op_as::<TypedBinOp>()?, a, b))
+    };
+    let (difference, x, mean) = binary(value)?;
+    let (product, a, b) = binary(mean)?;
+    let (sum, factor) = if constant(model, b).is_some() { (a, b) } else { (b, a) };
+    let (sum, factor) = (model.node(sum.node), constant(model, factor)?);
+    let reduce = sum.op_as::<Reduce>()?;
+    let size = *model.outlet_fact(x).ok()?.shape.as_concrete()?.get(axis)?;
+    let is_mean = difference.0.is::<Sub>()
+        && product.0.is::<Mul>()
+        && reduce.reducer == Reducer::Sum
+        && reduce.axes.as_slice() == [axis]
+        && sum.inputs.as_slice() == [x]
+        && factor.iter().all(|factor| (factor * size as f32 - 1.0).abs() < 1e-5);
+    is_mean.then_some(x)
+}
+
+/// The constant that a node combines a value with, if it has one element for each of the last
+/// axis, or one for all.
+fn row_constant(
+    model: &TypedModel,
+    node: &TypedNode,
+    value: OutletId,
+    size: usize,
+) -> Option<Vec<f32>> {
+    let result = &model.outlet_fact(OutletId::new(node.id, 0)).ok()?.shape;
+    let &[first, second] = node.inputs.as_slice() else { return None };
+    let other = if first == value { second } else { first };
+    let shape = model.outlet_fact(other).ok()?.shape.as_concrete()?;
+    if *result != model.outlet_fact(value).ok()?.shape {
+        return None;
+    }
+    let values = constant(model, other)?;
+    match (shape, values.as_slice()) {
+        (_, &[one]) => Some(vec![one; size]),
+        ([leading @ .., last], _) if *last == size && leading.iter().all(|&size| size == 1) => {
+            Some(values)
+        }
+        _ => None,
+    }
+}
