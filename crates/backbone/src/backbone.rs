@@ -1,28 +1,30 @@
 //! The network in front of the last linear layer, run by tract.
 
 mod input;
+mod translate;
+mod watch;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ndarray::{Array1, ArrayView4};
+use ndarray::{Array1, ArrayView4, Axis};
 use serde::Serialize;
 use tract_onnx::pb;
 use tract_onnx::prelude::{
-    DatumExt, Framework, IntoRunnable, IntoTensor, TValue, Tensor, TractError, TypedModel,
-    TypedSimplePlan, tvec,
+    IntoRunnable, TValue, Tensor, TractError, TypedModel, TypedSimplePlan, tvec,
 };
-use tract_onnx::tract_hir::infer::InferenceModelExt;
 
-use crate::check;
+use crate::check::{self, MAX_WATCHED};
 use crate::error::{Error, Result};
-use crate::head::Head;
+use crate::head::{End, Features, Head, Opaque};
 use crate::kernels::CustomOp;
 use crate::kernels::simd::Width;
-use crate::linear::Linear;
+use crate::linear::{LastLayer, Linear, OpaqueLayer};
 use crate::options::{Kernels, LoadOptions};
-use crate::{fusion, graph, head, lower, onnx, strided};
+use crate::profile::OperatorTime;
+use crate::{fusion, graph, head, lower, onnx, profile, strided};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -35,10 +37,23 @@ pub struct Backbone {
     input_shape: [usize; 4],
     takes_bytes: bool,
     num_features: usize,
+    /// What the plan's first outputs are, one behind the other.
+    parts: Vec<FeaturePart>,
     feature_node: String,
     output: String,
     is_multi_label: bool,
     report: BackboneReport,
+    /// The outputs whose magnitude is looked at after each run.
+    watched: Vec<usize>,
+}
+
+/// What is taken of an output.
+#[derive(Debug, Clone, Copy)]
+enum FeaturePart {
+    /// All of it.
+    Whole,
+    /// Means over all positions; the axis is that of the features.
+    Means(usize),
 }
 
 /// How many operators run on which kernels, by name.
@@ -96,20 +111,49 @@ impl Backbone {
         Self::from_onnx_with(model, &options)
     }
 
-    /// As [`Backbone::from_onnx`], with what the model itself leaves open.
+    /// As [`Backbone::from_onnx`], with what the model itself leaves open. A model that is given as
+    /// a `Vec<u8>` is freed as soon as it has been decoded, which saves memory of its size.
     ///
     /// # Errors
     /// As [`Backbone::from_onnx`], and [`ErrorKind::Model`](crate::ErrorKind::Model) if there are
     /// several classifiers and [`LoadOptions::output`] doesn't say which one to use.
-    pub fn from_onnx_with(model: &[u8], options: &LoadOptions) -> Result<(Self, Linear)> {
+    pub fn from_onnx_with<'a>(
+        model: impl Into<Cow<'a, [u8]>>,
+        options: &LoadOptions,
+    ) -> Result<(Self, Linear)> {
+        match Self::read(model.into(), options, false)? {
+            (backbone, LastLayer::Linear(linear)) => Ok((backbone, linear)),
+            (_, LastLayer::Opaque(OpaqueLayer { reason, .. })) => Err(Error::model(reason)),
+        }
+    }
+
+    /// Reads any ONNX classifier. Where its last layer isn't linear, the features end with the
+    /// logits ([`OpaqueLayer`]).
+    ///
+    /// # Errors
+    /// As [`Backbone::from_onnx_with`], but for models without a linear last layer: these are
+    /// refused only if they yield no single row of logits.
+    pub fn load<'a>(
+        model: impl Into<Cow<'a, [u8]>>,
+        options: &LoadOptions,
+    ) -> Result<(Self, LastLayer)> {
+        Self::read(model.into(), options, true)
+    }
+
+    fn read(
+        model: Cow<[u8]>,
+        options: &LoadOptions,
+        allow_opaque: bool,
+    ) -> Result<(Self, LastLayer)> {
         catch_panic(|| {
-            let mut proto = onnx::read(model, options.external_data)?;
-            lower::lower(&mut proto)?;
+            let mut proto = onnx::read(&model, options.external_data, options.limits.memory)?;
+            drop(model);
+            check::check_domains(&proto)?;
+            lower::lower(&mut proto, options.limits.memory)?;
             check::check_constants(&proto)?;
-            let head = head::find(&proto, options.output)?;
+            let head = head::find(&proto, options.output, options.limits, allow_opaque)?;
             head::cut(&mut proto, &head);
-            let backbone = Self::build(proto, &head, options)?;
-            Ok((backbone, head.linear))
+            Self::build(proto, head, options)
         })
         .unwrap_or_else(|panic| {
             Err(Error::model(format!(
@@ -119,23 +163,29 @@ impl Backbone {
         })
     }
 
-    fn build(mut proto: pb::ModelProto, head: &Head, options: &LoadOptions) -> Result<Self> {
+    fn build(
+        mut proto: pb::ModelProto,
+        head: Head,
+        options: &LoadOptions,
+    ) -> Result<(Self, LastLayer)> {
         let Some(graph) = &mut proto.graph else {
             return Err(Error::model("the file holds no graph"));
         };
         let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
         check::check(&mut proto, input_shape, options.limits)?;
-        let mut typed = translate(&proto, input_shape).map_err(|error| {
+        let mut typed = translate::translate(proto, input_shape).map_err(|error| {
             Error::model(format!(
                 "the model can't be run on an image of shape {input_shape:?}: {error:#}"
             ))
         })?;
-        drop(proto);
         check_facts(&typed)?;
         let prepare = || {
             strided::replace(&mut typed)?;
             if options.kernels == Kernels::Custom {
-                fusion::fuse(&mut typed, &Width::available())?;
+                let widths = Width::available();
+                fusion::fuse(&mut typed, &widths)?;
+                typed.declutter()?;
+                fusion::fuse_simplified(&mut typed, &widths)?;
             }
             typed.into_optimized()?.into_runnable()
         };
@@ -143,25 +193,37 @@ impl Backbone {
             Error::model(format!("the model can't be prepared for running: {error:#}"))
         })?;
         check_facts(plan.model())?;
-        let num_features = head.linear.num_features();
-        check_features(&plan, num_features)?;
         let report = report(plan.model());
         let feature_node = head.feature_node();
-        let is_multi_label = head.is_multi_label;
-        let output = head.output.clone();
-        Ok(Self {
+        let (parts, num_features, last) = match head.end {
+            End::Linear(linear, _) => {
+                let num_features = linear.num_features();
+                check_features(&plan, num_features)?;
+                (vec![FeaturePart::Whole], num_features, LastLayer::Linear(linear))
+            }
+            End::Opaque(opaque) => {
+                let (parts, layer) = opaque_parts(&plan, opaque)?;
+                (parts, layer.features + layer.classes, LastLayer::Opaque(layer))
+            }
+        };
+        let watched = watch::watched(plan.model(), parts.len())?;
+        let backbone = Self {
             plan,
             input_shape,
             takes_bytes,
             num_features,
+            parts,
             feature_node,
-            output,
-            is_multi_label,
+            output: head.output,
+            is_multi_label: head.is_multi_label,
             report,
-        })
+            watched,
+        };
+        Ok((backbone, last))
     }
 
-    /// The penultimate-layer features `[D]` of one normalised image: the input of the head.
+    /// The penultimate-layer features `[D]` of one normalised image: the input of the head. Where the
+    /// last layer isn't linear, the logits follow behind them ([`OpaqueLayer`]).
     ///
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) if the input's shape isn't
@@ -178,18 +240,20 @@ impl Backbone {
         let input = input.as_standard_layout();
         let values = input.as_slice().unwrap_or_default();
         // A ReLU may swallow a NaN, so that the features alone wouldn't show it.
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        if let Some(value) = values.iter().find(|value| value.is_nan() || value.abs() > MAX_WATCHED)
+        {
             return Err(Error::features(format!(
                 "the normalised image has the value {value}; check mean and standard deviation"
             )));
         }
-        let (features, finite) = self.run(values)?;
+        let (features, largest) = self.run(values)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            None if finite => Ok(features),
-            None => Err(Error::features(
-                "the network computes NaN or infinity on its way to the features; check how \
-                 images are normalised (mean and standard deviation), and the model's weights",
-            )),
+            None if largest <= MAX_WATCHED => Ok(features),
+            None => Err(Error::features(format!(
+                "the network computes {} on its way to the features; check how images are \
+                 normalised (mean and standard deviation), and the model's weights",
+                watch::described(largest)
+            ))),
             Some((index, value)) => Err(Error::features(format!(
                 "the network's feature {index} is {value}; check how images are normalised \
                  (mean and standard deviation), and the model's weights"
@@ -197,20 +261,47 @@ impl Backbone {
         }
     }
 
-    /// The features, and whether all of the network's other outputs are finite.
-    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, bool)> {
+    /// The features, and the largest magnitude of the values that are watched.
+    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, f32)> {
         let failed = |error: String| {
             Error::model(format!("the network failed on an image of the right shape: {error}"))
         };
         let run = || {
             let input = Tensor::from_shape(&self.input_shape, input)?;
-            let mut outputs = self.plan.run(tvec!(TValue::from(input)))?;
-            let features = outputs.remove(0).into_tensor().cast_to::<f32>()?.into_owned();
-            let mut finite = true;
-            for sum in outputs {
-                finite &= sum.to_plain_array_view::<f32>()?.iter().all(|sum| sum.is_finite());
+            let outputs = self.plan.run(tvec!(TValue::from(input)))?;
+            let mut features = Vec::with_capacity(self.num_features);
+            for (part, output) in self.parts.iter().zip(&outputs) {
+                let output = output.cast_to::<f32>()?;
+                let values = output.to_plain_array_view::<f32>()?;
+                match *part {
+                    FeaturePart::Whole => features.extend(values.iter()),
+                    FeaturePart::Means(axis) => {
+                        features.extend(values.axis_iter(Axis(axis)).map(|of_one| {
+                            let sum: f64 = of_one.iter().map(|&value| f64::from(value)).sum();
+                            (sum / of_one.len() as f64) as f32
+                        }))
+                    }
+                }
             }
-            Ok((features.to_plain_array_view::<f32>()?.iter().copied().collect(), finite))
+            let mut greatest = 0f32;
+            for &index in &self.watched {
+                greatest = watch::largest(outputs.get(index), greatest)?;
+            }
+            Ok((Array1::from_vec(features), greatest))
+        };
+        catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
+    }
+
+    /// What each operator takes: the least of several runs on one normalised image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the network fails on it.
+    pub fn profile(&self, input: ArrayView4<f32>, runs: usize) -> Result<Vec<OperatorTime>> {
+        let failed =
+            |error: String| Error::model(format!("the network can't be profiled: {error}"));
+        let run = || {
+            let input = TValue::from(Tensor::from(input.to_owned()));
+            profile::profile(&self.plan, &input, runs)
         };
         catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
     }
@@ -237,7 +328,7 @@ impl Backbone {
         &self.output
     }
 
-    /// Number of features, D.
+    /// Number of features, D; with the logits where the last layer isn't linear.
     pub fn num_features(&self) -> usize {
         self.num_features
     }
@@ -260,12 +351,6 @@ fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
     })
-}
-
-fn translate(proto: &pb::ModelProto, input_shape: [usize; 4]) -> Result<TypedModel, TractError> {
-    let mut model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(proto)?;
-    model.set_input_fact(0, f32::fact(input_shape).into())?;
-    model.into_typed()
 }
 
 /// Refuses shapes that are unknown or too large to be computed.
@@ -309,6 +394,39 @@ fn check_features(plan: &TypedSimplePlan, num_features: usize) -> Result<()> {
     Ok(())
 }
 
+/// What the outputs of a network with its last layer hold.
+fn opaque_parts(plan: &TypedSimplePlan, opaque: Opaque) -> Result<(Vec<FeaturePart>, OpaqueLayer)> {
+    let shape = |output: usize| {
+        let fact = plan.model().output_fact(output);
+        let fact = fact.map_err(|e| Error::model(format!("the model yields no logits: {e:#}")))?;
+        Ok(fact.shape.as_concrete().unwrap_or(&[]))
+    };
+    let mut parts = Vec::new();
+    if let Some(Features { value, count, channels_first }) = &opaque.features {
+        let shape = shape(0)?;
+        let axis = if *channels_first { 1 } else { shape.len().saturating_sub(1) };
+        if shape.get(axis) != Some(count) {
+            return Err(Error::model(format!(
+                "the last layer with weights takes {count} features, but `{value}` has the shape \
+                 {shape:?}"
+            )));
+        }
+        parts.push(FeaturePart::Means(axis));
+    }
+    let shape = shape(parts.len())?;
+    parts.push(FeaturePart::Whole);
+    let classes: usize = shape.iter().product();
+    if classes < 2 || !shape.contains(&classes) {
+        return Err(Error::model(format!(
+            "no linear last layer (Gemm, MatMul or 1x1 Conv) found; {}. The values `{}` have the \
+             shape {shape:?}, where a classifier has one row of two or more logits",
+            opaque.reason, opaque.logits
+        )));
+    }
+    let features = opaque.features.map_or(0, |features| features.count);
+    Ok((parts, OpaqueLayer { classes, features, reason: opaque.reason }))
+}
+
 fn report(model: &TypedModel) -> BackboneReport {
     let mut report = BackboneReport::default();
     for node in model.nodes() {
@@ -330,7 +448,7 @@ mod tests {
     #[test]
     fn no_symbol_is_left_in_a_plan_of_a_model_with_a_symbolic_batch() {
         let model = include_bytes!("../../../tests/models/gemm.onnx");
-        let proto = onnx::read(model, None).unwrap();
+        let proto = onnx::read(model, None, usize::MAX).unwrap();
         let batch = proto.graph.unwrap().input[0].clone().r#type.unwrap().value.unwrap();
         let pb::type_proto::Value::TensorType(batch) = batch;
         let batch = batch.shape.unwrap().dim[0].value.clone();

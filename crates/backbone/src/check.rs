@@ -20,8 +20,8 @@ mod matrix;
 mod memory;
 mod normalisation;
 mod operator;
-mod probe;
 mod quantisation;
+mod range;
 mod reduction;
 mod resize;
 mod shape;
@@ -36,8 +36,9 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use self::call::{Call, Outcome};
 use self::operator::{MANY, Operator};
+pub(crate) use self::range::MAX_WATCHED;
 use self::table::{CANONICAL_OPSET, OPSETS};
-use self::value::{MAX_FOLDED, Value};
+use self::value::Value;
 use crate::error::{Error, Result};
 use crate::graph::{self, Names, describe, elements};
 use crate::options::Limits;
@@ -47,14 +48,15 @@ const MAX_OPERATORS: usize = 50_000;
 /// The operator set of operators that rules write.
 const OWN_OPSET: i64 = 1000;
 
-/// Checks the whole graph for one image, and writes it as the engine understands it. Outputs
-/// behind the first are single numbers, which are finite where the network computed no NaN or
-/// infinity.
+/// Checks the whole graph for one image, and writes it as the engine understands it. If no number
+/// in the image and in the outputs behind the first exceeds [`MAX_WATCHED`] in magnitude, then the
+/// network computed no NaN or infinity.
 pub(crate) fn check(
     proto: &mut pb::ModelProto,
     input_shape: [usize; 4],
     limits: Limits,
 ) -> Result<()> {
+    fold::start();
     let opset = supported_opset(proto)?;
     let Some(graph) = &mut proto.graph else {
         return Err(Error::model("the file holds no graph"));
@@ -64,29 +66,45 @@ pub(crate) fn check(
         checker.define(input.name.clone(), Value::new(DataType::Float, input_shape));
     }
     checker.run(std::mem::take(&mut graph.node), opset, true)?;
-    memory::check(&checker.nodes, &checker.values, &graph.output, limits)?;
-    probe::add(&mut checker.nodes, &checker.values, &mut checker.names, &mut graph.output);
-    checker.finish(graph);
+    let values = checker.finish(graph);
+    for name in range::watched(graph, &values) {
+        graph.output.push(pb::ValueInfoProto { name, ..Default::default() });
+    }
+    memory::check(&graph.node, &values, &graph.output, limits)?;
     proto.opset_import =
         vec![pb::OperatorSetIdProto { domain: String::new(), version: CANONICAL_OPSET }];
     Ok(())
 }
 
-/// Checks domains, and the operators that only constants go through: the head's weights are
-/// computed before the rest is checked.
+/// Checks a graph of stored numbers alone, whose results the engine computes once.
+pub(crate) fn check_weights(proto: &mut pb::ModelProto, limits: Limits) -> Result<()> {
+    fold::start();
+    check(proto, [1; 4], limits)
+}
+
+/// Refuses operators that other domains define: what follows goes by names alone.
+pub(crate) fn check_domains(proto: &pb::ModelProto) -> Result<()> {
+    let is_custom = |node: &&pb::NodeProto| {
+        !matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml")
+            && node.domain != "com.microsoft"
+            && !node.domain.starts_with("com.microsoft.")
+            && !node.domain.starts_with("com.ms.")
+    };
+    let mut nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+    match nodes.find(is_custom) {
+        Some(node) => Err(refused(node)),
+        None => Ok(()),
+    }
+}
+
+/// Checks the operators that only constants go through: the head's weights are computed before
+/// the rest is checked.
 pub(crate) fn check_constants(proto: &pb::ModelProto) -> Result<()> {
+    fold::start();
     let opset = supported_opset(proto)?;
     let Some(graph) = &proto.graph else {
         return Err(Error::model("the file holds no graph"));
     };
-    let is_custom = |node: &&pb::NodeProto| {
-        !matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml")
-            && !node.domain.starts_with("com.microsoft")
-            && !node.domain.starts_with("com.ms.")
-    };
-    if let Some(node) = graph.node.iter().find(is_custom) {
-        return Err(refused(node));
-    }
     let mut known: HashSet<&str> =
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut constants = Vec::new();
@@ -309,7 +327,7 @@ impl Checker {
             )));
         }
         let is_folded =
-            |value: &Value| value.data.as_ref().is_some_and(|data| data.len() <= MAX_FOLDED);
+            |value: &Value| value.data.as_ref().is_some_and(|data| data.len() <= fold::MAX_LONG);
         let folded = store && values.iter().all(is_folded);
         for (name, mut value) in outputs.into_iter().zip(values) {
             value.constant = constant || value.data.is_some();
@@ -361,13 +379,16 @@ impl Checker {
     }
 
     /// Puts the checked operators into the graph, with the constants that they read.
-    fn finish(self, graph: &mut pb::GraphProto) {
+    fn finish(self, graph: &mut pb::GraphProto) -> HashMap<String, Value> {
         graph.node = self.nodes;
         graph.initializer.extend(self.tensors);
         let mut read: HashSet<&str> =
             graph.node.iter().flat_map(|node| &node.input).map(String::as_str).collect();
         read.extend(graph.output.iter().map(|output| output.name.as_str()));
+        // An input that is left out has the empty name.
+        read.remove("");
         graph.initializer.retain(|tensor| read.contains(tensor.name.as_str()));
+        self.values
     }
 }
 

@@ -26,9 +26,18 @@ pub enum ErrorKind {
     Features,
 }
 
+/// The longest message, in characters.
+const MAX_LENGTH: usize = 2000;
+
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        let mut message = message.into();
+        // Names and shapes of a damaged file can be as long as the file.
+        if let Some((end, _)) = message.char_indices().nth(MAX_LENGTH) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { kind, message, source: None }
     }
 
     pub(crate) fn model(message: impl Into<String>) -> Self {

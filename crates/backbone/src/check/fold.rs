@@ -1,11 +1,37 @@
 //! Computing short constants: what exporters leave of the shapes they traced.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::value::{Data, MAX_FOLDED, Value, integer_range};
 use crate::graph::elements;
+
+/// The most elements of a longer constant: masks and relative positions of attention.
+pub(super) const MAX_LONG: usize = 1 << 18;
+/// The most elements of all longer constants of a model together.
+const MAX_LONG_TOTAL: usize = 1 << 24;
+
+thread_local! {
+    /// How many elements of longer constants may still be computed for the model at hand.
+    static LEFT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Begins with another model.
+pub(super) fn start() {
+    LEFT.set(MAX_LONG_TOTAL);
+}
+
+/// Whether a constant of so many elements may be computed. Longer ones are counted, so that a small
+/// file can't take much time or memory.
+pub(super) fn may_fold(len: usize) -> bool {
+    if len <= MAX_FOLDED {
+        return true;
+    }
+    let left = LEFT.get().checked_sub(len).filter(|_| len <= MAX_LONG);
+    left.inspect(|&left| LEFT.set(left)).is_some()
+}
 
 /// For each position of `shape`, the position in a tensor of shape `from` that broadcasts to it.
 pub(super) fn positions(from: &[usize], shape: &[usize]) -> Option<Vec<usize>> {
@@ -33,7 +59,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
 /// Steps backwards are negative numbers, wrapped.
 pub(super) fn walk(shape: &[usize], steps: &[usize], start: usize) -> Option<Vec<usize>> {
     let len = elements(shape)?;
-    if len > MAX_FOLDED {
+    if !may_fold(len) {
         return None;
     }
     let mut found = Vec::with_capacity(len);

@@ -164,18 +164,17 @@ fn gather(call: &mut Call) -> Result<Outcome> {
     let (before, after) = (&input.shape[..axis], &input.shape[axis + 1..]);
     let shape = [before, &places_shape, after].concat();
     call.sized(&shape)?;
-    let data =
-        input.data.as_ref().filter(|_| shape.iter().product::<usize>() <= 4096).map(|data| {
-            let (rows, inner): (usize, usize) = (before.iter().product(), after.iter().product());
-            let mut positions = Vec::new();
-            for row in 0..rows {
-                for &place in &places {
-                    let start = (row * dim + place as usize) * inner;
-                    positions.extend(start..start + inner);
-                }
+    let data = input.data.as_ref().filter(|_| fold::may_fold(shape.iter().product())).map(|data| {
+        let (rows, inner): (usize, usize) = (before.iter().product(), after.iter().product());
+        let mut positions = Vec::new();
+        for row in 0..rows {
+            for &place in &places {
+                let start = (row * dim + place as usize) * inner;
+                positions.extend(start..start + inner);
             }
-            data.pick(&positions)
-        });
+        }
+        data.pick(&positions)
+    });
     one(Value { data, ..Value::new(input.dtype, shape) })
 }
 

@@ -1,12 +1,15 @@
 //! Operators that change shapes, and constants.
 
+mod parts;
+
 use tract_onnx::pb::tensor_proto::DataType;
 
+use self::parts::{concat, depth_to_space, space_to_depth, split};
 use super::attributes::{Attribute, Kind, axes, axis, flag, int, ints, of, text};
 use super::call::{Call, Outcome, one};
 use super::fold;
 use super::operator::{MANY, Operator, operator};
-use super::value::{Data, MAX_FOLDED, Value};
+use super::value::{Data, Value};
 use crate::error::Result;
 use crate::graph::elements;
 
@@ -85,7 +88,7 @@ fn constant_of_shape(call: &mut Call) -> Result<Outcome> {
         return Err(call.wrong("has a `value` that isn't a single number"));
     }
     let len = shape.iter().product::<usize>();
-    let data = value.data.filter(|_| len <= MAX_FOLDED).map(|data| data.pick(&vec![0; len]));
+    let data = value.data.filter(|_| fold::may_fold(len)).map(|data| data.pick(&vec![0; len]));
     one(Value { data, ..Value::new(value.dtype, shape) })
 }
 
@@ -112,7 +115,7 @@ fn range(call: &mut Call) -> Result<Outcome> {
     let len = len.max(0.0) as usize;
     let at = |index: usize| start + index as f64 * step;
     let data = match dtype {
-        _ if len > MAX_FOLDED => None,
+        _ if !fold::may_fold(len) => None,
         DataType::Float => Some(Data::Floats((0..len).map(|index| at(index) as f32).collect())),
         _ => Some(Data::Ints((0..len).map(|index| at(index) as i64).collect())),
     };
@@ -283,8 +286,7 @@ fn tile(call: &mut Call) -> Result<Outcome> {
     let pairs = input.shape.iter().zip(&repeats);
     let shape: Option<Vec<usize>> = pairs.map(|(&dim, &by)| dim.checked_mul(by)).collect();
     let Some(shape) = shape else { return call.unreachable() };
-    let is_small = |len: &usize| *len <= MAX_FOLDED;
-    let len = elements(&shape).filter(is_small);
+    let len = elements(&shape).filter(|&len| fold::may_fold(len));
     let data = input.data.as_ref().zip(len).map(|(data, len)| {
         let (steps, from) = (fold::strides(&shape), fold::strides(&input.shape));
         let at = |position: usize| -> usize {
@@ -295,133 +297,6 @@ fn tile(call: &mut Call) -> Result<Outcome> {
         data.pick(&(0..len).map(at).collect::<Vec<_>>())
     });
     one(Value { data, ..Value::new(input.dtype, shape) })
-}
-
-fn concat(call: &mut Call) -> Result<Outcome> {
-    let first = call.input(0)?.clone();
-    if call.attribute("axis").is_none() {
-        return Err(call.wrong("lacks the attribute `axis`"));
-    }
-    let axis = call.axis("axis", 1, first.rank())?;
-    let mut shape = first.shape.clone();
-    let mut parts = vec![first.clone()];
-    let mut empty = vec![first.len() == 0];
-    for index in 1..call.inputs.len() {
-        call.same_type(0, index)?;
-        let part = call.input(index)?;
-        let differs = |at: usize| at != axis && part.shape[at] != shape[at];
-        if part.rank() != shape.len() || (0..shape.len()).any(differs) {
-            return Err(call.wrong(format!(
-                "joins the shapes {:?} and {:?} along axis {axis}",
-                first.shape, part.shape
-            )));
-        }
-        shape[axis] = shape[axis].saturating_add(part.shape[axis]);
-        empty.push(part.len() == 0);
-        parts.push(part.clone());
-    }
-    call.sized(&shape)?;
-    call.set_int("axis", axis as i64);
-    call.remove("new_axis");
-    let data = join(&parts, axis, &shape);
-    // Parts without elements are left out.
-    if data.is_none() {
-        let mut empty = empty.into_iter();
-        call.node.input.retain(|_| empty.next() != Some(true));
-    }
-    one(Value { data, ..Value::new(first.dtype, shape) })
-}
-
-fn join(parts: &[Value], axis: usize, shape: &[usize]) -> Option<Data> {
-    if shape.iter().product::<usize>() > MAX_FOLDED {
-        return None;
-    }
-    let rows: usize = shape[..axis].iter().product();
-    let piece = |part: &Value, row: usize, len: usize| row * len..(row + 1) * len.min(part.len());
-    let mut ints = Vec::new();
-    let mut floats = Vec::new();
-    for row in 0..rows {
-        for part in parts {
-            let len: usize = part.shape[axis..].iter().product();
-            let piece = piece(part, row, len);
-            match part.data.as_ref()? {
-                Data::Ints(values) => ints.extend_from_slice(values.get(piece)?),
-                Data::Floats(values) => floats.extend_from_slice(values.get(piece)?),
-            }
-        }
-    }
-    let is_float = parts[0].dtype == DataType::Float;
-    Some(if is_float { Data::Floats(floats.into()) } else { Data::Ints(ints.into()) })
-}
-
-fn split(call: &mut Call) -> Result<Outcome> {
-    let input = call.input(0)?.clone();
-    let axis = call.axis("axis", 0, input.rank())?;
-    let dim = input.shape[axis];
-    let outputs = call.node.output.len();
-    let given =
-        if call.optional(1).is_some() { Some(call.list(1, "parts")?) } else { call.ints("split") };
-    if call.attribute("num_outputs").is_some_and(|count| count.i as usize != outputs) {
-        return Err(call.wrong(format!("has another `num_outputs` than its {outputs} outputs")));
-    }
-    let parts = match given {
-        Some(parts) => parts,
-        None => {
-            let each = dim.div_ceil(outputs);
-            if dim % outputs != 0 && call.opset < 18 {
-                return Err(call.wrong(format!("splits {dim} into {outputs} equal parts")));
-            }
-            (0..outputs).map(|at| each.min(dim.saturating_sub(at * each)) as i64).collect()
-        }
-    };
-    let total = parts.iter().try_fold(0i64, |sum, &part| sum.checked_add(part));
-    if parts.len() != outputs || total != Some(dim as i64) || parts.iter().any(|&part| part < 0) {
-        return Err(call.wrong(format!("splits {dim} into {parts:?}, with {outputs} outputs")));
-    }
-    if call.node.output.iter().any(String::is_empty) {
-        return Err(call.unsupported("has outputs without names"));
-    }
-    call.set_int("axis", axis as i64);
-    call.remove("split");
-    call.remove("num_outputs");
-    call.set_list(1, parts.iter().copied());
-    let strides = fold::strides(&input.shape);
-    let mut start = 0;
-    let mut values = Vec::new();
-    for part in parts {
-        let mut shape = input.shape.clone();
-        shape[axis] = part as usize;
-        let data = input.data.as_ref().and_then(|data| {
-            Some(data.pick(&fold::walk(&shape, &strides, start * strides[axis])?))
-        });
-        start += part as usize;
-        values.push(Value { data, ..Value::new(input.dtype, shape) });
-    }
-    Ok(Outcome::Keep(values))
-}
-
-fn depth_to_space(call: &mut Call) -> Result<Outcome> {
-    call.float(0)?;
-    call.rank(0, 4, 4)?;
-    let shape = call.shape(0)?;
-    let block = call.int("blocksize", 0) as usize;
-    if block == 0 || shape[1] % (block * block) != 0 {
-        return Err(call.wrong(format!("spreads {} channels over blocks of {block}", shape[1])));
-    }
-    let output = [shape[0], shape[1] / block / block, shape[2] * block, shape[3] * block];
-    one(Value::new(call.input(0)?.dtype, output))
-}
-
-fn space_to_depth(call: &mut Call) -> Result<Outcome> {
-    call.float(0)?;
-    call.rank(0, 4, 4)?;
-    let shape = call.shape(0)?;
-    let block = call.int("blocksize", 0) as usize;
-    if block == 0 || shape[2] % block != 0 || shape[3] % block != 0 {
-        return Err(call.wrong(format!("divides the shape {shape:?} into blocks of {block}")));
-    }
-    let output = [shape[0], shape[1] * block * block, shape[2] / block, shape[3] / block];
-    one(Value::new(call.input(0)?.dtype, output))
 }
 
 fn trilu(call: &mut Call) -> Result<Outcome> {

@@ -7,7 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::graph::{data_type, floats, integers};
 
-/// The most elements of a constant whose values are followed.
+/// The most elements of a constant whose values are always followed.
 pub(super) const MAX_FOLDED: usize = 4096;
 /// The same for stored integers: indices of relative positions have some ten thousand.
 const MAX_INDICES: usize = 1 << 20;
