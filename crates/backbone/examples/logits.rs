@@ -1,11 +1,12 @@
 //! A model's logits for images that are ready: `logits MODEL IMAGES HEIGHT WIDTH [OUTPUT]`.
 //!
-//! IMAGES holds normalised images of three channels, `f32`, one behind the other. The logits go to
-//! the standard output in the same form; how long loading and one image took, in milliseconds, goes
-//! to the standard error.
+//! IMAGES holds normalised images of three channels, `f32`, one behind the other; `-` stands for
+//! the standard input, of which each image is answered as it comes. The logits go to the standard
+//! output in the same form. The standard error gets the milliseconds that loading took, then those
+//! of each image, one a line.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
 use itp_ood_backbone::{Backbone, LoadOptions};
@@ -26,25 +27,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..LoadOptions::default()
     };
     let start = Instant::now();
-    let (backbone, linear) = Backbone::from_onnx_with(&std::fs::read(model)?, &options)?;
-    let loaded = start.elapsed();
-    let values: Vec<f32> = std::fs::read(images)?
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|&bytes| f32::from_le_bytes(bytes))
-        .collect();
+    let bytes = std::fs::read(model)?;
+    let (backbone, linear) = Backbone::from_onnx_with(bytes, &options)?;
+    eprintln!("{:.1}", start.elapsed().as_secs_f64() * 1e3);
     let shape = backbone.input_shape();
+    let mut images: Box<dyn Read> = match images.as_str() {
+        "-" => Box::new(std::io::stdin().lock()),
+        path => Box::new(std::fs::File::open(path)?),
+    };
     let mut output = std::io::stdout().lock();
-    let mut fastest = f64::INFINITY;
-    for image in values.chunks_exact(shape.iter().product()) {
+    let mut image = vec![0; shape.iter().product::<usize>() * 4];
+    loop {
+        match images.read_exact(&mut image) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+            other => other?,
+        }
+        let values: Vec<f32> =
+            image.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         let start = Instant::now();
-        let features = backbone.features(ArrayView4::from_shape(shape, image)?)?;
-        fastest = fastest.min(start.elapsed().as_secs_f64());
-        for logit in linear.logits(features.view()) {
+        let features = backbone.features(ArrayView4::from_shape(shape, &values)?)?;
+        let logits = linear.logits(features.view());
+        eprintln!("{:.3}", start.elapsed().as_secs_f64() * 1e3);
+        for logit in logits {
             output.write_all(&(logit as f32).to_le_bytes())?;
         }
+        output.flush()?;
     }
-    eprintln!("{:.1} {:.3}", loaded.as_secs_f64() * 1e3, fastest * 1e3);
-    Ok(())
 }

@@ -4,39 +4,61 @@ mod constants;
 mod cut;
 mod layer;
 mod linear;
+mod opaque;
 mod walk;
 
 use tract_onnx::pb;
 
 pub(crate) use cut::cut;
-use layer::{Layer, Part};
+use layer::{Layer, Part, Scores};
+pub(crate) use opaque::{Features, Opaque};
 
 use crate::error::{Error, Result};
 use crate::linear::Linear;
+use crate::options::Limits;
 
-/// The last linear layer of a model, and where its features come from.
+/// The end of a model, and where its features come from.
 pub(crate) struct Head {
-    pub linear: Linear,
-    /// The values that the layer reads, one behind the other.
-    parts: Vec<Part>,
+    pub end: End,
     /// Whether the classes don't exclude each other: a sigmoid follows, not a softmax.
     pub is_multi_label: bool,
-    /// The output that the layer belongs to.
+    /// The output that the logits belong to.
     pub output: String,
+}
+
+/// What stands behind the features.
+pub(crate) enum End {
+    /// A linear layer and the values that it reads, one behind the other.
+    Linear(Linear, Vec<Part>),
+    /// Something else, which is run with the rest.
+    Opaque(Opaque),
 }
 
 impl Head {
     /// The names that the model gives to the features.
     pub fn feature_node(&self) -> String {
-        let names: Vec<_> = self.parts.iter().map(|part| part.features.as_str()).collect();
+        let names: Vec<&str> = match &self.end {
+            End::Linear(_, parts) => parts.iter().map(|part| part.features.as_str()).collect(),
+            End::Opaque(Opaque { logits, features, .. }) => {
+                features.iter().map(|features| &*features.value).chain([&**logits]).collect()
+            }
+        };
         names.join(", ")
     }
 }
 
 /// Finds the last linear layer of an output. Where none is named, an output called like logits is
 /// preferred, then one called like class scores, then any that comes from a linear layer.
-pub(crate) fn find(model: &pb::ModelProto, output: Option<&str>) -> Result<Head> {
-    let graph = walk::Graph::new(model)?;
+///
+/// With `allow_opaque`, an output called like logits, or else the model's best one, will do even if
+/// no linear layer makes it.
+pub(crate) fn find(
+    model: &pb::ModelProto,
+    output: Option<&str>,
+    limits: Limits,
+    allow_opaque: bool,
+) -> Result<Head> {
+    let graph = walk::Graph::new(model, limits)?;
     let mut outputs: Vec<&str> =
         graph.proto.output.iter().map(|output| output.name.as_str()).collect();
     if let Some(asked) = output {
@@ -46,13 +68,16 @@ pub(crate) fn find(model: &pb::ModelProto, output: Option<&str>) -> Result<Head>
                 quoted(&outputs)
             )));
         }
-        outputs = vec![asked];
+        outputs.retain(|name| *name == asked);
     }
     outputs.sort_by_key(|name| preference(name));
     let mut problems = Vec::new();
     let mut found: Vec<(&str, Layer)> = Vec::new();
-    for output in outputs {
-        if found.first().is_some_and(|(first, _)| preference(first) < preference(output)) {
+    for (at, &output) in outputs.iter().enumerate() {
+        let is_next = at > 0 && preference(outputs[at - 1]) < preference(output);
+        // Another output's linear layer is no classifier where these are the logits.
+        let are_logits = at > 0 && preference(outputs[at - 1]) < 2;
+        if is_next && (!found.is_empty() || allow_opaque && are_logits) {
             break;
         }
         match graph.layer_behind(output) {
@@ -63,27 +88,49 @@ pub(crate) fn find(model: &pb::ModelProto, output: Option<&str>) -> Result<Head>
     if let Some(((_, first), others)) = found.split_first()
         && !others.iter().all(|(_, other)| other.is_same(first))
     {
-        let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
-        return Err(Error::model(format!(
-            "the model has several classifiers; say by the option `output` which one to use: {}",
-            quoted(&names)
-        )));
+        return Err(ambiguous(found.iter().map(|(name, _)| *name)));
     }
     let Some((output, layer)) = found.into_iter().next() else {
+        let problems = problems.join("; ");
+        if allow_opaque {
+            return find_opaque(&graph, &outputs, &problems);
+        }
         return Err(Error::model(format!(
-            "no linear last layer (Gemm, MatMul or 1x1 Conv) found; {}. Export the classifier so \
-             that its logits (or their softmax) are an output",
-            problems.join("; ")
+            "no linear last layer (Gemm, MatMul or 1x1 Conv) found; {problems}. Export the \
+             classifier so that its logits (or their softmax) are an output"
         )));
     };
-    let is_multi_label = layer.scores == Some(layer::Scores::Sigmoid);
+    let is_multi_label = layer.scores == Some(Scores::Sigmoid);
     let (weights, bias, parts) = layer.joined()?;
-    Ok(Head {
-        linear: Linear::new(weights, bias)?,
-        parts,
-        is_multi_label,
-        output: output.to_owned(),
-    })
+    let end = End::Linear(Linear::new(weights, bias)?, parts);
+    Ok(Head { end, is_multi_label, output: output.to_owned() })
+}
+
+/// The logits of the best of these outputs, best first.
+fn find_opaque(graph: &walk::Graph, outputs: &[&str], problems: &str) -> Result<Head> {
+    let Some((&first, others)) = outputs.split_first() else {
+        return Err(Error::model("the model has no outputs"));
+    };
+    let (logits, scores) = graph.logits_behind(graph.output(first)?);
+    for &other in others.iter().filter(|other| preference(other) == preference(first)) {
+        if graph.logits_behind(graph.output(other)?).0 != logits {
+            let alike = outputs.iter().filter(|name| preference(name) == preference(first));
+            return Err(ambiguous(alike.copied()));
+        }
+    }
+    let features = graph.features_ahead(logits)?;
+    let end =
+        End::Opaque(Opaque { logits: logits.to_owned(), features, reason: problems.to_owned() });
+    let is_multi_label = scores == Some(Scores::Sigmoid);
+    Ok(Head { end, is_multi_label, output: first.to_owned() })
+}
+
+fn ambiguous<'a>(outputs: impl Iterator<Item = &'a str>) -> Error {
+    Error::model(format!(
+        "the model has several classifiers; say by the option `output` (on the command line \
+         --model-output) which one to use: {}",
+        quoted(&outputs.collect::<Vec<_>>())
+    ))
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -14,9 +14,11 @@ mod linear;
 mod lower;
 mod onnx;
 mod options;
+mod profile;
 mod strided;
 
 pub use backbone::{Backbone, BackboneReport};
 pub use error::{Error, ErrorKind, Result};
-pub use linear::Linear;
+pub use linear::{LastLayer, Linear, OpaqueLayer};
 pub use options::{ExternalData, Kernels, Limits, LoadOptions};
+pub use profile::OperatorTime;

@@ -4,6 +4,27 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 use crate::error::{Error, Result};
 
+/// What stands behind a backbone's features.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LastLayer {
+    /// A linear layer.
+    Linear(Linear),
+    /// Something that isn't linear. It runs with the backbone, whose features end with the logits.
+    Opaque(OpaqueLayer),
+}
+
+/// A last layer that isn't linear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpaqueLayer {
+    /// K, the number of classes: the last K values that the backbone gives are the logits.
+    pub classes: usize,
+    /// D, the number of features of the last layer with weights, ahead of the logits; 0 where it
+    /// isn't known.
+    pub features: usize,
+    /// Why the last layer isn't linear.
+    pub reason: String,
+}
+
 /// Weights `[K, D]` and bias `[K]` of a classifier's last linear layer (K classes, D features).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {

@@ -9,8 +9,10 @@ mod fused;
 mod precision;
 mod quantized;
 mod quantized_operators;
+mod repeated;
 mod sequences;
 mod stored;
+mod strided_view;
 mod tidy;
 
 use tract_onnx::pb;
@@ -19,14 +21,15 @@ use crate::error::Result;
 use crate::graph::opset;
 use editor::Editor;
 
-/// Rewrites the model in place.
-pub(crate) fn lower(model: &mut pb::ModelProto) -> Result<()> {
+/// Rewrites the model in place. What is written may take twice as many bytes as `memory`.
+pub(crate) fn lower(model: &mut pb::ModelProto, memory: usize) -> Result<()> {
     let opset = opset(model);
     let Some(graph) = &mut model.graph else { return Ok(()) };
     precision::to_single(graph)?;
-    let mut editor = Editor::new(graph, opset);
+    let mut editor = Editor::new(graph, opset, memory);
     editor.each(constants::lower)?;
     editor.each(fused::lower)?;
+    editor.each(strided_view::lower)?;
     let mut sequences = sequences::Sequences::default();
     editor.each(|editor, node| sequences.lower(editor, node))?;
     let mut quantized = quantized::Quantized::new();

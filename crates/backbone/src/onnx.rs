@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 
+use prost::Message as _;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::prelude::Framework;
 
 use crate::error::{Error, Result};
 use crate::graph::describe;
@@ -21,6 +21,8 @@ mod order;
 /// The most messages (operators, attributes, tensors) in a file. Two bytes of a file become a
 /// structure of some hundred bytes, so their number must be bounded; real models have thousands.
 const MAX_MESSAGES: usize = 200_000;
+/// The most names and dimensions, which are smaller.
+const MAX_NAMES: usize = 2_000_000;
 /// The most elements of one tensor, read or computed: 1 GiB of `f32`.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
 /// The longest kernel, stride, padding or dilation.
@@ -29,16 +31,20 @@ const MAX_WINDOW: i64 = 1 << 12;
 const MAX_DEPTH: usize = 16;
 
 /// Reads an ONNX file, with what lies in files beside it, and checks all of it.
-pub(super) fn read(model: &[u8], external: Option<ExternalData>) -> Result<pb::ModelProto> {
+pub(super) fn read(
+    model: &[u8],
+    external: Option<ExternalData>,
+    memory: usize,
+) -> Result<pb::ModelProto> {
     recognise(model)?;
-    let mut left = MAX_MESSAGES;
+    let mut left = Left { messages: MAX_MESSAGES, names: MAX_NAMES };
     count(model, Message::Model, MAX_DEPTH, &mut left)?;
-    let mut proto = tract_onnx::onnx().proto_model_for_read(&mut &*model).map_err(|error| {
+    // Not by tract, which would copy the file first.
+    let mut proto = pb::ModelProto::decode(model).map_err(|error| {
         Error::model(format!(
             "not an ONNX file, or one that was cut off or damaged ({} bytes read); download or \
-             export it again: {}",
+             export it again: {error}",
             model.len(),
-            error.root_cause()
         ))
     })?;
     functions::write_out(&mut proto)?;
@@ -50,7 +56,7 @@ pub(super) fn read(model: &[u8], external: Option<ExternalData>) -> Result<pb::M
             "the model's graph has no operators or no outputs; export the model again",
         ));
     }
-    external_data::read(graph, external)?;
+    external_data::read(graph, external, memory)?;
     order::sort(graph);
     if proto.opset_import.is_empty() {
         return Err(Error::model(
@@ -87,9 +93,19 @@ fn recognise(model: &[u8]) -> Result<()> {
 enum Message {
     Model,
     Graph,
+    Function,
     Node,
     Attribute,
+    Tensor,
+    Declaration,
     Leaf,
+    Name,
+}
+
+/// How many may still come.
+struct Left {
+    messages: usize,
+    names: usize,
 }
 
 impl Message {
@@ -97,21 +113,31 @@ impl Message {
     fn field(self, number: u64) -> Option<Self> {
         match (self, number) {
             (Self::Model, 7) => Some(Self::Graph),
-            (Self::Graph, 1) => Some(Self::Node),
+            (Self::Model, 25) => Some(Self::Function),
+            (Self::Graph, 1) | (Self::Function, 7) => Some(Self::Node),
             (Self::Node, 5) => Some(Self::Attribute),
             (Self::Attribute, 6 | 11) => Some(Self::Graph),
-            // Operator sets, properties, training data and functions.
-            (Self::Model, 8 | 14 | 20 | 25)
-            // Tensors, inputs, outputs, shapes and annotations.
-            | (Self::Graph, 5 | 11..=15)
-            | (Self::Attribute, 5 | 10 | 14 | 15 | 22 | 23) => Some(Self::Leaf),
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) => Some(Self::Tensor),
+            // Inputs, outputs and shapes; the type, its tensor type, the shape, its dimensions.
+            (Self::Graph | Self::Function, 11..=13) | (Self::Declaration, 1 | 2) => {
+                Some(Self::Declaration)
+            }
+            // Operator sets, properties, training data and annotations; types in attributes.
+            (Self::Model, 8 | 14 | 20)
+            | (Self::Graph, 14 | 15)
+            | (Self::Function, 9 | 14)
+            | (Self::Attribute, 14 | 15 | 22 | 23) => Some(Self::Leaf),
+            (Self::Node, 1 | 2)
+            | (Self::Function, 4..=6)
+            | (Self::Attribute, 9)
+            | (Self::Tensor, 6 | 13) => Some(Self::Name),
             _ => None,
         }
     }
 }
 
 /// Walks the bytes and counts messages. Malformed bytes end the walk: the decoder finds them too.
-fn count(mut bytes: &[u8], message: Message, depth: usize, left: &mut usize) -> Result<()> {
+fn count(mut bytes: &[u8], message: Message, depth: usize, left: &mut Left) -> Result<()> {
     if depth == 0 {
         return Err(Error::model(format!(
             "the model nests graphs more than {MAX_DEPTH} deep; the file is damaged"
@@ -137,14 +163,16 @@ fn count(mut bytes: &[u8], message: Message, depth: usize, left: &mut usize) -> 
         let Some((body, rest)) = bytes.split_at_checked(length) else { return Ok(()) };
         bytes = rest;
         let Some(field) = message.field(key >> 3) else { continue };
-        *left = left.checked_sub(1).ok_or_else(|| {
+        let is_small = matches!((message, field), (Message::Declaration, _) | (_, Message::Name));
+        let of_kind = if is_small { &mut left.names } else { &mut left.messages };
+        *of_kind = of_kind.checked_sub(1).ok_or_else(|| {
             Error::model(format!(
-                "the model has more than {MAX_MESSAGES} operators, attributes and tensors; the \
-                 file is damaged"
+                "the model has more than {MAX_MESSAGES} operators, attributes and tensors, or \
+                 {MAX_NAMES} names and dimensions; the file is damaged"
             ))
         })?;
         match field {
-            Message::Leaf => (),
+            Message::Leaf | Message::Name => (),
             Message::Graph => count(body, field, depth - 1, left)?,
             _ => count(body, field, depth, left)?,
         }

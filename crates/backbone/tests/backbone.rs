@@ -3,9 +3,14 @@
 //! `tests/models/make.py` made the small models. The real ones lie in the sibling folder
 //! `../shared` (`ITP_SHARED` says where else); without it those tests are skipped.
 
+#[path = "backbone/damaged.rs"]
+mod damaged;
+#[path = "backbone/kernels.rs"]
+mod kernels;
+
 use std::path::PathBuf;
 
-use itp_ood_backbone::{Backbone, ErrorKind, Kernels, Linear};
+use itp_ood_backbone::{Backbone, ErrorKind, Linear};
 use ndarray::{Array1, Array4};
 use prost::Message;
 use tract_onnx::pb;
@@ -271,77 +276,6 @@ fn what_is_no_onnx_file_is_named() {
     }
 }
 
-/// What a damaged file does: the error must be typed, or else a loaded model must run or say why
-/// not (a flipped bit in a weight can't be noticed).
-fn survives(bytes: &[u8]) -> bool {
-    match Backbone::from_onnx(bytes, None) {
-        Err(error) => {
-            assert!(matches!(error.kind(), ErrorKind::Model | ErrorKind::Mismatch), "{error:?}");
-            assert!(!error.message().is_empty());
-            false
-        }
-        Ok((backbone, _)) => {
-            if let Err(error) = backbone.features(image(backbone.input_shape(), 0).view()) {
-                assert!(matches!(error.kind(), ErrorKind::Features | ErrorKind::Model));
-            }
-            true
-        }
-    }
-}
-
-#[test]
-fn a_model_cut_off_anywhere_is_refused() {
-    let model = small("gemm");
-    for length in 0..model.len() {
-        assert!(!survives(&model[..length]), "the first {length} bytes were taken for a model");
-    }
-    assert!(survives(&model));
-}
-
-#[test]
-fn damaged_bytes_never_panic() {
-    let model = small("gemm");
-    let mut loaded = 0;
-    for index in (0..model.len()).step_by(2) {
-        let mut damaged = model.clone();
-        damaged[index] ^= [0xff, 0x01, 0x80, 0x7f][index / 2 % 4];
-        loaded += u32::from(survives(&damaged));
-    }
-    // Most of the file is weights and names; the rest must have been refused.
-    assert!(loaded > 100 && loaded < 1200, "{loaded}");
-}
-
-#[test]
-fn random_bytes_are_refused() {
-    let mut state = 1u64;
-    for length in (1..400).chain([5_000, 100_000]) {
-        let bytes: Vec<u8> = (0..length)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 56) as u8
-            })
-            .collect();
-        assert!(!survives(&bytes));
-    }
-}
-
-#[test]
-fn a_flood_of_empty_operators_is_refused() {
-    // Two bytes each: field 1 of the graph, of length 0.
-    let nodes = [0x0a, 0x00].repeat(1_000_000);
-    let mut model = vec![0x3a];
-    let mut length = nodes.len();
-    while length >= 0x80 {
-        model.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    model.push(length as u8);
-    model.extend(nodes);
-    let error = Backbone::from_onnx(&model, None).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Model);
-    assert!(error.message().contains("more than"), "{error}");
-}
-
 #[test]
 fn real_densenets_give_the_uncut_models_logits() {
     for (name, classes) in [("densenet100_cifar10", 10), ("densenet100_cifar100", 100)] {
@@ -367,77 +301,4 @@ fn real_mobilenet_gives_the_uncut_models_features_and_logits() {
     let expected = plain(&model, input);
     assert_close(&head.logits(features.view()), &expected[0], 1e-4);
     assert_close(&features.mapv(f64::from), &expected[1], 1e-4);
-}
-
-#[test]
-fn a_real_model_that_is_cut_off_or_damaged_is_survived() {
-    let Some(model) = shared("densenet100_cifar10.onnx") else { return };
-    for part in 1..20 {
-        assert!(!survives(&model[..model.len() * part / 20]));
-    }
-    assert!(!survives(&model[..model.len() - 1]));
-    // The first bytes and the last hold structure; between are mostly weights.
-    for index in (0..400).step_by(29).chain((0..6).map(|i| model.len() - 1 - i * 17)) {
-        let mut damaged = model.clone();
-        damaged[index] ^= 0x55;
-        survives(&damaged);
-    }
-}
-
-/// Compares the features of both kernels; returns how many custom operators ran, and how many of
-/// tract's beside them.
-#[track_caller]
-fn check_custom(model: &[u8], size: Option<(usize, usize)>) -> (usize, usize) {
-    let (custom, _) = Backbone::with_kernels(model, size, Kernels::Custom).unwrap();
-    let (tract, head) = Backbone::with_kernels(model, size, Kernels::Tract).unwrap();
-    assert_eq!(tract.report().num_custom(), 0);
-    for seed in 0..2 {
-        let input = image(custom.input_shape(), seed);
-        let actual = custom.features(input.view()).unwrap();
-        let expected = tract.features(input.view()).unwrap();
-        assert_close(&actual.mapv(f64::from), expected.as_slice().unwrap(), 1e-4);
-        let expected = head.logits(expected.view()).mapv(|logit| logit as f32);
-        assert_close(&head.logits(actual.view()), expected.as_slice().unwrap(), 1e-4);
-    }
-    (custom.report().num_custom(), custom.report().num_tract())
-}
-
-#[test]
-fn custom_kernels_agree_with_tract_on_small_models() {
-    for name in ["gemm", "conv_before_pool", "grey", "channels_last", "fixed_batch"] {
-        // Two convolutions, and the global average's sum.
-        assert_eq!(check_custom(&small(name), None).0, 3, "{name}");
-    }
-    for size in [(8, 8), (9, 13), (33, 17)] {
-        assert_eq!(check_custom(&small("any_size"), Some(size)).0, 3);
-    }
-    // Half precision becomes single precision first.
-    let (half, _) = Backbone::with_kernels(&small("half"), None, Kernels::Custom).unwrap();
-    assert_eq!(half.report().num_custom(), 3);
-}
-
-#[test]
-fn custom_kernels_agree_with_tract_on_an_operator_zoo() {
-    let (custom, tract) = check_custom(&small("operators"), None);
-    // Strided, dilated and 5x5 depthwise in two blocks and four changes of layout around them, the
-    // other convolutions, the pooling by maximum, and the sums of two global averages; not the
-    // squeeze-and-excitation block's convolutions, which see one pixel, and not the groups of two
-    // channels.
-    assert_eq!(custom, 12);
-    assert!(tract > 5);
-}
-
-#[test]
-fn custom_kernels_agree_with_tract_on_real_models() {
-    if let Some(model) = shared("densenet100_cifar10.onnx") {
-        // All 99 convolutions; with them the 48 concatenations, pooling and little else.
-        let (custom, tract) = check_custom(&model, None);
-        assert_eq!(custom, 99);
-        assert!(tract < 160, "{tract}");
-    }
-    if let Some(model) = shared("mobilenet_v2_imagenet.onnx") {
-        // All 52 convolutions with the ten residual sums behind them, in 17 blocks and the last
-        // convolution; the change of layout ahead, and the global average's sum.
-        assert_eq!(check_custom(&model, None), (20, 1));
-    }
 }

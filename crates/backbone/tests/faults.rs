@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use itp_ood_backbone::{Backbone, ErrorKind};
+use itp_ood_backbone::{Backbone, ErrorKind, LoadOptions};
 use ndarray::Array4;
 use prost::Message;
 use tract_onnx::pb;
@@ -125,4 +125,126 @@ fn nan_inside_the_network_is_found_though_the_features_are_finite() {
         assert_eq!(error.kind(), ErrorKind::Features, "{name}: {error}");
         assert!(error.message().contains("NaN or infinity"), "{name}: {error}");
     }
+}
+
+/// A small model with operators put behind its input, each with a constant of shape `[n]` if it has
+/// one.
+fn behind_input(operators: &[(&str, &[f32])]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/gemm.onnx");
+    let mut model = pb::ModelProto::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let mut value = "input".to_owned();
+    let mut nodes = Vec::new();
+    for (index, (op_type, constant)) in operators.iter().enumerate() {
+        let mut input = vec![value.clone()];
+        let limits = [constant.first(), constant.get(1)];
+        let constants: Vec<(Vec<i64>, Vec<f32>)> = match *op_type {
+            "Clip" => limits.iter().map(|limit| (vec![], vec![*limit.unwrap()])).collect(),
+            _ if constant.is_empty() => vec![],
+            _ => vec![(vec![constant.len() as i64], constant.to_vec())],
+        };
+        for (dims, float_data) in constants {
+            let name = format!("constant{index}.{}", input.len());
+            input.push(name.clone());
+            let data_type = pb::tensor_proto::DataType::Float as i32;
+            let tensor =
+                pb::TensorProto { name, dims, data_type, float_data, ..Default::default() };
+            graph.initializer.push(tensor);
+        }
+        if *op_type == "Mul" && constant.is_empty() {
+            input.push(value);
+        }
+        value = format!("value{index}");
+        let output = vec![value.clone()];
+        let op_type = (*op_type).into();
+        nodes.push(pb::NodeProto { op_type, input, output, ..Default::default() });
+    }
+    for node in &mut graph.node {
+        for name in node.input.iter_mut().filter(|name| *name == "input") {
+            name.clone_from(&value);
+        }
+    }
+    graph.node.splice(0..0, nodes);
+    model.encode_to_vec()
+}
+
+#[test]
+fn numbers_that_leave_single_precision_are_found_though_they_are_hidden() {
+    let infinite = [f32::NEG_INFINITY; 8];
+    let cases: [(&str, &[(&str, &[f32])]); 7] = [
+        ("clip", &[("Mul", &[1e30]), ("Mul", &[1e30]), ("Clip", &[-1.0, 1.0])]),
+        ("relu", &[("Abs", &[]), ("Mul", &[1e30]), ("Mul", &[-1e30]), ("Relu", &[])]),
+        ("sigmoid", &[("Mul", &[1e25]), ("Mul", &[]), ("Sigmoid", &[])]),
+        ("inverse", &[("Mul", &[0.0]), ("Div", &[0.0]), ("Clip", &[-1.0, 1.0])]),
+        ("tanh", &[("Mul", &[1e4]), ("Exp", &[]), ("Tanh", &[])]),
+        ("no row is left", &[("Add", &infinite), ("Softmax", &[]), ("Clip", &[0.0, 1.0])]),
+        ("weights", &[("Mul", &[f32::INFINITY]), ("Clip", &[-1.0, 1.0])]),
+    ];
+    for (name, operators) in cases {
+        let (backbone, _) = match Backbone::from_onnx(&behind_input(operators), None) {
+            Ok(loaded) => loaded,
+            // What weights alone yield is found when the model is loaded.
+            Err(error) => {
+                assert!(error.message().contains("weights yield NaN or infinity"), "{error}");
+                continue;
+            }
+        };
+        let error = backbone.features(image(backbone.input_shape()).view()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Features, "{name}: {error}");
+        assert!(error.message().contains("on its way to the features"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn masks_of_attention_and_large_numbers_are_no_error() {
+    for masked in [f32::NEG_INFINITY, f32::MIN, -1e9] {
+        let mut mask = [0.0; 8];
+        mask[5] = masked;
+        let operators: [(&str, &[f32]); 2] = [("Add", &mask), ("Softmax", &[])];
+        let (backbone, _) = Backbone::from_onnx(&behind_input(&operators), None).unwrap();
+        backbone.features(image(backbone.input_shape()).view()).unwrap();
+    }
+    let operators: [(&str, &[f32]); 4] =
+        [("Mul", &[1e12]), ("Mul", &[1e12]), ("Mul", &[1e-12]), ("Mul", &[1e-12])];
+    let (backbone, _) = Backbone::from_onnx(&behind_input(&operators), None).unwrap();
+    backbone.features(image(backbone.input_shape()).view()).unwrap();
+}
+
+#[test]
+fn an_image_near_the_end_of_single_precision_is_refused() {
+    let (backbone, _) = Backbone::from_onnx(&behind_input(&[]), None).unwrap();
+    let mut image = image(backbone.input_shape());
+    image[[0, 0, 3, 3]] = 1e30;
+    let error = backbone.features(image.view()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Features);
+    assert!(error.message().contains("mean and standard deviation"), "{error}");
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_much_memory() {
+    // Each of many operators would write out the same large tensor once more.
+    let mut model = pb::ModelProto::decode(behind_input(&[]).as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let tensor = |name: &str, dims: Vec<i64>, data_type, raw_data| pb::TensorProto {
+        name: name.into(),
+        dims,
+        data_type: data_type as i32,
+        raw_data,
+        ..Default::default()
+    };
+    use pb::tensor_proto::DataType::{Float, Int8};
+    graph.initializer.push(tensor("large", vec![1 << 20], Int8, vec![1; 1 << 20]));
+    graph.initializer.push(tensor("scale", vec![], Float, 1f32.to_le_bytes().to_vec()));
+    for index in 0..2000 {
+        graph.node.push(pb::NodeProto {
+            op_type: "DequantizeLinear".into(),
+            input: vec!["large".into(), "scale".into()],
+            output: vec![format!("large{index}")],
+            ..Default::default()
+        });
+    }
+    let mut options = LoadOptions::default();
+    options.limits.memory = 64 << 20;
+    let error = Backbone::from_onnx_with(&model.encode_to_vec(), &options).unwrap_err();
+    assert!(error.message().contains("more than the limit of 64 MiB"), "{error}");
 }

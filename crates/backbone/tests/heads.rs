@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use itp_ood_backbone::{Backbone, ErrorKind, Linear, LoadOptions, Result};
+use itp_ood_backbone::{Backbone, ErrorKind, LastLayer, Linear, LoadOptions, OpaqueLayer, Result};
 use ndarray::Array4;
 
 const SIDE: usize = 8;
@@ -112,6 +112,68 @@ fn what_is_no_classifier_of_one_label_is_refused_with_the_reason() {
     }
 }
 
+fn load_any(name: &str, output: Option<&str>) -> Result<(Backbone, LastLayer)> {
+    let bytes = std::fs::read(folder().join(format!("{name}.onnx"))).unwrap();
+    Backbone::load(&bytes, &LoadOptions { output, ..LoadOptions::default() })
+}
+
+/// The features ahead of the logits, which are compared with ONNX Runtime's.
+#[track_caller]
+fn check_opaque(name: &str, output: Option<&str>) -> (Backbone, OpaqueLayer, Vec<f32>) {
+    let key = output.map_or(name.to_owned(), |output| format!("{name}.{output}"));
+    let expected = &expected()[&key];
+    let (backbone, last) = load_any(name, output).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let LastLayer::Opaque(layer) = last else { panic!("{name} has a linear last layer") };
+    assert_eq!(layer.classes, expected.len(), "{name}");
+    let all = backbone.features(image().view()).unwrap().to_vec();
+    assert_eq!(all.len(), backbone.num_features(), "{name}");
+    let (features, logits) = all.split_at(layer.features);
+    assert_eq!(logits.len(), layer.classes, "{name}");
+    for (&logit, expected) in logits.iter().zip(expected) {
+        assert!((f64::from(logit) - expected).abs() <= 1e-4, "{name}: {logits:?} {expected}");
+    }
+    let features = features.to_vec();
+    (backbone, layer, features)
+}
+
+#[test]
+fn without_a_linear_last_layer_the_logits_follow_the_features() {
+    for name in ["squeeze", "squeeze_softmax"] {
+        let (backbone, layer, features) = check_opaque(name, None);
+        assert_eq!(layer.features, 6);
+        assert!(layer.reason.contains("Relu"), "{}", layer.reason);
+        assert!(!backbone.is_multi_label());
+        for (found, expected) in features.iter().zip(&expected()["squeeze.features"]) {
+            assert!((f64::from(*found) - expected).abs() <= 1e-5, "{name}: {features:?}");
+        }
+    }
+    assert_eq!(check_opaque("cosine_by_division", None).1.features, 6);
+    let (backbone, layer, _) = check_opaque("two_tails", None);
+    assert_eq!(layer.features, 0, "two last layers read different features");
+    assert!(backbone.is_multi_label());
+    // A linear last layer is found as ever.
+    assert!(matches!(load_any("plain", None).unwrap().1, LastLayer::Linear(_)));
+}
+
+#[test]
+fn what_yields_no_row_of_logits_is_refused_even_so() {
+    for (name, reason) in [
+        ("two_digits", "several classifiers"),
+        ("one_class", "two classes"),
+        ("averaged_probabilities", "probabilities, not logits"),
+        ("two_opaque_heads", "`colour`, `kind`"),
+    ] {
+        let error = load_any(name, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.message().contains(reason), "{error}");
+    }
+    let error = load("two_opaque_heads", None).unwrap_err();
+    assert!(error.message().contains("no linear last layer"), "{error}");
+    for output in ["colour", "kind"] {
+        assert_eq!(check_opaque("two_opaque_heads", Some(output)).0.output(), output);
+    }
+}
+
 #[test]
 fn models_of_bytes_take_the_image_from_0_to_1() {
     for name in ["bytes_first", "bytes_last"] {
@@ -136,6 +198,18 @@ fn weights_are_read_from_the_file_beside_the_model() {
     let options = LoadOptions { external_data: Some(&short), ..LoadOptions::default() };
     let error = Backbone::from_onnx_with(&bytes, &options).unwrap_err();
     assert!(error.message().contains("has 16 bytes"), "{error}");
+    // Names that lead elsewhere aren't even asked for.
+    for name in ["../ternal.data", "/xternal.data", "C:ternal.data", "ex//rnal.data"] {
+        let text = b"external.data";
+        let at = bytes.windows(text.len()).position(|found| found == text).unwrap();
+        let mut changed = bytes.clone();
+        let name = &name.as_bytes()[..text.len().min(name.len())];
+        changed[at..at + name.len()].copy_from_slice(name);
+        let asked = |name: &str| panic!("asked for {name}");
+        let options = LoadOptions { external_data: Some(&asked), ..LoadOptions::default() };
+        let error = Backbone::from_onnx_with(&changed, &options).unwrap_err();
+        assert!(error.message().contains("isn't beside the model"), "{error}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn image(shape: [usize; 4], seed: u32) -> Array4<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     Array4::from_shape_simple_fn(shape, || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1u32 << 23) as f32 - 1.0
+        (state >> 24) as f32 / 127.5 - 1.0
     })
 }
 

@@ -7,8 +7,9 @@ use tract_onnx::prelude::{Framework, IntoRunnable, IntoTensor, Tensor, tvec};
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 
 use super::walk::Graph;
+use crate::check;
 use crate::error::{Error, Result};
-use crate::graph::{describe, floats, input};
+use crate::graph::{describe, floats, input, len};
 
 /// Operators that may stand between a stored weight and its use.
 const WEIGHT_OPS: [&str; 17] = [
@@ -31,6 +32,19 @@ const WEIGHT_OPS: [&str; 17] = [
     "Unsqueeze",
 ];
 
+/// The values that are computed from stored numbers alone, by operators that may stand between.
+pub(super) fn constants(graph: &pb::GraphProto) -> HashSet<&str> {
+    let mut known: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    for node in &graph.node {
+        let is_known = |name: &String| name.is_empty() || known.contains(name.as_str());
+        if WEIGHT_OPS.contains(&node.op_type.as_str()) && node.input.iter().all(is_known) {
+            known.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    known
+}
+
 impl<'a> Graph<'a> {
     /// The shape and the values of a constant input of an operator.
     pub(super) fn weights(
@@ -40,6 +54,7 @@ impl<'a> Graph<'a> {
     ) -> Result<(Vec<usize>, Vec<f32>)> {
         let name = input(node, index)?;
         if let Some(tensor) = self.initialisers.get(name) {
+            self.charge(len(tensor))?;
             let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
             return Ok((shape, floats(tensor)?));
         }
@@ -48,6 +63,7 @@ impl<'a> Graph<'a> {
         })?;
         let unreadable =
             |error| Error::model(format!("the weights `{name}` can't be read: {error}"));
+        self.charge(tensor.len())?;
         let tensor = tensor.cast_to::<f32>().map_err(unreadable)?;
         let view = tensor.to_plain_array_view::<f32>().map_err(unreadable)?;
         Ok((view.shape().to_vec(), view.iter().copied().collect()))
@@ -73,7 +89,9 @@ impl<'a> Graph<'a> {
             let Some(&node) = self.producers.get(value) else {
                 return Err(Error::model(format!("`{value}` depends on the model's input")));
             };
-            if !WEIGHT_OPS.contains(&node.op_type.as_str()) {
+            // tract goes by the name alone, and nobody has checked an operator of another domain.
+            let is_standard = matches!(node.domain.as_str(), "" | "ai.onnx");
+            if !is_standard || !WEIGHT_OPS.contains(&node.op_type.as_str()) {
                 return Err(Error::model(format!("`{value}` is computed by {}", describe(node))));
             }
             nodes.push(node);
@@ -84,24 +102,29 @@ impl<'a> Graph<'a> {
 
     /// Whether a value is computed from stored numbers alone.
     pub(super) fn is_constant(&self, value: &'a str) -> bool {
-        self.origins(value).is_ok()
+        self.constants.contains(value)
     }
 
     fn computed(&self, name: &'a str) -> Result<Tensor> {
         let (nodes, initialisers) = self.origins(name)?;
-        let is_needed = |node: &&pb::NodeProto| nodes.iter().any(|n| std::ptr::eq(*n, *node));
+        self.charge(nodes.len())?;
+        let nodes: HashSet<*const pb::NodeProto> =
+            nodes.into_iter().map(std::ptr::from_ref).collect();
+        let is_needed = |node: &&pb::NodeProto| nodes.contains(&std::ptr::from_ref(*node));
         let graph = pb::GraphProto {
             node: self.proto.node.iter().filter(is_needed).cloned().collect(),
             initializer: initialisers.into_values().cloned().collect(),
             output: vec![pb::ValueInfoProto { name: name.to_owned(), ..Default::default() }],
             ..Default::default()
         };
-        let model = pb::ModelProto {
+        let mut model = pb::ModelProto {
             ir_version: self.model.ir_version,
             opset_import: self.model.opset_import.clone(),
             graph: Some(graph),
             ..Default::default()
         };
+        // The engine runs these weights now: they are checked like the rest.
+        check::check_weights(&mut model, self.limits)?;
         let run = || {
             let plan =
                 tract_onnx::onnx().model_for_proto_model(&model)?.into_typed()?.into_runnable()?;

@@ -4,15 +4,22 @@ use std::collections::HashSet;
 
 use tract_onnx::pb;
 
-use super::Head;
+use super::layer::Part;
+use super::{End, Head, Opaque};
 use crate::graph::{int_attribute, node, reads};
 
-/// Makes the features the model's one output. Operators and weights that only the rest needed are
+/// Makes the features the model's output; with a last layer that isn't linear, the features, if they
+/// are known, and the logits. Operators and weights that only the rest needed are
 /// dropped, and so are recorded shapes, which may name a batch size.
 pub(crate) fn cut(model: &mut pb::ModelProto, head: &Head) {
     let Some(graph) = &mut model.graph else { return };
-    let features = join(graph, head);
-    let mut needed: HashSet<String> = HashSet::from([features.clone()]);
+    let outputs = match &head.end {
+        End::Linear(_, parts) => vec![join(graph, parts)],
+        End::Opaque(Opaque { logits, features, .. }) => {
+            features.iter().map(|features| &features.value).chain([logits]).cloned().collect()
+        }
+    };
+    let mut needed: HashSet<String> = outputs.iter().cloned().collect();
     let mut kept = Vec::new();
     for node in std::mem::take(&mut graph.node).into_iter().rev() {
         if node.output.iter().any(|output| needed.contains(output)) {
@@ -30,13 +37,14 @@ pub(crate) fn cut(model: &mut pb::ModelProto, head: &Head) {
     graph.input.retain(|input| needed.contains(&input.name) && !stored.contains(&*input.name));
     graph.value_info.clear();
     graph.quantization_annotation.clear();
-    graph.output = vec![pb::ValueInfoProto { name: features, ..Default::default() }];
+    let output = |name| pb::ValueInfoProto { name, ..Default::default() };
+    graph.output = outputs.into_iter().map(output).collect();
 }
 
 /// Adds what makes one value of the features, and returns its name.
-fn join(graph: &mut pb::GraphProto, head: &Head) -> String {
+fn join(graph: &mut pb::GraphProto, parts: &[Part]) -> String {
     let mut values = Vec::new();
-    for (index, part) in head.parts.iter().enumerate() {
+    for (index, part) in parts.iter().enumerate() {
         let mut value = part.features.clone();
         for behind in &part.behind {
             let mut moved = behind.clone();

@@ -26,7 +26,7 @@ pub(super) struct Layer {
 
 /// A linear layer on one value of the graph.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// The value that it reads.
     pub features: String,
     /// `[K, D]`.

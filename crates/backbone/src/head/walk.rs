@@ -1,19 +1,23 @@
 //! From an output back to the linear layer behind it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ndarray::Array1;
 use tract_onnx::pb;
 
+use super::constants;
 use super::layer::{Layer, Scores};
 use crate::error::{Error, Result};
 use crate::graph::{describe, float, input, int, ints, optional_input};
+use crate::options::Limits;
 
 /// The most operators from an output to its linear layer.
 const MAX_DEPTH: usize = 100;
-/// The most steps on all ways from an output to its linear layers: sums of sums have many.
-const MAX_STEPS: usize = 1000;
+/// The most steps on all ways from outputs to their linear layers: sums of sums have many.
+const MAX_STEPS: usize = 2000;
+/// The most numbers in an operator's attributes behind the layer: permutations, windows.
+const MAX_NUMBERS: usize = 64;
 
 /// The graph with what is asked most.
 pub(super) struct Graph<'a> {
@@ -21,11 +25,16 @@ pub(super) struct Graph<'a> {
     pub proto: &'a pb::GraphProto,
     pub producers: HashMap<&'a str, &'a pb::NodeProto>,
     pub initialisers: HashMap<&'a str, &'a pb::TensorProto>,
+    /// Values that are computed from stored numbers alone.
+    pub constants: HashSet<&'a str>,
+    pub limits: Limits,
     steps: Cell<usize>,
+    /// Numbers of weights that may still be read.
+    left: Cell<usize>,
 }
 
 impl<'a> Graph<'a> {
-    pub fn new(model: &'a pb::ModelProto) -> Result<Self> {
+    pub fn new(model: &'a pb::ModelProto, limits: Limits) -> Result<Self> {
         let proto = model.graph.as_ref().ok_or_else(|| Error::model("the file holds no graph"))?;
         let producers = proto
             .node
@@ -34,12 +43,41 @@ impl<'a> Graph<'a> {
             .collect();
         let initialisers =
             proto.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Ok(Self { model, proto, producers, initialisers, steps: Cell::new(0) })
+        Ok(Self {
+            model,
+            proto,
+            producers,
+            initialisers,
+            constants: constants::constants(proto),
+            limits,
+            steps: Cell::new(0),
+            left: Cell::new(limits.memory / size_of::<f32>()),
+        })
+    }
+
+    /// Counts numbers of weights: a large tensor could be read for each of many layers.
+    pub fn charge(&self, numbers: usize) -> Result<()> {
+        let left = self.left.get().checked_sub(numbers).ok_or_else(|| {
+            Error::model(format!(
+                "the linear layers behind the model's outputs have more weights than the limit of \
+                 {} MiB; use a smaller model, or raise the limit",
+                self.limits.memory >> 20
+            ))
+        })?;
+        self.left.set(left);
+        Ok(())
+    }
+
+    /// An output's name in the graph.
+    pub fn output(&self, name: &str) -> Result<&'a str> {
+        let mut outputs = self.proto.output.iter().map(|output| output.name.as_str());
+        outputs
+            .find(|output| *output == name)
+            .ok_or_else(|| Error::model(format!("the model has no output `{name}`")))
     }
 
     /// The linear layer that an output comes from.
     pub fn layer_behind(&self, output: &'a str) -> Result<Layer> {
-        self.steps.set(0);
         let mut layer = self.walk(output, &mut Vec::new())?;
         layer.forget_shapes();
         Ok(layer)
@@ -74,13 +112,13 @@ impl<'a> Graph<'a> {
             "Reshape" => {
                 let layer = self.walk(input(node, 0)?, path)?;
                 self.check_rows(node, &layer)?;
-                Ok(moved(layer, node))
+                moved(layer, node)
             }
             "Flatten" | "Squeeze" | "Unsqueeze" | "GlobalAveragePool" | "AveragePool"
-            | "Transpose" => Ok(moved(self.walk(input(node, 0)?, path)?, node)),
+            | "Transpose" => moved(self.walk(input(node, 0)?, path)?, node),
             "ReduceMean" => match self.stacked(node)? {
                 Some(values) => self.mean(&values, path),
-                None => Ok(moved(self.walk(input(node, 0)?, path)?, node)),
+                None => moved(self.walk(input(node, 0)?, path)?, node),
             },
             "Clip" => self.clip(node, path),
             "Add" | "Sum" | "Mean" => self.sum(node, path),
@@ -256,7 +294,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The logits of `Exp(x) / ReduceSum(Exp(x))`, with or without the largest taken off before.
-    fn written_softmax(&self, node: &'a pb::NodeProto) -> Option<&'a str> {
+    pub(super) fn written_softmax(&self, node: &'a pb::NodeProto) -> Option<&'a str> {
         let exp = *self.producers.get(optional_input(node, 0)?)?;
         let sum = *self.producers.get(optional_input(node, 1)?)?;
         if node.op_type != "Div"
@@ -309,7 +347,7 @@ impl<'a> Graph<'a> {
             axis == class_axis || class_axis == -1 && axis == 1 || class_axis == 1 && axis == -1
         };
         if !layer.parts.iter().all(|part| is_class(part.class_axis)) {
-            return Ok(moved(layer, node));
+            return moved(layer, node);
         }
         let indices: Option<Vec<usize>> = indices
             .iter()
@@ -318,15 +356,22 @@ impl<'a> Graph<'a> {
         let indices = indices.ok_or_else(|| {
             Error::model(format!("{} picks a class that doesn't exist", describe(node)))
         })?;
+        for part in &layer.parts {
+            self.charge(indices.len().saturating_mul(part.weights.ncols()))?;
+        }
         layer.select(&indices);
         Ok(layer)
     }
 }
 
 /// Notes an operator on positions behind the layer.
-fn moved(mut layer: Layer, node: &pb::NodeProto) -> Layer {
+fn moved(mut layer: Layer, node: &pb::NodeProto) -> Result<Layer> {
+    let numbers = node.attribute.iter().map(|attribute| attribute.ints.len());
+    if numbers.sum::<usize>() > MAX_NUMBERS || node.attribute.len() > MAX_NUMBERS {
+        return Err(Error::model(format!("{} has too many attributes", describe(node))));
+    }
     for part in &mut layer.parts {
         part.behind.push(node.clone());
     }
-    layer
+    Ok(layer)
 }

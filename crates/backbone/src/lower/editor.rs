@@ -1,5 +1,6 @@
 //! A graph that is rewritten operator by operator.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use tract_onnx::pb;
@@ -7,7 +8,7 @@ use tract_onnx::pb;
 use crate::error::{Error, Result};
 use crate::graph::{
     Names, describe, float_attribute, float_tensor, floats, input, int_attribute, int_tensor,
-    ints_attribute, node, optional_input,
+    ints_attribute, len, node, optional_input,
 };
 
 /// Takes the operators and the stored tensors out of a graph while they are rewritten.
@@ -18,17 +19,22 @@ pub(super) struct Editor {
     tensors: Vec<pb::TensorProto>,
     by_name: HashMap<String, usize>,
     names: Names,
+    /// Bytes that may still be read or written: a few operators can repeat a large tensor often.
+    left: Cell<usize>,
+    memory: usize,
 }
 
 impl Editor {
     /// Turns `Constant` operators into stored tensors on the way.
-    pub fn new(graph: &mut pb::GraphProto, opset: i64) -> Self {
+    pub fn new(graph: &mut pb::GraphProto, opset: i64, memory: usize) -> Self {
         let mut editor = Self {
             opset,
             nodes: Vec::new(),
             tensors: Vec::new(),
             by_name: HashMap::new(),
             names: Names::of(graph),
+            left: Cell::new(usize::MAX),
+            memory,
         };
         for tensor in std::mem::take(&mut graph.initializer) {
             editor.store(tensor);
@@ -39,6 +45,8 @@ impl Editor {
                 None => editor.nodes.push(node),
             }
         }
+        // Quantised weights are written twice.
+        editor.left.set(memory.saturating_mul(2));
         editor
     }
 
@@ -59,8 +67,23 @@ impl Editor {
             if let Some(kept) = rewrite(self, node)? {
                 self.nodes.push(kept);
             }
+            if self.left.get() == 0 {
+                return Err(self.too_large());
+            }
         }
         Ok(())
+    }
+
+    fn charge(&self, bytes: usize) {
+        self.left.set(self.left.get().saturating_sub(bytes));
+    }
+
+    fn too_large(&self) -> Error {
+        Error::model(format!(
+            "the model's operators written as standard ones need more than the limit of {} MiB; \
+             use the float32 model as it was exported, or raise the limit",
+            self.memory >> 20
+        ))
     }
 
     /// Adds an operator.
@@ -70,6 +93,8 @@ impl Editor {
 
     /// Adds an operator without attributes.
     pub fn op(&mut self, op_type: &str, inputs: &[&str], output: &str) -> &mut pb::NodeProto {
+        let names: usize = inputs.iter().map(|name| name.len()).sum();
+        self.charge(names + 2 * output.len() + size_of::<pb::NodeProto>());
         self.nodes.push(node(op_type, inputs, output));
         let last = self.nodes.len() - 1;
         &mut self.nodes[last]
@@ -89,12 +114,21 @@ impl Editor {
 
     /// Stores a tensor, in place of one of the same name.
     pub fn store(&mut self, tensor: pb::TensorProto) {
+        self.charge(tensor.raw_data.len() + size_of::<pb::TensorProto>());
         match self.by_name.get(&tensor.name) {
             Some(&index) => self.tensors[index] = tensor,
             None => {
                 self.by_name.insert(tensor.name.clone(), self.tensors.len());
                 self.tensors.push(tensor);
             }
+        }
+    }
+
+    /// Gives a value a second name.
+    pub fn alias(&mut self, value: &str, name: &str) {
+        self.op("Identity", &[value], name);
+        if let Some(&index) = self.by_name.get(value) {
+            self.by_name.insert(name.to_owned(), index);
         }
     }
 
@@ -128,7 +162,15 @@ impl Editor {
     pub fn constant(&self, node: &pb::NodeProto, index: usize) -> Result<Vec<f32>> {
         let name = input(node, index)?;
         match self.tensor(name) {
-            Some(tensor) => floats(tensor),
+            Some(tensor) => {
+                // Else a large tensor would be read for each operator that names it.
+                let bytes = len(tensor).saturating_mul(size_of::<f32>());
+                if bytes > self.left.get() {
+                    return Err(self.too_large());
+                }
+                self.charge(bytes);
+                floats(tensor)
+            }
             None => Err(Error::model(format!(
                 "operator {} computes `{name}` from the image, where a stored number is needed; \
                  quantise the model again, or use the float32 model",

@@ -187,7 +187,9 @@ fn skip_layer_norm(editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
 /// exported (NFNet, BiT). The statistics of images in a batch are another matter.
 fn batch_statistics(editor: &mut Editor, node: pb::NodeProto) -> Result<Option<pb::NodeProto>> {
     let [value, scale, bias] = [input(&node, 0)?, input(&node, 1)?, input(&node, 2)?];
-    // The rank shows in the order of axes: [1, C, rest] in all known exports.
+    let shape = editor.step("Shape", &[value], value);
+    let rows = editor.integers("shape", &[0, 0, -1]);
+    let value = &*editor.step("Reshape", &[value, &rows], value);
     let axes = [0, 2];
     let mean = editor.name(&format!("{value}.mean"));
     editor.reduce_mean(value, &axes, true, &mean);
@@ -206,6 +208,7 @@ fn batch_statistics(editor: &mut Editor, node: pb::NodeProto) -> Result<Option<p
     };
     let (scale, bias) = (column(scale), column(bias));
     let scaled = editor.step("Mul", &[&normal, &scale], value);
-    editor.op("Add", &[&scaled, &bias], output(&node)?);
+    let shifted = editor.step("Add", &[&scaled, &bias], value);
+    editor.op("Reshape", &[&shifted, &shape], output(&node)?);
     Ok(None)
 }

@@ -162,19 +162,15 @@ impl Quantized {
     fn dequantize(&mut self, editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
         let output = output(node)?;
         let value = self.real_value(editor, node, [0, 1, 2], int(node, "axis").unwrap_or(1))?;
-        if let Some(tensor) = editor.tensor(&value) {
-            let tensor = pb::TensorProto { name: output.to_owned(), ..tensor.clone() };
-            editor.store(tensor);
-        } else {
-            editor.op("Identity", &[&value], output);
-        }
+        editor.alias(&value, output);
         Ok(())
     }
 
     fn dynamic(&mut self, editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
         editor.op("Identity", &[input(node, 0)?], output(node)?);
         self.mark(output(node)?, Some(Grid::INTEGERS));
-        for (name, value) in node.output.iter().skip(1).zip([1.0, 0.0]) {
+        let others = node.output.iter().skip(1).zip([1.0, 0.0]);
+        for (name, value) in others.filter(|(name, _)| !name.is_empty()) {
             editor.store(float_tensor(name, &[], &[value]));
         }
         Ok(())

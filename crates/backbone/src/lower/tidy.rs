@@ -4,14 +4,19 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
 
-/// Takes out operators that do nothing.
+use super::repeated;
+
+/// Takes out operators that do nothing, and those that give what others give.
 pub(super) fn tidy(graph: &mut pb::GraphProto) {
-    remove_identities(graph);
+    let names = remove_identities(graph);
+    rename_inside(graph, &names);
+    let names = repeated::merge(graph);
+    rename_inside(graph, &names);
     remove_unread(graph);
 }
 
 /// Replaces the outputs of `Identity` by their inputs, but for the model's outputs.
-fn remove_identities(graph: &mut pb::GraphProto) {
+fn remove_identities(graph: &mut pb::GraphProto) -> HashMap<String, String> {
     let outputs: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let mut names: HashMap<String, String> = HashMap::new();
     graph.node.retain_mut(|node| {
@@ -20,8 +25,8 @@ fn remove_identities(graph: &mut pb::GraphProto) {
                 name.clone_from(source);
             }
         }
-        // Graphs in attributes read values by name.
         let is_kept = node.op_type != "Identity"
+            || !node.domain.is_empty()
             || node.output.first().is_none_or(|output| outputs.contains(output));
         if !is_kept && let (Some(source), Some(output)) = (node.input.first(), node.output.first())
         {
@@ -29,10 +34,15 @@ fn remove_identities(graph: &mut pb::GraphProto) {
         }
         is_kept
     });
+    names
+}
+
+/// Graphs in attributes read values by name.
+fn rename_inside(graph: &mut pb::GraphProto, names: &HashMap<String, String>) {
     for node in &mut graph.node {
         for attribute in &mut node.attribute {
             for inner in attribute.g.iter_mut().chain(&mut attribute.graphs) {
-                rename(inner, &names);
+                rename(inner, names);
             }
         }
     }

@@ -13,15 +13,26 @@ pub(super) fn is_elsewhere(tensor: &pb::TensorProto) -> bool {
     tensor.data_location == Some(DataLocation::External as i32) || !tensor.external_data.is_empty()
 }
 
-/// Copies such values into the graph's stored tensors.
-pub(super) fn read(graph: &mut pb::GraphProto, lookup: Option<ExternalData>) -> Result<()> {
+/// Whether a name can only be that of a file in the model's folder, or in one inside it.
+fn is_beside(file: &str) -> bool {
+    let is_plain = |part: &str| !part.is_empty() && part != ".." && !part.contains([':', '\0']);
+    file.split(['/', '\\']).all(is_plain)
+}
+
+/// Copies such values into the graph's stored tensors, at most `memory` bytes.
+pub(super) fn read(
+    graph: &mut pb::GraphProto,
+    lookup: Option<ExternalData>,
+    memory: usize,
+) -> Result<()> {
+    let mut left = memory;
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for tensor in graph.initializer.iter_mut().filter(|tensor| is_elsewhere(tensor)) {
         let entry = |key: &str| {
             tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| &*entry.value)
         };
         let file = entry("location").unwrap_or_default().to_owned();
-        if file.starts_with('/') || file.split(['/', '\\']).any(|part| part == "..") {
+        if !is_beside(&file) {
             return Err(Error::model(format!(
                 "the weights `{}` are in the file `{file}`, which isn't beside the model",
                 tensor.name
@@ -53,6 +64,13 @@ pub(super) fn read(graph: &mut pb::GraphProto, lookup: Option<ExternalData>) -> 
                  model or was cut off",
                 bytes.len(),
                 tensor.name
+            ))
+        })?;
+        left = left.checked_sub(values.len()).ok_or_else(|| {
+            Error::model(format!(
+                "the model's weights in other files take more than the limit of {} MiB; use a \
+                 smaller model, or raise the limit",
+                memory >> 20
             ))
         })?;
         tensor.raw_data = values.to_vec();

@@ -11,7 +11,7 @@ use crate::graph::describe;
 const MAX_DEPTH: usize = 16;
 /// The most operators afterwards.
 const MAX_NODES: usize = 100_000;
-/// The most bytes that the calls copy: tensors in the functions' attributes.
+/// The most bytes that the calls copy: names and attributes.
 const MAX_BYTES: usize = 1 << 28;
 
 /// Replaces calls by the functions' operators.
@@ -35,16 +35,9 @@ pub(super) fn write_out(model: &mut pb::ModelProto) -> Result<()> {
             match functions.get(&(node.domain.clone(), node.op_type.clone())) {
                 Some(function) => {
                     calls += 1;
-                    bytes = bytes.saturating_add(size(function));
-                    write(&node, function, calls, &mut nodes)?;
+                    write(&node, function, calls, &mut bytes, &mut nodes)?;
                 }
                 None => nodes.push(node),
-            }
-            if nodes.len() > MAX_NODES || bytes > MAX_BYTES {
-                return Err(Error::model(format!(
-                    "the model's functions make more than {MAX_NODES} operators or copy more than \
-                     {MAX_BYTES} bytes; the file is damaged"
-                )));
             }
         }
         graph.node = nodes;
@@ -57,21 +50,43 @@ pub(super) fn write_out(model: &mut pb::ModelProto) -> Result<()> {
     )))
 }
 
-/// The bytes of a function's tensors.
-fn size(function: &pb::FunctionProto) -> usize {
-    let attributes = function.node.iter().flat_map(|node| &node.attribute);
-    let tensors = attributes.flat_map(|a| a.t.iter().chain(&a.tensors));
-    let of = |tensor: &pb::TensorProto| {
+/// Refuses what has grown too large.
+fn check_size(nodes: usize, bytes: usize) -> Result<()> {
+    if nodes <= MAX_NODES && bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Error::model(format!(
+        "the model's functions make more than {MAX_NODES} operators or copy more than {MAX_BYTES} \
+         bytes; the file is damaged"
+    )))
+}
+
+/// The bytes of an operator's names and attributes.
+fn size(node: &pb::NodeProto) -> usize {
+    let of_tensor = |tensor: &pb::TensorProto| {
         let listed = tensor.float_data.len() + tensor.int32_data.len();
-        tensor.raw_data.len() + 8 * (listed + tensor.int64_data.len() + tensor.double_data.len())
+        let texts: usize = tensor.string_data.iter().map(Vec::len).sum();
+        tensor.raw_data.len()
+            + texts
+            + 8 * (listed + tensor.int64_data.len() + tensor.double_data.len() + tensor.dims.len())
     };
-    tensors.map(of).sum()
+    let of_attribute = |attribute: &pb::AttributeProto| {
+        let tensors = attribute.t.iter().chain(&attribute.tensors).map(of_tensor);
+        let texts = attribute.strings.iter().map(Vec::len).sum::<usize>() + attribute.s.len();
+        tensors.sum::<usize>()
+            + texts
+            + 8 * (attribute.ints.len() + attribute.floats.len())
+            + size_of::<pb::AttributeProto>()
+    };
+    let names = node.input.iter().chain(&node.output).map(|name| name.len() + size_of::<String>());
+    names.sum::<usize>() + node.attribute.iter().map(of_attribute).sum::<usize>()
 }
 
 fn write(
     call: &pb::NodeProto,
     function: &pb::FunctionProto,
     number: usize,
+    bytes: &mut usize,
     nodes: &mut Vec<pb::NodeProto>,
 ) -> Result<()> {
     let mut names: HashMap<&str, String> = HashMap::from([("", String::new())]);
@@ -110,7 +125,9 @@ fn write(
             attributes.push(attribute);
         }
         node.attribute = attributes;
+        *bytes = bytes.saturating_add(size(&node));
         nodes.push(node);
+        check_size(nodes.len(), *bytes)?;
     }
     Ok(())
 }
