@@ -78,16 +78,16 @@ pub struct Detection {
     pub p_value: Option<f64>,
     /// The most probable classes, from the unpruned logits.
     pub top_k: Vec<TopClass>,
-    /// Energies of the logits under each pruning.
-    pub energies: Energies,
-    /// How many weights were pruned for this image.
-    pub counts: Counts,
+    /// Energies of the logits under each pruning; `None` where the last layer isn't linear.
+    pub energies: Option<Energies>,
+    /// How many weights were pruned for this image; `None` where the last layer isn't linear.
+    pub counts: Option<Counts>,
     /// The settings used, in full.
     pub settings: Settings,
     /// The model's own logits, `[K]`.
     #[serde(skip_serializing_if = "is_empty")]
     pub logits: Doubles,
-    /// The logits after ITP's pruning, `[K]`.
+    /// The logits after ITP's pruning, `[K]`; empty where the last layer isn't linear.
     #[serde(skip_serializing_if = "is_empty")]
     pub pruned_logits: Doubles,
 }
@@ -130,11 +130,21 @@ struct Prepared {
     /// In full.
     settings: Settings,
     temperature: f64,
-    pruning: Arc<Pruning>,
+    /// `None` where the last layer isn't linear.
+    pruning: Option<Arc<Pruning>>,
     score: Box<dyn Score>,
     /// For explanations, which most calls don't ask for.
     held: OnceLock<Parts>,
     id_scores: Option<Vec<f32>>,
+}
+
+impl Prepared {
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) where the last layer isn't linear.
+    fn pruning(&self, head: &Head) -> Result<&Pruning> {
+        head.check_linear("an explanation by the weights")?;
+        self.pruning.as_deref().ok_or_else(|| Error::options("there is no pruning"))
+    }
 }
 
 impl FeatureDetector {
@@ -145,7 +155,7 @@ impl FeatureDetector {
     /// [`ErrorKind::Stats`](crate::ErrorKind::Stats) for an unknown or impossible hyperparameter.
     pub fn new(head: impl Into<Arc<Head>>, stats: Stats) -> Result<Self> {
         let head = head.into();
-        stats.check_shape(head.num_classes(), head.num_features())?;
+        stats.check_head(&head)?;
         overrides::check_stored(&stats)?;
         Ok(Self { head, stats, prepared: Mutex::new(None) })
     }
@@ -162,7 +172,7 @@ impl FeatureDetector {
         holdout: ArrayView2<f32>,
     ) -> Result<Self> {
         let head = head.into();
-        stats.check_shape(head.num_classes(), head.num_features())?;
+        stats.check_head(&head)?;
         holdout.outer_iter().try_for_each(|row| head.check(row))?;
         Self::new(head.clone(), score_holdout(&head, stats, holdout)?)
     }
@@ -194,6 +204,23 @@ impl FeatureDetector {
             .collect()
     }
 
+    /// The other names, each with the reason.
+    pub fn scores_unavailable(&self) -> Vec<(String, String)> {
+        let Self { head, stats, .. } = self;
+        let reason = |name: String| {
+            if let Some(obstacle) =
+                registry::parts(&name).ok().and_then(|parts| registry::obstacle(&parts, head))
+            {
+                return Some((name, obstacle.to_owned()));
+            }
+            let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
+            let pruning = &OnceLock::new();
+            let context = Context { head, stats, settings, pruning, earlier: None };
+            registry::build(&context).err().map(|error| (name, error.message().to_owned()))
+        };
+        registry::names().filter_map(reason).collect()
+    }
+
     /// The settings of a call: its overrides over the stored ones over the defaults, with every
     /// hyperparameter that has a short name.
     ///
@@ -210,12 +237,12 @@ impl FeatureDetector {
             return Ok(prepared.clone());
         }
         let Self { head, stats, .. } = self;
-        let earlier = slot.as_ref().map(|prepared| &*prepared.pruning);
+        let earlier = slot.as_ref().and_then(|prepared| prepared.pruning.as_deref());
         let pruning = &OnceLock::new();
         let context = Context { head, stats, settings: &settings, pruning, earlier };
         let score = registry::build(&context)?;
         let prepared = Arc::new(Prepared {
-            pruning: itp::pruning(&context)?,
+            pruning: if head.is_linear() { Some(itp::pruning(&context)?) } else { None },
             temperature: context.value(&TEMPERATURE)?,
             held: OnceLock::new(),
             id_scores: self.find_id_scores(&settings, &*score)?,
@@ -273,17 +300,28 @@ impl FeatureDetector {
         self.head.check(features)?;
         let prepared = self.prepare(self.settings(options)?)?;
         let settings = &prepared.settings;
-        let Pruned { plain, crp, ftp, itp, counts } = prepared.pruning.apply(&self.head, features);
         let energy = |of: &Array1<f64>| logits::logsumexp(of.view(), prepared.temperature);
-        let energies = Energies {
-            plain: energy(&plain),
-            crp: energy(&crp),
-            ftp: energy(&ftp),
-            itp: energy(&itp),
+        let (plain, pruned) = match &prepared.pruning {
+            None => (self.head.logits(features), None),
+            Some(pruning) => {
+                let Pruned { plain, crp, ftp, itp, counts } = pruning.apply(&self.head, features);
+                let energies = Energies {
+                    plain: energy(&plain),
+                    crp: energy(&crp),
+                    ftp: energy(&ftp),
+                    itp: energy(&itp),
+                };
+                (plain, Some((energies, counts, itp)))
+            }
         };
-        let logits_finite = plain.iter().chain(&itp).all(|logit| logit.is_finite());
-        let Energies { plain: a, crp: b, ftp: c, itp: d } = &energies;
-        if !logits_finite || ![a, b, c, d].iter().all(|energy| energy.is_finite()) {
+        let unpruned_score = energy(&plain);
+        let pruned_finite =
+            pruned.as_ref().is_none_or(|(Energies { crp, ftp, itp, .. }, _, of)| {
+                [crp, ftp, itp].iter().all(|energy| energy.is_finite())
+                    && of.iter().all(|logit| logit.is_finite())
+            });
+        let plain_finite = plain.iter().chain([&unpruned_score]).all(|value| value.is_finite());
+        if !plain_finite || !pruned_finite {
             return Err(Error::features(
                 "the logits or energies are NaN or infinite for this image; the statistics or the \
                  features have values far out of range",
@@ -308,16 +346,16 @@ impl FeatureDetector {
             class_index,
             score,
             score_name: settings.score.clone(),
-            unpruned_score: energies.plain,
+            unpruned_score,
             threshold,
             in_distribution: threshold.map(|threshold| accepts(score, threshold)),
             p_value: ids.map(|ids| p_value(ids, score)),
             top_k: self.top_k(&plain, options.top_k.unwrap_or(5)),
-            energies,
-            counts,
+            energies: pruned.as_ref().map(|(energies, ..)| *energies),
+            counts: pruned.as_ref().map(|(_, counts, _)| *counts),
             settings: settings.clone(),
             logits: plain.into(),
-            pruned_logits: itp.into(),
+            pruned_logits: pruned.map_or(Array1::zeros(0), |(.., logits)| logits).into(),
         })
     }
 
@@ -336,10 +374,12 @@ impl FeatureDetector {
             .collect()
     }
 
-    /// Scores of many images' features `[N, D]`, `[N]`.
+    /// Scores of many images' features `[N, D]`, `[N]`; huge features can make them infinite.
     ///
     /// # Errors
-    /// As [`FeatureDetector::detect`]; the message names the row.
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features, naming the row,
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
+    /// what [`registry::build`] reports.
     pub fn scores(&self, features: ArrayView2<f32>, options: &Options) -> Result<Vec<f64>> {
         let prepared = self.prepare(self.settings(options)?)?;
         let rows = features.outer_iter().enumerate();
@@ -353,8 +393,8 @@ impl FeatureDetector {
     /// Why the logit of one class is what it is for these features.
     ///
     /// # Errors
-    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class, and as
-    /// [`FeatureDetector::detect`].
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class, or if the last layer
+    /// isn't linear, and as [`FeatureDetector::detect`].
     pub fn explain(
         &self,
         features: ArrayView1<f32>,
@@ -363,7 +403,7 @@ impl FeatureDetector {
     ) -> Result<Explanation> {
         let prepared = self.prepare(self.settings(options)?)?;
         let Self { head, stats, .. } = self;
-        let weights = prepared.pruning.explain(head, stats, features, class_index)?;
+        let weights = prepared.pruning(head)?.explain(head, stats, features, class_index)?;
         let held = once(&prepared.held, || {
             let (settings, pruning) = (&prepared.settings, &OnceLock::new());
             Parts::new(&Context { head, stats, settings, pruning, earlier: None })
@@ -371,7 +411,7 @@ impl FeatureDetector {
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),
-            omega: prepared.pruning.omega(),
+            omega: prepared.pruning(head)?.omega(),
             weights,
             held: held.explain(features, class_index)?,
         })
@@ -380,10 +420,10 @@ impl FeatureDetector {
     /// Why each of the K x D weights is left out for these features, class by class.
     ///
     /// # Errors
-    /// As [`FeatureDetector::detect`].
+    /// As [`FeatureDetector::explain`].
     pub fn weight_map(&self, features: ArrayView1<f32>, options: &Options) -> Result<Reasons> {
         self.head.check(features)?;
         let prepared = self.prepare(self.settings(options)?)?;
-        Ok(prepared.pruning.map(&self.head, features))
+        Ok(prepared.pruning(&self.head)?.map(&self.head, features))
     }
 }

@@ -21,6 +21,7 @@ pub mod held;
 pub mod held_t;
 pub mod hyperparameters;
 pub mod itp;
+pub mod joint_energy;
 pub mod klm;
 pub mod knn;
 pub mod laps;

@@ -1,6 +1,6 @@
-//! The last linear layer of a classifier: `logits = W h + b`.
+//! The last layer of a classifier: `logits = W h + b`, or logits that the network itself computes.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, s};
 
 use crate::error::{Error, Result};
 use crate::numeric::logits::argmax;
@@ -12,7 +12,20 @@ use crate::numeric::sums::{row_of, sum_rows};
 pub struct Head {
     weights: Array2<f32>,
     bias: Array1<f32>,
+    opaque: Option<Opaque>,
 }
+
+/// A last layer that isn't linear.
+#[derive(Debug, Clone, PartialEq)]
+struct Opaque {
+    classes: usize,
+    /// Of the last layer with weights; 0 where they aren't known.
+    features: usize,
+    reason: String,
+}
+
+/// The most means that statistics of a last layer that isn't linear may hold.
+const MAX_OPAQUE: usize = 1 << 26;
 
 impl Head {
     /// A head from its weights `[K, D]` and bias `[K]`.
@@ -49,27 +62,84 @@ impl Head {
             )));
         }
         let weights = weights.as_standard_layout().into_owned();
-        Ok(Self { weights, bias })
+        Ok(Self { weights, bias, opaque: None })
     }
 
-    /// The weights `W`, `[K, D]`, in row-major order: row k belongs to class k.
+    /// Stands for a last layer that isn't linear, for the given reason. What is called features
+    /// everywhere then holds the D features of the last layer with weights, if these are known
+    /// (0 otherwise), and behind them the K logits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) for fewer than two classes, or too many.
+    pub fn opaque(classes: usize, features: usize, reason: impl Into<String>) -> Result<Self> {
+        let means = features.checked_add(classes).and_then(|all| all.checked_mul(classes));
+        if classes < 2 || means.is_none_or(|means| means > MAX_OPAQUE) {
+            return Err(Error::model(format!(
+                "the model gives {classes} logits, and its last layer isn't linear; a classifier \
+                 has two or more, and some thousand at most can be used here"
+            )));
+        }
+        let opaque = Some(Opaque { classes, features, reason: reason.into() });
+        Ok(Self { weights: Array2::zeros((0, 0)), bias: Array1::zeros(0), opaque })
+    }
+
+    /// Whether the logits are `W h + b`.
+    pub fn is_linear(&self) -> bool {
+        self.opaque.is_none()
+    }
+
+    /// Why the last layer isn't linear; `None` if it is.
+    pub fn opaque_reason(&self) -> Option<&str> {
+        self.opaque.as_ref().map(|opaque| &*opaque.reason)
+    }
+
+    /// Checks that the last layer is linear, for what needs its weights.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) otherwise, with the reason.
+    pub fn check_linear(&self, what: &str) -> Result<()> {
+        let Some(reason) = self.opaque_reason() else { return Ok(()) };
+        Err(Error::options(format!(
+            "{what} needs the weights of a linear last layer, which this model doesn't have \
+             ({reason}); scores that need the logits alone work, such as energy"
+        )))
+    }
+
+    /// The weights `W`, `[K, D]`, in row-major order: row k belongs to class k. Empty where the last
+    /// layer isn't linear.
     pub fn weights(&self) -> &Array2<f32> {
         &self.weights
     }
 
-    /// The bias `b`, `[K]`.
+    /// The bias `b`, `[K]`. Empty where the last layer isn't linear.
     pub fn bias(&self) -> &Array1<f32> {
         &self.bias
     }
 
     /// K, the number of classes.
     pub fn num_classes(&self) -> usize {
-        self.weights.nrows()
+        self.opaque.as_ref().map_or(self.weights.nrows(), |opaque| opaque.classes)
     }
 
-    /// D, the number of features.
+    /// D, the number of features; with the logits where the last layer isn't linear.
     pub fn num_features(&self) -> usize {
-        self.weights.ncols()
+        match &self.opaque {
+            None => self.weights.ncols(),
+            Some(opaque) => opaque.features + opaque.classes,
+        }
+    }
+
+    /// D, the number of features of the last layer with weights; 0 where they aren't known.
+    pub fn num_penultimate(&self) -> usize {
+        self.opaque.as_ref().map_or(self.weights.ncols(), |opaque| opaque.features)
+    }
+
+    /// The features without the logits, `[D]`.
+    ///
+    /// # Panics
+    /// As [`Head::logits`].
+    pub fn penultimate<'a>(&self, features: ArrayView1<'a, f32>) -> ArrayView1<'a, f32> {
+        features.slice_move(s![..self.num_penultimate()])
     }
 
     /// The unpruned logits `W h + b` `[K]` of features `h` `[D]`.
@@ -78,6 +148,9 @@ impl Head {
     /// If `features` has another length than [`Head::num_features`]; see [`Head::check`].
     pub fn logits(&self, features: ArrayView1<f32>) -> Array1<f64> {
         assert_eq!(features.len(), self.num_features(), "feature count");
+        if let Some(opaque) = &self.opaque {
+            return features.slice(s![opaque.features..]).mapv(f64::from);
+        }
         let features = features.as_standard_layout();
         let features = features.as_slice().expect("standard layout");
         let row = |class| [row_of(&self.weights, class), features];
@@ -139,6 +212,19 @@ mod tests {
             Head::new(array![[1.0, -2.0, 0.5], [-1.0, 1.0, 0.0]], array![0.1, -0.1]).unwrap();
         let logits = head.logits(array![4.0, 0.2, 1.0].view());
         assert!((logits[0] - 4.2).abs() < 1e-6 && (logits[1] + 3.9).abs() < 1e-6, "{logits}");
+    }
+
+    #[test]
+    fn without_a_linear_layer_the_logits_stand_behind_the_features() {
+        let head = Head::opaque(2, 3, "a ReLU follows").unwrap();
+        let features = array![0.5, 1.0, 2.0, -1.0, 4.0];
+        assert_eq!((head.num_classes(), head.num_features(), head.num_penultimate()), (2, 5, 3));
+        assert_eq!(head.logits(features.view()), array![-1.0, 4.0]);
+        assert_eq!(head.penultimate(features.view()), array![0.5, 1.0, 2.0]);
+        assert_eq!(head.predict(features.view()), 1);
+        let error = head.check_linear("ITP").unwrap_err();
+        assert!(error.message().contains("a ReLU follows"), "{error}");
+        assert!(Head::opaque(1, 3, "").is_err() && Head::opaque(usize::MAX, 3, "").is_err());
     }
 
     #[test]

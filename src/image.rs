@@ -12,6 +12,7 @@
 //! - **Resize and crop** are torchvision's on PIL images, see [`Preprocess`].
 //! - Colour profiles are ignored; orientation (EXIF) is the decoder's work.
 
+mod hugging_face;
 mod preprocess;
 mod resample;
 

@@ -10,6 +10,7 @@ use crate::detectors::overrides;
 use crate::detectors::registry;
 #[cfg(feature = "onnx")]
 use crate::error::Result;
+use crate::head::Head;
 use crate::image::Preprocess;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
@@ -24,8 +25,17 @@ use crate::stats::Stats;
 pub struct Info {
     /// K, the number of classes.
     pub classes: usize,
-    /// D, the number of penultimate-layer features.
+    /// D, the number of penultimate-layer features; where the last layer isn't linear, that of
+    /// `penultimate` and of the K logits behind them.
     pub features: usize,
+    /// Why the last layer isn't linear, if so: only scores that need no weights work.
+    pub opaque: Option<String>,
+    /// The number of features that the last layer with weights takes; 0 where it isn't known.
+    pub penultimate: usize,
+    /// Whether the classes don't exclude each other: a sigmoid follows the logits.
+    pub multi_label: bool,
+    /// The model's output that the logits belong to.
+    pub output: String,
     /// `[1, channels, height, width]`.
     #[cfg_attr(
         feature = "typescript",
@@ -43,6 +53,8 @@ pub struct Info {
     /// Names of the scores that the stats file suffices for.
     #[cfg_attr(feature = "typescript", ts(type = "ScoreName[]"))]
     pub scores: Vec<String>,
+    /// The other scores, with the reason; without a stats file those that this model can never have.
+    pub unavailable: Vec<UnavailableScore>,
     /// Threshold of the stored score, where there are in-distribution scores.
     pub threshold: Option<f64>,
     /// How many in-distribution scores there are.
@@ -57,6 +69,28 @@ pub struct Info {
     pub detectors: Vec<DetectorInfo>,
     /// What a user should know before trusting the result, in sentences.
     pub warnings: Vec<String>,
+}
+
+/// A score that can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct UnavailableScore {
+    /// Its name.
+    #[cfg_attr(feature = "typescript", ts(type = "ScoreName"))]
+    pub name: String,
+    /// What is missing.
+    pub reason: String,
+}
+
+impl UnavailableScore {
+    /// The scores that a model with this last layer can never have.
+    pub fn of(head: &Head) -> Vec<Self> {
+        let unavailable = |name: String| {
+            let reason = registry::obstacle(&registry::parts(&name).ok()?, head)?.to_owned();
+            Some(Self { name, reason })
+        };
+        registry::names().filter_map(unavailable).collect()
+    }
 }
 
 /// How many operators run in which way.
@@ -86,6 +120,13 @@ pub struct DetectorInfo {
     pub formula: &'static str,
     /// Names of the combinations that publications report, such as `dice+react`.
     pub combinations: Vec<String>,
+    /// What it reads: `logits`, `features`, `head` (the weights of a linear last layer), `moments`
+    /// (class-conditional means and deviations of the features).
+    #[cfg_attr(
+        feature = "typescript",
+        ts(type = "(\"logits\" | \"features\" | \"head\" | \"moments\")[]")
+    )]
+    pub inputs: Vec<&'static str>,
     /// What it can be tuned by.
     pub hyperparameters: Vec<HyperparameterInfo>,
     /// Its tensors in the stats file.
@@ -145,6 +186,7 @@ impl DetectorInfo {
                 reference: about.reference,
                 formula: about.formula,
                 combinations: about.combined_names().collect(),
+                inputs: about.inputs.iter().map(|input| input.name()).collect(),
                 hyperparameters: about.hyperparameters.iter().map(describe).collect(),
                 tensors: about.tensors.iter().map(|tensor| tensor.name).collect(),
             })
@@ -162,18 +204,32 @@ impl Info {
         let stats = detector.map(FeatureDetector::stats);
         let (head, backbone) = (model.head(), model.backbone());
         let ids = stats.and_then(|stats| stats.id_scores().get(&stats.settings().score));
+        let unavailable = match detector {
+            None => UnavailableScore::of(head),
+            Some(detector) => {
+                let found = detector.scores_unavailable().into_iter();
+                found.map(|(name, reason)| UnavailableScore { name, reason }).collect()
+            }
+        };
+        let mut warnings = model.warnings();
+        warnings.extend(stats.map_or(vec![], Stats::warnings));
         let threshold = stats.map(Stats::threshold).transpose()?.flatten();
         let settings =
             stats.map(|stats| overrides::in_full(stats.settings(), stats)).transpose()?;
         Ok(Self {
             classes: head.num_classes(),
             features: head.num_features(),
+            opaque: head.opaque_reason().map(str::to_owned),
+            penultimate: head.num_penultimate(),
+            multi_label: backbone.is_multi_label(),
+            output: backbone.output().to_owned(),
             input_shape: backbone.input_shape(),
             labels: stats.map_or(vec![], |stats| stats.labels().to_vec()),
             preprocess: model.preprocess().clone(),
             settings,
             counts: stats.map_or(vec![], |s| s.counts().iter().map(|&n| n as f64).collect()),
             scores: detector.map_or(vec![], FeatureDetector::scores_available),
+            unavailable,
             threshold,
             id_images: ids.map_or(0, Vec::len),
             model_sha256: model.sha256().to_owned(),
@@ -183,7 +239,7 @@ impl Info {
                 tract: backbone.report().num_tract(),
             },
             detectors: DetectorInfo::all(head.num_classes()),
-            warnings: stats.map_or(vec![], Stats::warnings),
+            warnings,
         })
     }
 }

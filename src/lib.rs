@@ -48,9 +48,11 @@ pub use head::Head;
 pub use image::{Channels, ImageView, Interpolation, PixelFormat, Pixels, Preprocess};
 pub use info::Info;
 #[cfg(feature = "onnx")]
-pub use itp_ood_backbone::{Backbone, BackboneReport, Kernels};
+pub use itp_ood_backbone::{
+    Backbone, BackboneReport, Kernels, LastLayer, LoadOptions, OperatorTime,
+};
 #[cfg(feature = "onnx")]
-pub use model::{ExternalData, Model, ModelOptions};
+pub use model::{ExternalData, Limits, Model, ModelOptions};
 pub use pruning::{Pruning, Reason, Variant};
 pub use settings::{Options, Settings};
 pub use stats::{Moments, Stats};

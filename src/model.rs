@@ -1,9 +1,10 @@
 //! A model before it has statistics: images in, features out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use itp_ood_backbone::ExternalData;
-use itp_ood_backbone::{Backbone, LoadOptions};
+use itp_ood_backbone::{Backbone, LastLayer, LoadOptions};
+pub use itp_ood_backbone::{ExternalData, Limits};
 use ndarray::Array1;
 
 use crate::error::{Error, Result};
@@ -12,8 +13,12 @@ use crate::image::{ImageView, Pixels, Preprocess};
 use crate::stats::{Stats, sha256};
 
 /// An ONNX classifier, cut before its last linear layer, with the preprocessing of its images.
+///
+/// Where the last layer isn't linear, the features end with the logits ([`Head::opaque`]).
 pub struct Model {
     backbone: Backbone,
+    /// The output that was asked for.
+    output: Option<String>,
     head: Arc<Head>,
     preprocess: Preprocess,
     sha256: String,
@@ -26,16 +31,32 @@ pub struct ModelOptions<'a> {
     pub output: Option<&'a str>,
     /// Reads weights that lie in files beside the model, by the names that it has for them.
     pub external_data: Option<ExternalData<'a>>,
+    /// What the model may cost: memory and multiplications for one image.
+    pub limits: Limits,
+}
+
+impl Head {
+    /// The last layer that a backbone was cut from.
+    ///
+    /// # Errors
+    /// As [`Head::new`] and [`Head::opaque`].
+    pub fn from_last_layer(last: LastLayer) -> Result<Self> {
+        match last {
+            LastLayer::Linear(linear) => Self::new(linear.weights, linear.bias),
+            LastLayer::Opaque(layer) => Self::opaque(layer.classes, layer.features, layer.reason),
+        }
+    }
 }
 
 impl Model {
-    /// Loads an ONNX file.
+    /// Loads an ONNX file. One that is given as a `Vec<u8>` is freed as soon as it has been
+    /// decoded, which saves memory of its size.
     ///
     /// # Errors
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the model can't be used,
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if `preprocess` makes images of
     /// another size or number of channels than the model takes.
-    pub fn load(onnx: &[u8], preprocess: Preprocess) -> Result<Self> {
+    pub fn load<'a>(onnx: impl Into<Cow<'a, [u8]>>, preprocess: Preprocess) -> Result<Self> {
         Self::load_with(onnx, preprocess, &ModelOptions::default())
     }
 
@@ -43,8 +64,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn load_with(onnx: &[u8], preprocess: Preprocess, options: &ModelOptions) -> Result<Self> {
-        Self::with_hash(onnx, sha256(onnx), preprocess, options)
+    pub fn load_with<'a>(
+        onnx: impl Into<Cow<'a, [u8]>>,
+        preprocess: Preprocess,
+        options: &ModelOptions,
+    ) -> Result<Self> {
+        let onnx = onnx.into();
+        let sha256 = sha256(&onnx);
+        Self::with_hash(onnx, sha256, preprocess, options)
     }
 
     /// Loads the ONNX file that statistics were made with, and with their preprocessing.
@@ -52,7 +79,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], and [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the
     /// statistics are of another model.
-    pub fn load_for(onnx: &[u8], stats: &Stats) -> Result<Self> {
+    pub fn load_for<'a>(onnx: impl Into<Cow<'a, [u8]>>, stats: &Stats) -> Result<Self> {
         Self::load_for_with(onnx, stats, &ModelOptions::default())
     }
 
@@ -61,30 +88,46 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::load_for`].
-    pub fn load_for_with(onnx: &[u8], stats: &Stats, options: &ModelOptions) -> Result<Self> {
-        let sha256 = sha256(onnx);
+    pub fn load_for_with<'a>(
+        onnx: impl Into<Cow<'a, [u8]>>,
+        stats: &Stats,
+        options: &ModelOptions,
+    ) -> Result<Self> {
+        let onnx = onnx.into();
+        let sha256 = sha256(&onnx);
         // The hash first: preprocessing of another model would give a misleading error.
         stats.check_hash(&sha256)?;
-        Self::with_hash(onnx, sha256, stats.preprocess.clone(), options)
+        let stored = (!stats.model_output.is_empty()).then_some(&*stats.model_output);
+        if let (Some(asked), Some(stored)) = (options.output, stored)
+            && asked != stored
+        {
+            return Err(Error::mismatch(format!(
+                "the stats file was made for the model's output `{stored}`, not `{asked}`"
+            )));
+        }
+        let options = ModelOptions { output: options.output.or(stored), ..*options };
+        Self::with_hash(onnx, sha256, stats.preprocess.clone(), &options)
     }
 
     fn with_hash(
-        onnx: &[u8],
+        onnx: Cow<[u8]>,
         sha256: String,
         preprocess: Preprocess,
         options: &ModelOptions,
     ) -> Result<Self> {
         preprocess.validate()?;
         let crop = preprocess.crop.map(|(height, width)| (height as usize, width as usize));
+        let asked = options.output;
         let options = LoadOptions {
             input_size: crop,
             channels: Some(preprocess.channels.count()),
             output: options.output,
             external_data: options.external_data,
+            limits: options.limits,
             ..LoadOptions::default()
         };
-        let (backbone, linear) = Backbone::from_onnx_with(onnx, &options)?;
-        let head = Head::new(linear.weights, linear.bias)?;
+        let (backbone, last) = Backbone::load(onnx, &options)?;
+        let head = Head::from_last_layer(last)?;
         let is_plain = preprocess.mean.iter().all(|&mean| mean == 0.0)
             && preprocess.std.iter().all(|&std| std == 1.0);
         if backbone.takes_bytes() && !is_plain {
@@ -103,7 +146,8 @@ impl Model {
                  give the preprocessing that the model was trained with"
             )));
         }
-        Ok(Self { backbone, head: Arc::new(head), preprocess, sha256 })
+        let output = asked.map(str::to_owned);
+        Ok(Self { backbone, output, head: Arc::new(head), preprocess, sha256 })
     }
 
     /// The model up to its features.
@@ -111,7 +155,32 @@ impl Model {
         &self.backbone
     }
 
-    /// The last linear layer.
+    /// What a user should know of the model before trusting the result, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.head.opaque_reason().is_some() {
+            warnings.push(
+                "the last layer isn't linear: ITP and other scores that need its weights are \
+                 unavailable, and so are tuning and explanations"
+                    .to_owned(),
+            );
+        }
+        if self.backbone.is_multi_label() {
+            warnings.push(
+                "a sigmoid follows the logits: the classes don't exclude each other, and scores made \
+                 for a softmax mean little; use joint_energy"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// The output that was asked for, where one was.
+    pub fn asked_output(&self) -> Option<&str> {
+        self.output.as_deref()
+    }
+
+    /// The last layer.
     pub fn head(&self) -> &Arc<Head> {
         &self.head
     }

@@ -126,7 +126,7 @@ impl Pruning {
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if head and statistics have different
-    /// shapes.
+    /// shapes, [`ErrorKind::Options`](crate::ErrorKind::Options) if the head isn't linear.
     pub fn new(head: &Head, stats: &Stats, p: f64, lambda: f64) -> Result<Self> {
         Self::after(None, head, stats, p, lambda)
     }
@@ -143,6 +143,7 @@ impl Pruning {
         p: f64,
         lambda: f64,
     ) -> Result<Self> {
+        head.check_linear("pruning")?;
         stats.check_shape(head.num_classes(), head.num_features())?;
         let (omega, coarse) = match earlier {
             Some(earlier) if earlier.p == p => (earlier.omega, earlier.coarse.clone()),

@@ -13,7 +13,7 @@ mod pooled;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use ndarray::{Array2, ArrayD, ArrayView2, Ix2};
+use ndarray::{Array2, ArrayD, ArrayView2, Ix2, s};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -52,8 +52,16 @@ pub struct Stats {
     pub(crate) model_sha256: String,
     /// Name of the ONNX value that holds the features.
     pub(crate) feature_node: String,
+    /// The model's output that was asked for; empty where none was.
+    pub(crate) model_output: String,
+    /// Whether the last layer isn't linear: the features end with the logits.
+    pub(crate) opaque: bool,
     /// Program and version that made the file.
     pub(crate) created_with: String,
+    /// The held-out images are among those that the model was trained on.
+    pub(crate) trained_on: bool,
+    /// What was odd about the training images, in sentences.
+    pub(crate) notes: Vec<String>,
 }
 
 /// The tensor that [`Stats::id_features`] reads.
@@ -85,7 +93,11 @@ impl Stats {
             tensors: BTreeMap::new(),
             model_sha256: String::new(),
             feature_node: String::new(),
+            model_output: String::new(),
+            opaque: false,
             created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
+            trained_on: false,
+            notes: Vec::new(),
         })
     }
 
@@ -139,6 +151,12 @@ impl Stats {
         ids.map(|ids| crate::threshold::threshold(ids, self.settings.tpr)).transpose()
     }
 
+    /// Whether the held-out images are among those that the model was trained on
+    /// ([`hold_back`](crate::calibration::hold_back)).
+    pub fn trained_on(&self) -> bool {
+        self.trained_on
+    }
+
     /// SHA-256 of the ONNX file, in hexadecimal; empty for statistics that no model was given for.
     pub fn model_sha256(&self) -> &str {
         &self.model_sha256
@@ -147,6 +165,25 @@ impl Stats {
     /// Name of the ONNX value that holds the features.
     pub fn feature_node(&self) -> &str {
         &self.feature_node
+    }
+
+    /// The model's output that was asked for; empty where none was.
+    pub fn model_output(&self) -> &str {
+        &self.model_output
+    }
+
+    /// Whether the model's last layer isn't linear: the features then end with the K logits
+    /// ([`Head::opaque`](crate::Head::opaque)).
+    pub fn is_opaque(&self) -> bool {
+        self.opaque
+    }
+
+    /// The same of the first `features` features alone.
+    pub(crate) fn of_first(&self, features: usize) -> Self {
+        let mut stats = self.clone();
+        stats.feature_mean = self.feature_mean.slice(s![.., ..features]).to_owned();
+        stats.feature_std = self.feature_std.slice(s![.., ..features]).to_owned();
+        stats
     }
 
     /// Program and version that made the file.
@@ -169,6 +206,12 @@ impl Stats {
     /// The same, bound to the model file with this SHA-256 (hexadecimal); empty for any model.
     pub fn with_model_sha256(mut self, sha256: impl Into<String>) -> Self {
         self.model_sha256 = sha256.into();
+        self
+    }
+
+    /// The same, of a last layer that isn't linear ([`Head::opaque`](crate::Head::opaque)).
+    pub fn with_opaque_layer(mut self) -> Self {
+        self.opaque = true;
         self
     }
 
@@ -254,6 +297,7 @@ impl Stats {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::head::Head;
     use ndarray::array;
 
     pub(crate) fn example() -> Stats {
@@ -307,6 +351,22 @@ pub(crate) mod tests {
             wrong.push(stats.to_bytes().unwrap_err());
         }
         assert!(wrong.iter().all(|error| error.kind() == crate::ErrorKind::Stats), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_last_layer_that_is_not_linear_and_an_output_survive_a_round_trip() {
+        let linear = Head::new(array![[1.0, 2.0, 0.5], [0.5, 1.0, 2.0]], array![0.0, 0.0]).unwrap();
+        let opaque = Head::opaque(2, 1, "a ReLU follows").unwrap();
+        let mut stats = example();
+        assert!(stats.check_head(&linear).is_ok() && stats.check_head(&opaque).is_err());
+        (stats.opaque, stats.model_output) = (true, "logits".to_owned());
+        let read = Stats::from_bytes(&stats.to_bytes().unwrap()).unwrap();
+        assert_eq!(read, stats);
+        assert!(stats.check_head(&opaque).is_ok());
+        let error = stats.check_head(&linear).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Mismatch);
+        assert!(stats.check_mergeable(&example()).is_err());
+        assert!(Stats::merge(&[stats.clone(), stats]).unwrap().is_opaque());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //!
 //! Out-of-distribution images are what a user doesn't have, so sixteen kinds of them are made from
 //! held-out images ([`pseudo`]). Every setting of a grid is rated by its AUROC of the held-out
-//! images against each kind, and one of two rules picks ([`Rule`]).
+//! images against each kind, and one of two rules picks ([`Rule`]). A kind counts by how much it
+//! changes the model's label: one that keeps it is in-distribution. Of ITP, no setting is written that
+//! is rated below Energy.
 //!
 //! The caller brings the pixels, one image at a time, and runs the model, so that a command line
 //! can do so in parallel and a browser between two frames:
@@ -36,6 +38,7 @@ pub mod report;
 mod rule;
 mod setting;
 mod spectrum;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +64,7 @@ use rating::Scored;
 use report::Report;
 pub use rule::Rule;
 pub use setting::Setting;
+use weights::Weights;
 
 /// Fewer held-out images than this earn a warning.
 pub const FEW_IMAGES: usize = 500;
@@ -76,11 +80,13 @@ pub struct TuneOptions {
     pub per_kind: usize,
     /// The rule whose picks are written.
     pub rule: Rule,
+    /// The held-out images are among those that the model was trained on.
+    pub trained_on: bool,
 }
 
 impl Default for TuneOptions {
     fn default() -> Self {
-        Self { seed: 0, per_kind: 100, rule: Rule::default() }
+        Self { seed: 0, per_kind: 100, rule: Rule::default(), trained_on: false }
     }
 }
 
@@ -126,6 +132,12 @@ struct HeldOut {
     features: Vec<f32>,
 }
 
+struct Made {
+    /// The class of what it was made of.
+    class: usize,
+    features: Vec<f32>,
+}
+
 /// Collects the features of held-out and pseudo-OOD images, and picks the settings.
 pub struct Tuner {
     head: Arc<Head>,
@@ -135,7 +147,7 @@ pub struct Tuner {
     holdout: BTreeMap<usize, HeldOut>,
     /// How many of them came without a class.
     unlabelled: usize,
-    made: BTreeMap<(Kind, u32), Vec<f32>>,
+    made: BTreeMap<(Kind, u32), Made>,
 }
 
 impl Tuner {
@@ -143,7 +155,8 @@ impl Tuner {
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model,
-    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for 0 images of a kind.
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for 0 images of a kind, or a model whose
+    /// last layer isn't linear.
     #[cfg(feature = "onnx")]
     pub fn new(model: &Model, stats: Stats, options: TuneOptions) -> Result<Self> {
         stats.check_hash(model.sha256())?;
@@ -155,7 +168,8 @@ impl Tuner {
     /// # Errors
     /// As [`Tuner::new`].
     pub fn from_head(head: Arc<Head>, stats: Stats, options: TuneOptions) -> Result<Self> {
-        stats.check_shape(head.num_classes(), head.num_features())?;
+        head.check_linear("tuning")?;
+        stats.check_head(&head)?;
         if options.per_kind == 0 {
             return Err(Error::options("0 pseudo-OOD images of each kind; 100 are usual"));
         }
@@ -271,10 +285,14 @@ impl Tuner {
     /// example because its image can't be read.
     ///
     /// # Errors
-    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) for a task of another tuner.
     pub fn add(&mut self, task: &PseudoOodTask, features: ArrayView1<f32>) -> Result<()> {
         self.head.check(features)?;
-        self.made.insert((task.kind, task.position), features.to_vec());
+        let Some(&HeldOut { class, .. }) = self.holdout.get(&task.image) else {
+            return Err(Error::data(format!("there is no held-out image {}", task.image)));
+        };
+        self.made.insert((task.kind, task.position), Made { class, features: features.to_vec() });
         Ok(())
     }
 
@@ -317,6 +335,20 @@ impl Tuner {
         self.made.range((kind, 0)..=(kind, u32::MAX)).count()
     }
 
+    fn weights(&self) -> Weights {
+        let is_called =
+            |class: usize, features: &[f32]| self.head.predict(ArrayView1::from(features)) == class;
+        let share = |right: usize, of: usize| right as f64 / of as f64;
+        let right = self.holdout.values().filter(|image| is_called(image.class, &image.features));
+        let accuracy = share(right.count(), self.holdout.len());
+        let kept = Kind::ALL.map(|kind| {
+            let made = self.made.range((kind, 0)..=(kind, u32::MAX));
+            let kept = made.filter(|(_, image)| is_called(image.class, &image.features)).count();
+            share(kept, self.number_made(kind))
+        });
+        Weights::new(accuracy, kept)
+    }
+
     /// Rates every setting, picks, and writes the picks, the scores of the held-out images and
     /// what follows from them into the statistics.
     ///
@@ -339,8 +371,19 @@ impl Tuner {
         let holdout = self.holdout_matrix();
         let temperature = self.temperature()?;
         let candidates = Candidates::new(&self.head, &self.stats, temperature, holdout.view())?;
-        let scored = Scored::new(&self, &candidates)?;
+        let weights = self.weights();
+        let kind_weights = weights.values().to_vec();
+        let scored = Scored::new(&self, &candidates, weights)?;
         let families = scored.families(&candidates.settings());
+        let mut warnings = self.warnings();
+        let mean_of = |at: usize| families[at].pick(self.options.rule).mean;
+        let (energy, itp) = (mean_of(0), mean_of(1));
+        if itp <= energy {
+            warnings.push(format!(
+                "ITP tells no pseudo-OOD images apart that Energy doesn't ({itp:.2} to {energy:.2} \
+                 AUROC at best): its settings prune next to nothing"
+            ));
+        }
         let report = Report {
             created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
             model_sha256: self.stats.model_sha256.clone(),
@@ -350,12 +393,18 @@ impl Tuner {
             classes,
             kinds: Kind::ALL.to_vec(),
             images: Kind::ALL.iter().map(|&kind| self.number_made(kind)).collect(),
+            weights: kind_weights,
             families,
-            warnings: self.warnings(),
+            warnings,
             seconds: None,
         };
         let mut stats = self.stats;
+        stats.trained_on = self.options.trained_on;
         let settings = &mut stats.settings;
+        if itp < energy && settings.score == "itp" {
+            // Even p 0 prunes one weight, and here it matters.
+            settings.score = "energy".to_owned();
+        }
         for family in &report.families {
             // HELD alone is not what HELD+T's lambda is chosen for.
             if family.score == "held" {

@@ -10,8 +10,8 @@ use common::{Golden, close};
 use itp_ood::detectors::fit::Fit;
 use itp_ood::detectors::registry;
 use itp_ood::metrics::Separation;
-use itp_ood::{ErrorKind, FeatureDetector, Options, Stats};
-use ndarray::ArrayD;
+use itp_ood::{ErrorKind, FeatureDetector, Head, Moments, Options, Stats};
+use ndarray::{Array2, ArrayD, Axis, concatenate};
 use safetensors::SafeTensors;
 
 fn expected(name: &str) -> Vec<f64> {
@@ -205,6 +205,55 @@ fn every_score_rates_every_image_with_a_finite_number() {
     assert!(Fit::new(detector.head(), &["msp", "itp", "dice"]).unwrap().is_empty());
 }
 
+/// The same features and logits, but behind a last layer that isn't said to be linear.
+#[test]
+fn without_a_linear_last_layer_the_scores_that_remain_are_the_same() {
+    let golden = Golden::load();
+    let linear = fitted(&golden);
+    let with_logits = |name: &str| {
+        let features = golden.f32_matrix(name);
+        let logits = features.outer_iter().flat_map(|row| linear.head().logits(row));
+        let logits: Vec<f32> = logits.map(|logit| logit as f32).collect();
+        let logits = Array2::from_shape_vec((features.nrows(), 5), logits).unwrap();
+        concatenate![Axis(1), features, logits]
+    };
+    let head = Arc::new(Head::opaque(5, 24, "for this test").unwrap());
+    let (train, test) = (with_logits("train_features"), with_logits("test_features"));
+    let mut moments = Moments::new(5, 29);
+    let mut fit = Fit::new(&head, &["all"]).unwrap();
+    for (row, label) in train.outer_iter().zip(golden.i64s("train_labels")) {
+        moments.push(label as usize, row).unwrap();
+        fit.push(row).unwrap();
+    }
+    let preprocess = golden.stats().preprocess().clone();
+    let mut stats = Stats::from_moments(&moments, preprocess).unwrap().with_opaque_layer();
+    for (name, tensor) in fit.tensors(&moments).unwrap() {
+        stats = stats.with_tensor(name, tensor);
+    }
+    let stats = stats.with_hyperparameter("knn.k", 7.0).unwrap();
+    let stats = Stats::from_bytes(&stats.to_bytes().unwrap()).unwrap();
+    let opaque = FeatureDetector::new(head, stats).unwrap();
+    let names = opaque.scores_available();
+    assert_eq!(
+        names,
+        ["msp", "odin", "mls", "energy", "gen", "joint_energy", "klm", "knn", "mahalanobis"]
+    );
+    for name in names {
+        let options = Options::default().score(&name);
+        let expected = linear.scores(golden.f32_matrix("test_features").view(), &options).unwrap();
+        let found = opaque.scores(test.view(), &options).unwrap();
+        for (image, (found, expected)) in found.iter().zip(expected).enumerate() {
+            close(*found, expected, 1e-5, &format!("{name} of image {image}"));
+        }
+    }
+    for name in ["itp", "msp+itp", "dice+react", "vim", "gradnorm", "held_t"] {
+        let error = opaque.scores(test.view(), &Options::default().score(name)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Options, "{name}");
+        assert!(error.message().contains("for this test"), "{error}");
+        assert!(opaque.scores_unavailable().iter().any(|(other, _)| other == name), "{name}");
+    }
+}
+
 #[test]
 fn fitting_the_same_images_gives_the_same_bytes() {
     let golden = Golden::load();
@@ -225,6 +274,7 @@ fn newer_detectors_agree_with_their_formulas() {
         ("gen", Options::default().score("gen")),
         ("gen gamma 0.5, m 2", of_two.with("gen.m", 2.0).unwrap()),
         ("fdbd", Options::default().score("fdbd")),
+        ("joint_energy", Options::default().score("joint_energy")),
     ] {
         let found = detector.scores(features.view(), &options).unwrap();
         let expected = expected[name].as_array().unwrap();

@@ -20,6 +20,7 @@ fn formula(width: u32, height: u32, channels: u32) -> Vec<u8> {
 fn plain(resize: Option<u32>, crop: Option<(u32, u32)>, channels: Channels) -> Preprocess {
     let count = channels.count();
     Preprocess {
+        stretch: None,
         resize,
         crop,
         interpolation: Interpolation::Bilinear,
@@ -46,6 +47,7 @@ fn resize_and_crop_equal_pil() {
         let format = if number("channels") == 1 { PixelFormat::Grey8 } else { PixelFormat::Rgb8 };
         let preprocess = Preprocess {
             resize: Some(number("resize")),
+            stretch: None,
             crop: serde_json::from_value(case["crop"].clone()).unwrap(),
             interpolation: serde_json::from_value(case["interpolation"].clone()).unwrap(),
             ..plain(None, None, channels)
@@ -194,4 +196,32 @@ fn json_is_camel_case_and_comes_back() {
         "mean": [0.0], "std": [1.0],
     });
     assert_eq!(json, expected);
+}
+
+/// hugging_face.json (make_hugging_face.py: transformers).
+#[test]
+fn hugging_face_configurations_give_what_their_processors_make() {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let pixels: Vec<u8> = (0..30 * 22 * 3).map(|_| next()).collect();
+    let image = ImageView::new(&pixels, 30, 22, PixelFormat::Rgb8).unwrap();
+    let cases: serde_json::Value =
+        serde_json::from_str(include_str!("golden/hugging_face.json")).unwrap();
+    let cases = cases.as_array().unwrap();
+    assert_eq!(cases.len(), 13);
+    for case in cases {
+        let config = &case["config"];
+        let name = &config["image_processor_type"];
+        let preprocess = Preprocess::from_hugging_face(&config.to_string()).unwrap();
+        let found = preprocess.apply(&image).unwrap();
+        assert_eq!(serde_json::json!(found.shape()[1..]), case["shape"], "{name}");
+        let expected = case["values"].as_array().unwrap();
+        for (found, expected) in found.iter().step_by(7).zip(expected) {
+            let expected = expected.as_f64().unwrap();
+            assert!((f64::from(*found) - expected).abs() < 2e-5, "{name}: {found} {expected}");
+        }
+    }
 }

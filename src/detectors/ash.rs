@@ -1,6 +1,6 @@
 //! ASH: only an image's largest features stay.
 
-use super::detector::{About, Context, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 
@@ -43,6 +43,7 @@ impl PostHocDetector for Ash {
                 reference,
                 formula: "energy of the largest features alone",
                 hyperparameters: &[P],
+                inputs: &[Input::Head],
                 ..About::default()
             },
             Kind::Binary => About {
@@ -51,6 +52,7 @@ impl PostHocDetector for Ash {
                 summary: "Energy of the largest features, binarised to equal shares of their sum.",
                 reference,
                 formula: "energy of the largest features, all sum(h) / n",
+                inputs: &[Input::Head],
                 ..About::default()
             },
             Kind::Scale => About {
@@ -59,6 +61,7 @@ impl PostHocDetector for Ash {
                 summary: "Energy of the largest features, scaled by the ratio of the total sum to theirs.",
                 reference,
                 formula: "energy of the largest features times exp(sum before / sum after)",
+                inputs: &[Input::Head],
                 ..About::default()
             },
         }

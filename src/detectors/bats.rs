@@ -2,7 +2,7 @@
 
 use ndarray::Array1;
 
-use super::detector::{About, Context, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::stats::Pooled;
@@ -30,6 +30,7 @@ impl PostHocDetector for Bats {
             reference: "Zhu et al. 2022 (alibaba/easyrobust)",
             formula: "energy of clamp(h, M - lambda S, M + lambda S)",
             hyperparameters: &[LAMBDA],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1, arr1};
 
-use super::detector::{About, Context, Fitted, Holdout, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Fitted, Holdout, Input, PostHocDetector, Score, TensorSpec};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits::{argmax, logsumexp};
@@ -31,6 +31,7 @@ impl PostHocDetector for CadRef {
                 shape: "[1]",
                 meaning: "mean energy of held-out images",
             }],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

@@ -90,6 +90,8 @@ pub struct About {
     pub reference: &'static str,
     /// The score in one line.
     pub formula: &'static str,
+    /// What it reads of the model and of the training images, beyond its own tensors.
+    pub inputs: &'static [Input],
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     /// Its tensors in the stats file.
@@ -101,7 +103,45 @@ pub struct About {
     pub only_combined: bool,
 }
 
+/// What a detector reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The logits `[K]`, whatever makes them.
+    Logits,
+    /// The features `[D]` of the last layer.
+    Features,
+    /// The weights and the bias of a linear last layer, and with them features and logits.
+    Head,
+    /// Class-conditional means and deviations of the features.
+    Moments,
+}
+
+impl Input {
+    /// Its name in documentation and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Features => "features",
+            Self::Head => "head",
+            Self::Moments => "moments",
+        }
+    }
+}
+
 impl About {
+    /// Why a model with this last layer can't be rated; `None` if it can.
+    pub fn obstacle(&self, head: &Head) -> Option<&'static str> {
+        if head.is_linear() {
+            None
+        } else if self.inputs.contains(&Input::Head) {
+            Some("it needs the weights of a linear last layer, and this model's isn't linear")
+        } else if self.inputs.contains(&Input::Features) && head.num_penultimate() == 0 {
+            Some("it needs the features of one last layer with weights, and this model has none")
+        } else {
+            None
+        }
+    }
+
     /// Names of the published combinations, such as `dice+react`.
     pub fn combined_names(&self) -> impl Iterator<Item = String> + use<> {
         let Self { name, combinations, .. } = *self;

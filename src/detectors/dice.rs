@@ -1,6 +1,6 @@
 //! DICE: only the weights that contribute most on average stay.
 
-use super::detector::{About, Context, PostHocDetector, PrunedHead};
+use super::detector::{About, Context, Input, PostHocDetector, PrunedHead};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use super::masked::MaskedHead;
 use crate::error::Result;
@@ -32,6 +32,7 @@ impl PostHocDetector for Dice {
             formula: "energy of the weights with W_kj M_j above its p-th percentile",
             hyperparameters: &[P],
             combinations: &["react"],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

@@ -1,6 +1,6 @@
 //! Energy: the free energy of the logits.
 
-use super::detector::{About, Context, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::numeric::logits::logsumexp;
@@ -28,6 +28,7 @@ impl PostHocDetector for Energy {
             reference: "Liu et al. 2020 (wetliu/energy_ood)",
             formula: "T logsumexp(f / T)",
             hyperparameters: &[TEMPERATURE],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array1, ArrayView1};
 
-use super::detector::{About, Context, PostHocDetector, Score};
+use super::detector::{About, Context, Input, PostHocDetector, Score};
 use crate::error::Result;
 use crate::head::Head;
 use crate::numeric::logits::argmax;
@@ -25,6 +25,7 @@ impl PostHocDetector for Fdbd {
             summary: "Distance from the decision boundaries, relative to that from the mean features.",
             reference: "Liu & Qin, ICML 2024 (litianliu/fDBD-OOD)",
             formula: "mean over k != c of |f_k - f_c| / ||w_k - w_c||, divided by ||h - M||",
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

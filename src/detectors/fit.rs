@@ -30,17 +30,22 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Gathers for the named detectors and combinations; `all` stands for every one. Those that
-    /// need nothing are fine.
+    /// Gathers for the named detectors and combinations; `all` stands for every one that this last
+    /// layer allows. Those that need nothing are fine.
     ///
     /// # Errors
-    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name.
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown name, or one that needs
+    /// more than the model has.
     pub fn new(head: &Arc<Head>, names: &[impl AsRef<str>]) -> Result<Self> {
         let mut wanted: Vec<&'static dyn PostHocDetector> = Vec::new();
         for name in names.iter().map(AsRef::as_ref) {
             let found = match name {
-                "all" => registry::DETECTORS.to_vec(),
-                _ => registry::parts(name)?,
+                "all" => registry::available(head).collect(),
+                _ => {
+                    let parts = registry::parts(name)?;
+                    registry::check(name, &parts, head)?;
+                    parts
+                }
             };
             for detector in found {
                 let name = detector.about().name;
@@ -56,7 +61,7 @@ impl Fit {
             .collect();
         let all = detectors.iter().map(|(detector, _)| detector.needs());
         let needs = all.fold(Needs::default(), Needs::or);
-        let features = head.num_features();
+        let features = head.num_penultimate();
         Ok(Self {
             head: head.clone(),
             detectors,
@@ -83,6 +88,8 @@ impl Fit {
         }
         self.head.check(features)?;
         self.images += 1;
+        let image = TrainingImage::new(&self.head, features);
+        let features = image.features;
         if let Some(histogram) = &mut self.histogram {
             features.iter().for_each(|&h| histogram.push(h));
         }
@@ -92,7 +99,6 @@ impl Fit {
         if let Some(second_moments) = &mut self.second_moments {
             second_moments.push(features);
         }
-        let image = TrainingImage::new(&self.head, features);
         self.max_logit += image.logits[image.predicted];
         for own in self.detectors.iter_mut().filter_map(|(_, own)| own.as_mut()) {
             own.push(&image);
@@ -115,6 +121,13 @@ impl Fit {
                 "no training images: the detectors have nothing to learn from",
             ));
         }
+        let first;
+        let moments = if self.head.is_linear() {
+            moments
+        } else {
+            first = moments.of_first(self.head.num_penultimate());
+            &first
+        };
         let training = Training {
             head: &self.head,
             moments,

@@ -60,10 +60,12 @@ pub struct TrainingImage<'a> {
 }
 
 impl<'a> TrainingImage<'a> {
-    /// The image with these features `[D]`.
+    /// The image with these features `[D]`, from which the logits are taken off where they end with
+    /// them.
     pub fn new(head: &Head, features: ArrayView1<'a, f32>) -> Self {
         let logits = head.logits(features);
         let predicted = argmax(logits.view());
+        let features = head.penultimate(features);
         Self { features, logits, predicted, probabilities: OnceCell::new() }
     }
 

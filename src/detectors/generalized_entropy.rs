@@ -1,6 +1,6 @@
 //! GEN: generalised entropy of the largest probabilities.
 
-use super::detector::{About, Context, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::numeric::logits::softmax;
@@ -40,6 +40,7 @@ impl PostHocDetector for Gen {
             formula: "-sum p^gamma (1 - p)^gamma over the M largest p",
             hyperparameters: &[GAMMA, M],
             combinations: &["itp"],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

@@ -5,7 +5,7 @@
 
 use ndarray::ArrayView1;
 
-use super::detector::{About, Context, KeptNorms, PostHocDetector, PrunedHead, Score};
+use super::detector::{About, Context, Input, KeptNorms, PostHocDetector, PrunedHead, Score};
 use crate::error::Result;
 use crate::numeric::logits::softmax;
 use crate::numeric::sums::l1_norm;
@@ -22,6 +22,7 @@ impl PostHocDetector for GradNorm {
             reference: "Huang et al. 2021 (deeplearning-wisc/gradnorm_ood)",
             formula: "sum_i |K p_i - 1| * ||h||_1",
             combinations: &["itp"],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }
@@ -53,6 +54,7 @@ impl PostHocDetector for GradNormLeaf {
             formula: "sum_i |K p_i - 1| * ||h||_1, p from pruned logits",
             combinations: &["itp"],
             only_combined: true,
+            inputs: &[Input::Head],
             ..About::default()
         }
     }

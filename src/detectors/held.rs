@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView1};
 use wide::CmpLt;
 
-use super::detector::{About, Context, KeptNorms, PostHocDetector, PrunedHead};
+use super::detector::{About, Context, Input, KeptNorms, PostHocDetector, PrunedHead};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::head::Head;
@@ -38,6 +38,7 @@ impl PostHocDetector for Held {
             reference: "ours, from FTP",
             formula: "energy of b_k + sum_j min(c_kj, mu_kj + lambda sigma_kj)",
             hyperparameters: &[LAMBDA],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }
@@ -61,6 +62,7 @@ impl HeldHead {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if head and statistics differ in shape.
     pub fn new(head: &Arc<Head>, stats: &Stats, lambda: f64) -> Result<Self> {
+        head.check_linear("HELD")?;
         stats.check_shape(head.num_classes(), head.num_features())?;
         let limits = ftp::limits(head, stats.feature_mean(), stats.feature_std(), lambda);
         Ok(Self { head: head.clone(), limits })

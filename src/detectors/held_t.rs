@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::Serialize;
 
-use super::detector::{About, Context, Fitted, Holdout, PostHocDetector, PrunedHead, Score};
+use super::detector::{About, Context, Fitted, Holdout, Input, PostHocDetector, PrunedHead, Score};
 use super::energy::TEMPERATURE;
 use super::held::{self, HeldHead};
 use super::hyperparameters::{Hyperparameter, Range};
@@ -42,6 +42,7 @@ impl PostHocDetector for HeldT {
             reference: "ours",
             formula: "HELD - a mean_j |h_j - M_j| / V_j",
             hyperparameters: &[A],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

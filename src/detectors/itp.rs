@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::{Array1, ArrayView1};
 use wide::f32x8;
 
-use super::detector::{About, Context, KeptNorms, PostHocDetector, PrunedHead, once};
+use super::detector::{About, Context, Input, KeptNorms, PostHocDetector, PrunedHead, once};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::head::Head;
@@ -57,6 +57,7 @@ impl PostHocDetector for Itp {
                 summary: "Energy with the redundant weights pruned.",
                 reference,
                 formula: "energy without the weights with W_kj m_kj <= Omega_p",
+                inputs: &[Input::Head, Input::Moments],
                 ..About::default()
             },
             Variant::Ftp => About {
@@ -65,6 +66,7 @@ impl PostHocDetector for Itp {
                 summary: "Energy with this image's overconfident weights pruned.",
                 reference,
                 formula: "energy without the weights with c_kj > mu_kj + lambda sigma_kj",
+                inputs: &[Input::Head, Input::Moments],
                 ..About::default()
             },
             _ => About {
@@ -75,6 +77,7 @@ impl PostHocDetector for Itp {
                 formula: "energy without the weights that CRP or FTP prunes",
                 hyperparameters: &[P, LAMBDA],
                 combinations: &["react"],
+                inputs: &[Input::Head, Input::Moments],
                 ..About::default()
             },
         }

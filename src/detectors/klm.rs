@@ -5,7 +5,7 @@ use std::any::Any;
 
 use ndarray::{Array2, ArrayView1};
 
-use super::detector::{About, Context, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
 use super::gather::{Gatherer, Training, TrainingImage};
 use crate::error::{Error, Result};
 use crate::head::Head;
@@ -33,6 +33,7 @@ impl PostHocDetector for KlMatching {
                 shape: "[K, K]",
                 meaning: "mean probabilities d_k of the training images predicted as class k",
             }],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ndarray::{Array2, ArrayView1};
 
-use super::detector::{About, Context, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::{Error, Result};
@@ -41,6 +41,7 @@ impl PostHocDetector for Knn {
                 shape: "[n, D]",
                 meaning: "unit features of at most 5000 training images",
             }],
+            inputs: &[Input::Features],
             ..About::default()
         }
     }

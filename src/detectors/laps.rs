@@ -1,7 +1,7 @@
 //! LAPS: as BATS, with limits further up for features whose mean is low.
 
 use super::bats::Clamp;
-use super::detector::{About, Context, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::stats::Pooled;
@@ -40,6 +40,7 @@ impl PostHocDetector for Laps {
             reference: "He et al. 2024 (rm1972/LAPS)",
             formula: "energy of clamp(h, M - (lambda - d) S, M + (lambda + d) S), d = shift (mean(M) - M)",
             hyperparameters: &[LAMBDA, SHIFT],
+            inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }
     }

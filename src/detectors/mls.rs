@@ -1,6 +1,6 @@
 //! MLS: the maximum logit.
 
-use super::detector::{About, Context, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
 use crate::error::Result;
 use crate::numeric::logits::maximum;
 
@@ -16,6 +16,7 @@ impl PostHocDetector for Mls {
             reference: "Hendrycks et al. 2022",
             formula: "max_k f_k",
             combinations: &["itp"],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

@@ -1,6 +1,6 @@
 //! MSP: the maximum softmax probability.
 
-use super::detector::{About, Context, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
 use super::energy::TEMPERATURE;
 use crate::error::Result;
 use crate::numeric::logits::log_msp;
@@ -17,6 +17,7 @@ impl PostHocDetector for Msp {
             reference: "Hendrycks & Gimpel 2017",
             formula: "log max_k p_k",
             combinations: &["itp"],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

@@ -1,6 +1,6 @@
 //! ODIN without its input noise (epsilon = 0): softmax at a high temperature.
 
-use super::detector::{About, Context, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
 use crate::error::Result;
 use crate::numeric::logits::log_msp;
 
@@ -19,6 +19,7 @@ impl PostHocDetector for Odin {
             reference: "Liang et al. 2018",
             formula: "log max_k softmax(f / 1000)_k",
             combinations: &["itp"],
+            inputs: &[Input::Logits],
             ..About::default()
         }
     }

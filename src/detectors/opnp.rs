@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ndarray::{Array2, Axis, Zip};
 
-use super::detector::{About, Context, PostHocDetector, PrunedHead, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, PrunedHead, TensorSpec};
 use super::gather::{Gatherer, Training, TrainingImage};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use super::masked::MaskedHead;
@@ -70,6 +70,7 @@ impl PostHocDetector for Opnp {
                 meaning: "mean of p_k |h_j| over training images",
             }],
             combinations: &["react"],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }

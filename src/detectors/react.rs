@@ -2,7 +2,7 @@
 
 use ndarray::Array1;
 
-use super::detector::{About, Context, PostHocDetector, Shape, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, TensorSpec};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
@@ -51,6 +51,7 @@ impl PostHocDetector for React {
                 shape: "[1001]",
                 meaning: "quantiles 0, 0.001, ... 1 of all training features",
             }],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }

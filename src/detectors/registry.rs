@@ -1,10 +1,13 @@
 //! The list of all detectors, and the names composed of them.
 
+use ndarray::{ArrayView1, s};
+
 use super::compose::compose;
 use super::detector::{Context, PostHocDetector, Score};
 use super::hyperparameters::Hyperparameter;
 use super::*;
 use crate::error::{Error, Result};
+use crate::head::Head;
 
 /// Every detector, in the order in which tables list them.
 pub static DETECTORS: &[&dyn PostHocDetector] = &[
@@ -13,6 +16,7 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &mls::Mls,
     &energy::Energy,
     &generalized_entropy::Gen,
+    &joint_energy::JointEnergy,
     &gradnorm::GradNorm,
     &gradnorm::GradNormLeaf,
     &klm::KlMatching,
@@ -72,16 +76,61 @@ pub fn parts(name: &str) -> Result<Vec<&'static dyn PostHocDetector>> {
         .collect()
 }
 
+/// The detectors that this last layer allows.
+pub fn available(head: &Head) -> impl Iterator<Item = &'static dyn PostHocDetector> {
+    DETECTORS.iter().copied().filter(|detector| detector.about().obstacle(head).is_none())
+}
+
+/// Why a model with this last layer can't be rated by a name; `None` if it can.
+pub fn obstacle(parts: &[&dyn PostHocDetector], head: &Head) -> Option<&'static str> {
+    parts.iter().find_map(|part| part.about().obstacle(head))
+}
+
+/// Checks that a model with this last layer can be rated by a name.
+///
+/// # Errors
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) otherwise, with the names that it can be rated
+/// by.
+pub fn check(name: &str, parts: &[&dyn PostHocDetector], head: &Head) -> Result<()> {
+    let Some(obstacle) = obstacle(parts, head) else { return Ok(()) };
+    let others: Vec<&str> = available(head).map(|detector| detector.about().name).collect();
+    Err(Error::options(format!(
+        "the score \"{name}\" can't rate this model: {obstacle} ({}); choose one of {}",
+        head.opaque_reason().unwrap_or_default(),
+        others.join(", ")
+    )))
+}
+
 /// Builds the score that the settings name.
 ///
 /// # Errors
-/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown or impossible name, [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the stats file
+/// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown or impossible name, or one that
+/// this model can't be rated by, [`ErrorKind::Stats`](crate::ErrorKind::Stats) if the stats file
 /// lacks what the score needs.
 pub fn build(context: &Context) -> Result<Box<dyn Score>> {
     let name = &context.settings.score;
     let parts = parts(name)?;
+    check(name, &parts, context.head)?;
     let (base, modifiers) = parts.split_first().expect("a name has a part");
-    compose(context, *base, modifiers)
+    if context.head.is_linear() {
+        return compose(context, *base, modifiers);
+    }
+    let features = context.head.num_penultimate();
+    let stats = &context.stats.of_first(features);
+    let inner = compose(&Context { stats, earlier: None, ..*context }, *base, modifiers)?;
+    Ok(Box::new(OfPenultimate { features, inner }))
+}
+
+/// Takes the logits off the features that end with them.
+struct OfPenultimate {
+    features: usize,
+    inner: Box<dyn Score>,
+}
+
+impl Score for OfPenultimate {
+    fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64 {
+        self.inner.score(features.slice(s![..self.features]), logits)
+    }
 }
 
 /// Every hyperparameter of every detector.
@@ -131,6 +180,7 @@ mod tests {
             let about = detector.about();
             let texts = [about.title, about.summary, about.reference, about.formula];
             assert!(texts.iter().all(|text| !text.is_empty()), "{}", about.name);
+            assert!(!about.inputs.is_empty(), "{}", about.name);
             for known in about.hyperparameters {
                 assert_eq!(hyperparameter(known.name).unwrap(), known);
                 let default = known.default.map(|d| [d.cifar10, d.cifar100, d.imagenet]);

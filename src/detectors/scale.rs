@@ -1,7 +1,7 @@
 //! SCALE: every feature multiplied by the exponential of ASH-S's ratio, and none left out.
 
 use super::ash::{largest, scale, sum};
-use super::detector::{About, Context, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 
@@ -28,6 +28,7 @@ impl PostHocDetector for Scale {
             reference: "Xu et al. 2024 (kai422/SCALE, OpenOOD)",
             formula: "energy of h exp(sum(h) / sum of the largest)",
             hyperparameters: &[P],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::detector::{About, Context, PostHocDetector, Shape, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, TensorSpec};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
@@ -54,6 +54,7 @@ impl PostHocDetector for Vra {
                 shape: "[21, D]",
                 meaning: "percentiles 0, 5, ... 100 of each feature",
             }],
+            inputs: &[Input::Head],
             ..About::default()
         }
     }

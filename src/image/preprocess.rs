@@ -23,6 +23,11 @@ pub struct Preprocess {
     /// The shorter side's new length in pixels, 1..=4096; the longer one becomes
     /// `trunc(resize * long / short)`. `None` keeps the size.
     pub resize: Option<u32>,
+    /// (height, width) that the image is resized to, 1..=4096 each, whatever its aspect ratio; instead
+    /// of `resize`. As Hugging Face's processors do whose `size` has a height and a width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional, type = "[height: number, width: number]"))]
+    pub stretch: Option<(u32, u32)>,
     /// (height, width) of the centre crop, 1..=4096 each. Its offset is half of the margin, rounded
     /// half to even; an image that is too small is first padded with 0 (black), as torchvision
     /// does. `None` keeps everything.
@@ -101,14 +106,15 @@ impl Preprocess {
             "mobilenet" => (256, 224, Channels::Rgb, vec![0.5; 3], vec![0.5; 3]),
             _ => {
                 return Err(Error::options(format!(
-                    "there is no preprocessing preset {name:?}; choose one of {}, or give resize, \
-                     crop, mean and std yourself",
+                    "there is no preprocessing preset {name:?}; choose one of {} or the path \
+                     of a preprocessor_config.json, or give resize, crop, mean and std yourself",
                     Self::PRESETS.join(", ")
                 )));
             }
         };
         Ok(Self {
             resize: Some(resize),
+            stretch: None,
             crop: Some((crop, crop)),
             interpolation: Interpolation::Bilinear,
             channels,
@@ -125,6 +131,8 @@ impl Preprocess {
         let sides = [("resize", self.resize)].into_iter().chain([
             ("crop height", self.crop.map(|c| c.0)),
             ("crop width", self.crop.map(|c| c.1)),
+            ("stretch height", self.stretch.map(|c| c.0)),
+            ("stretch width", self.stretch.map(|c| c.1)),
         ]);
         for (name, side) in sides {
             if side.is_some_and(|side| !(1..=MAX_SIDE).contains(&side)) {
@@ -133,6 +141,11 @@ impl Preprocess {
                     side.unwrap_or_default()
                 )));
             }
+        }
+        if self.resize.is_some() && self.stretch.is_some() {
+            return Err(Error::options(
+                "preprocessing: resize and stretch exclude each other; give one of them",
+            ));
         }
         let count = self.channels.count();
         for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
@@ -224,6 +237,9 @@ impl Preprocess {
 
     /// The size after the resize, before the crop; torchvision's rule.
     fn resized_size(&self, width: u32, height: u32) -> Result<(u32, u32)> {
+        if let Some((height, width)) = self.stretch {
+            return Ok((width, height));
+        }
         let Some(size) = self.resize else { return Ok((width, height)) };
         let long = |long: u32, short: u32| {
             u32::try_from(u64::from(size) * u64::from(long) / u64::from(short)).unwrap_or(u32::MAX)

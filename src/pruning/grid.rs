@@ -49,6 +49,7 @@ impl Grid {
         p: &[f64],
         lambda: &[f64],
     ) -> Result<Self> {
+        head.check_linear("the grid of p and lambda")?;
         stats.check_shape(head.num_classes(), head.num_features())?;
         let possible = p.iter().all(|p| (0.0..=100.0).contains(p))
             && lambda.iter().all(|lambda| *lambda >= 0.0);

@@ -2,6 +2,7 @@
 
 use super::Stats;
 use crate::error::{Error, Result};
+use crate::head::Head;
 
 /// More than any real head has; a hostile file must not make us allocate without bound.
 const MAX_SIDE: usize = 1 << 20;
@@ -35,7 +36,29 @@ impl Stats {
                 self.num_features()
             )));
         }
+        if self.labels.len() != classes {
+            return Err(Error::mismatch(format!(
+                "there are {} labels, but the model has {classes} classes; give one label for each",
+                self.labels.len()
+            )));
+        }
         Ok(())
+    }
+
+    /// Checks that these statistics fit a last layer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the shapes differ, or if only one of
+    /// the two is linear.
+    pub fn check_head(&self, head: &Head) -> Result<()> {
+        if self.opaque == head.is_linear() {
+            let (ours, theirs) = if self.opaque { ("not ", "") } else { ("", "not ") };
+            return Err(Error::mismatch(format!(
+                "the stats file was made for a model whose last layer is {ours}linear, but this \
+                 model's is {theirs}linear; run `itp calibrate` with this model"
+            )));
+        }
+        self.check_shape(head.num_classes(), head.num_features())
     }
 
     /// Checks shapes and values.
@@ -48,6 +71,12 @@ impl Stats {
             return Err(Error::stats(format!(
                 "the stats file has {classes} classes x {features} features; at least two classes \
                  and one feature are needed"
+            )));
+        }
+        if self.opaque && features < classes {
+            return Err(Error::stats(format!(
+                "the stats file has {features} features, and says that they end with the logits of \
+                 {classes} classes"
             )));
         }
         if self.feature_std.dim() != (classes, features) {

@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 
 const FORMAT: &str = "itp-ood-stats";
 const VERSION: &str = "1";
+const MODEL_OUTPUT: &str = "model_output";
+const LAST_LAYER: &str = "last_layer";
+/// Where held-out images come from that the model was trained on.
+const TRAINING: &str = "training";
 
 impl Stats {
     /// Reads and checks a stats file.
@@ -71,7 +75,22 @@ impl Stats {
             tensors: detector_tensors,
             model_sha256: metadata.get("model_sha256").cloned().unwrap_or_default(),
             feature_node: metadata.get("feature_node").cloned().unwrap_or_default(),
+            model_output: metadata.get(MODEL_OUTPUT).cloned().unwrap_or_default(),
+            opaque: match metadata.get(LAST_LAYER).map(String::as_str) {
+                None | Some("linear") => false,
+                Some("opaque") => true,
+                Some(other) => {
+                    return Err(Error::stats(format!(
+                        "the stats file's last_layer is `{other}`; known are linear and opaque"
+                    )));
+                }
+            },
             created_with: metadata.get("created_with").cloned().unwrap_or_default(),
+            trained_on: metadata.get("holdout").is_some_and(|from| from == TRAINING),
+            notes: match metadata.contains_key("notes") {
+                true => json(&metadata, "notes")?,
+                false => Vec::new(),
+            },
         };
         stats.validate()?;
         Ok(stats)
@@ -114,7 +133,7 @@ impl Stats {
                     .map_err(|error| Error::stats(format!("tensor {name}: {error}")))
             })
             .collect::<Result<_>>()?;
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
             ("version".to_owned(), VERSION.to_owned()),
             ("labels".to_owned(), to_json(&self.labels)?),
@@ -124,6 +143,19 @@ impl Stats {
             ("feature_node".to_owned(), self.feature_node.clone()),
             ("created_with".to_owned(), self.created_with.clone()),
         ]);
+        // Written where they say something only: other files stay as they were, byte for byte.
+        if !self.model_output.is_empty() {
+            metadata.insert(MODEL_OUTPUT.to_owned(), self.model_output.clone());
+        }
+        if self.opaque {
+            metadata.insert(LAST_LAYER.to_owned(), "opaque".to_owned());
+        }
+        if self.trained_on {
+            metadata.insert("holdout".to_owned(), TRAINING.to_owned());
+        }
+        if !self.notes.is_empty() {
+            metadata.insert("notes".to_owned(), to_json(&self.notes)?);
+        }
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
         sort_header(bytes)

@@ -32,6 +32,11 @@ impl Stats {
         merged.settings = first.settings.clone();
         merged.model_sha256.clone_from(&first.model_sha256);
         merged.feature_node.clone_from(&first.feature_node);
+        merged.model_output.clone_from(&first.model_output);
+        merged.opaque = first.opaque;
+        merged.trained_on = parts.iter().any(|part| part.trained_on);
+        merged.notes = parts.iter().flat_map(|part| &part.notes).cloned().collect();
+        merged.notes.dedup();
         if let Some(sample) = id_sample(parts) {
             merged.tensors.insert(ID_FEATURES.to_owned(), sample.into_dyn());
         }
@@ -49,6 +54,8 @@ impl Stats {
             ("labels", self.labels != other.labels),
             ("preprocessing", self.preprocess != other.preprocess),
             ("feature node", self.feature_node != other.feature_node),
+            ("last layer", self.opaque != other.opaque),
+            ("output of the model", self.model_output != other.model_output),
         ];
         match differs.into_iter().find(|&(_, differs)| differs) {
             Some((what, _)) => Err(Error::mismatch(format!(

@@ -4,7 +4,7 @@
 //! those of the features: `mu = W m` and `sigma = |W| s`, with the mean m and the standard
 //! deviation s (ddof 1) of feature j over the images whose true class is k.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 
@@ -54,6 +54,12 @@ impl Moments {
             row *= n.saturating_sub(1) as f64;
         }
         Ok(Self { counts, mean: mean.mapv(f64::from), m2 })
+    }
+
+    /// The same of the first `features` features alone.
+    pub(crate) fn of_first(&self, features: usize) -> Self {
+        let first = |all: &Array2<f64>| all.slice(s![.., ..features]).to_owned();
+        Self { counts: self.counts.clone(), mean: first(&self.mean), m2: first(&self.m2) }
     }
 
     /// Adds one image's features `[D]` to its true class.

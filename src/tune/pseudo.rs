@@ -4,16 +4,18 @@
 //! of any size and with one or three channels. The same seed gives the same bytes natively and in
 //! WebAssembly: ChaCha8, integers, and floating-point operations that IEEE 754 fixes.
 
+mod filters;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 use serde::Serialize;
 
-use super::spectrum::Spectrum;
+use self::filters::{blur, contrast, cutout, noise, random_phase, swap_amplitude};
 use crate::error::{Error, Result};
 use crate::image::Pixels;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal, $words:literal;)*) => {
         /// A way to make a pseudo-OOD image.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneKind"))]
@@ -27,48 +29,49 @@ macro_rules! kinds {
             pub fn name(self) -> &'static str {
                 match self { $(Kind::$kind => $name,)* }
             }
+
+            /// What is done to the image, in a few plain words.
+            pub fn description(self) -> &'static str {
+                match self { $(Kind::$kind => $words,)* }
+            }
         }
     };
 }
 
 kinds! {
     /// 2 x 2 tiles, shuffled.
-    Jigsaw2 = "jigsaw2",
+    Jigsaw2 = "jigsaw2", "four tiles, shuffled";
     /// 4 x 4 tiles, shuffled.
-    Jigsaw4 = "jigsaw4",
+    Jigsaw4 = "jigsaw4", "sixteen tiles, shuffled";
     /// All pixels, shuffled.
-    PixelShuffle = "pixels",
+    PixelShuffle = "pixels", "all pixels, shuffled";
     /// The mean of the image and one of another class.
-    Mixup = "mixup",
+    Mixup = "mixup", "blended with another class";
     /// The right or the lower half from an image of another class.
-    Cutmix = "cutmix",
+    Cutmix = "cutmix", "half of another class";
     /// A quarter turn, left or right.
-    Rot90 = "rot90",
+    Rot90 = "rot90", "on its side";
     /// Upside down.
-    Rot180 = "rot180",
+    Rot180 = "rot180", "upside down";
     /// Blurred: a Gaussian of 2.5/32 of the shorter side.
-    Blur = "blur",
+    Blur = "blur", "blurred";
     /// Gaussian noise added, with a deviation of 0.25 of full scale.
-    Noise = "noise",
+    Noise = "noise", "noise added";
     /// 255 - x.
-    Invert = "invert",
+    Invert = "invert", "colours inverted";
     /// A square of 20/32 of the shorter side in mean grey, at a random place.
-    Cutout = "cutout",
+    Cutout = "cutout", "a grey square over it";
     /// A fifth of the contrast: 0.2 of the distance to the image's mean colour.
-    Contrast = "contrast",
+    Contrast = "contrast", "a fifth of the contrast";
     /// Its own amplitude spectrum with a random phase, mixed half and half with its mean colour.
-    Phase = "phase",
+    Phase = "phase", "shapes lost, colours kept";
     /// Its own phase with the amplitude spectrum of an image of another class.
-    Swap = "swap",
+    Swap = "swap", "outlines kept, tones of another class";
     /// A random part of 10/32 of each side, enlarged.
-    Zoom = "zoom",
+    Zoom = "zoom", "a small part, enlarged";
     /// A random part of a quarter of each side, repeated 4 x 4.
-    Tile = "tile",
+    Tile = "tile", "a small part, repeated";
 }
-
-/// ImageNet's mean colour, and its luminance.
-const MEAN_RGB: [u8; 3] = [125, 123, 114];
-const MEAN_GREY: u8 = 123;
 
 impl Kind {
     /// Whether it takes a second image, of another class.
@@ -262,124 +265,36 @@ fn quarter_turn(image: &Pixels, clockwise: bool) -> Pixels {
     if width == height { turned } else { enlarge(&turned, width, height) }
 }
 
-/// A Gaussian with weights in 16-bit fixed point; the border is repeated outwards.
-fn blur(image: &Pixels) -> Pixels {
-    let sigma = 2.5 / 32.0 * image.w().min(image.h()) as f64;
-    let radius = (3.0 * sigma).ceil() as isize;
-    let weights: Vec<u64> = (-radius..=radius)
-        .map(|at| {
-            let at = at as f64 / sigma;
-            ((-0.5 * at * at).exp() * 65536.0).round() as u64
-        })
-        .collect();
-    let norm = weights.iter().sum::<u64>().pow(2);
-    let (width, height, channels) = (image.w(), image.h(), image.channels);
-    let inside = |at: usize, step: usize, len: usize| {
-        (at as isize + step as isize - radius).clamp(0, len as isize - 1) as usize
+/// A random part of nine tenths of each side, enlarged bilinearly: what leaves an image what it is.
+/// The part may begin between two pixels.
+pub(crate) fn slight_zoom(image: &Pixels, rng: &mut ChaCha8Rng) -> Pixels {
+    const PART: f64 = 0.9;
+    let mut start = |side: usize| {
+        let share = f64::from(rng.next_u32()) / 4_294_967_296.0;
+        share * (1.0 - PART) * side as f64
     };
-    let mut across = vec![0u64; image.data.len()];
-    let mut data = vec![0u8; image.data.len()];
-    let at = |x: usize, y: usize, channel: usize| (y * width + x) * channels + channel;
-    for y in 0..height {
-        for x in 0..width {
-            for channel in 0..channels {
-                across[at(x, y, channel)] = weights
-                    .iter()
-                    .enumerate()
-                    .map(|(i, w)| w * u64::from(image.data[at(inside(x, i, width), y, channel)]))
-                    .sum();
-            }
-        }
-    }
-    for y in 0..height {
-        for x in 0..width {
-            for channel in 0..channels {
-                let sum: u64 = weights
-                    .iter()
-                    .enumerate()
-                    .map(|(i, w)| w * across[at(x, inside(y, i, height), channel)])
-                    .sum();
-                data[at(x, y, channel)] = ((sum + norm / 2) / norm) as u8;
+    let (left, top) = (start(image.w()), start(image.h()));
+    let source = |at: usize, from: f64, side: usize| {
+        let place = (from + (at as f64 + 0.5) * PART - 0.5).clamp(0.0, (side - 1) as f64);
+        let low = place.floor();
+        (low as usize, (low as usize + 1).min(side - 1), place - low)
+    };
+    let value = |x: usize, y: usize, channel: usize| {
+        f64::from(image.data[(y * image.w() + x) * image.channels + channel])
+    };
+    let mut data = Vec::with_capacity(image.data.len());
+    for y in 0..image.h() {
+        let (above, below, down) = source(y, top, image.h());
+        for x in 0..image.w() {
+            let (left, right, along) = source(x, left, image.w());
+            for channel in 0..image.channels {
+                let row =
+                    |y| (1.0 - along) * value(left, y, channel) + along * value(right, y, channel);
+                data.push(byte((1.0 - down) * row(above) + down * row(below)));
             }
         }
     }
     Pixels { data, ..*image }
-}
-
-/// The sum of twelve uniform numbers stands for a Gaussian one: no logarithm, no cosine.
-fn noise(image: &Pixels, rng: &mut ChaCha8Rng) -> Pixels {
-    let mut gaussian = || {
-        let sum: u32 = (0..6).map(|_| rng.next_u32()).map(|r| (r >> 16) + (r & 0xffff)).sum();
-        f64::from(sum) / 65536.0 - 6.0
-    };
-    let data = image.data.iter().map(|&v| byte(f64::from(v) + 0.25 * 255.0 * gaussian())).collect();
-    Pixels { data, ..*image }
-}
-
-fn cutout(image: &Pixels, rng: &mut ChaCha8Rng) -> Pixels {
-    let side = (image.w().min(image.h()) * 20 / 32).max(1);
-    let left = below(rng, image.w() - side + 1);
-    let top = below(rng, image.h() - side + 1);
-    let colour: &[u8] = if image.channels == 3 { &MEAN_RGB } else { &[MEAN_GREY; 4] };
-    let mut cut = image.clone();
-    for y in top..top + side {
-        for x in left..left + side {
-            let at = (y * image.w() + x) * image.channels;
-            cut.data[at..at + image.channels].copy_from_slice(&colour[..image.channels]);
-        }
-    }
-    cut
-}
-
-/// Mean of each channel.
-fn mean_colour(image: &Pixels) -> Vec<f64> {
-    let number = (image.w() * image.h()) as f64;
-    (0..image.channels)
-        .map(|channel| {
-            let values = image.data.iter().skip(channel).step_by(image.channels);
-            values.map(|&v| u64::from(v)).sum::<u64>() as f64 / number
-        })
-        .collect()
-}
-
-fn contrast(image: &Pixels) -> Pixels {
-    let mean = mean_colour(image);
-    let values = image.data.iter().zip(mean.iter().cycle());
-    let data = values.map(|(&v, mean)| byte(mean + 0.2 * (f64::from(v) - mean))).collect();
-    Pixels { data, ..*image }
-}
-
-fn spectrum(image: &Pixels, channel: usize) -> Spectrum {
-    let values = image.data.iter().skip(channel).step_by(image.channels);
-    Spectrum::of(values.map(|&v| f64::from(v)), image.w(), image.h())
-}
-
-fn random_phase(image: &Pixels, rng: &mut ChaCha8Rng) -> Pixels {
-    // The phases of white noise: random, and those of a real image.
-    let white =
-        (0..image.w() * image.h()).map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0 - 0.5);
-    let phases = Spectrum::of(white.collect::<Vec<_>>().into_iter(), image.w(), image.h());
-    let mut made = image.clone();
-    for (channel, mean) in mean_colour(image).into_iter().enumerate() {
-        let values = spectrum(image, channel).with_phases(&phases);
-        let bytes = made.data.iter_mut().skip(channel).step_by(image.channels);
-        for (to, value) in bytes.zip(values) {
-            *to = byte(0.5 * value + 0.5 * mean);
-        }
-    }
-    made
-}
-
-fn swap_amplitude(image: &Pixels, partner: &Pixels) -> Pixels {
-    let mut made = image.clone();
-    for channel in 0..image.channels {
-        let values = spectrum(partner, channel).with_phases(&spectrum(image, channel));
-        let bytes = made.data.iter_mut().skip(channel).step_by(image.channels);
-        for (to, value) in bytes.zip(values) {
-            *to = byte(value);
-        }
-    }
-    made
 }
 
 fn random_part(image: &Pixels, size: (usize, usize), rng: &mut ChaCha8Rng) -> Pixels {

@@ -8,6 +8,7 @@ use super::pseudo::Kind;
 use super::report::{Candidate, Family};
 use super::rule::NEAR_ALLOWANCE;
 use super::setting::Setting;
+use super::weights::Weights;
 use crate::detectors::held_t::weight_by_spread;
 use crate::error::Result;
 
@@ -15,10 +16,11 @@ use crate::error::Result;
 pub(super) struct Scored {
     holdout: Vec<Vec<f64>>,
     made: Vec<(Kind, Vec<f64>)>,
+    weights: Weights,
 }
 
 impl Scored {
-    pub(super) fn new(tuner: &Tuner, candidates: &Candidates) -> Result<Self> {
+    pub(super) fn new(tuner: &Tuner, candidates: &Candidates, weights: Weights) -> Result<Self> {
         let rate = |features: &[f32]| candidates.scores(ArrayView1::from(features));
         let made = tuner.made.iter();
         Ok(Self {
@@ -28,8 +30,9 @@ impl Scored {
                 .map(|image| rate(&image.features))
                 .collect::<Result<_>>()?,
             made: made
-                .map(|(&(kind, _), features)| Ok((kind, rate(features)?)))
+                .map(|(&(kind, _), image)| Ok((kind, rate(&image.features)?)))
                 .collect::<Result<_>>()?,
+            weights,
         })
     }
 
@@ -54,14 +57,17 @@ impl Scored {
                 push("held_t", self.rate(Setting::HeldT { lambda, w, a }, rate));
             }
         }
-        let energy_near = families[0].1[0].near_mean;
+        let Candidate { mean: energy_mean, near_mean: energy_near, .. } = families[0].1[0];
         families
             .into_iter()
-            .map(|(score, tried)| Family {
-                score,
-                r1: best(&tried, f64::NEG_INFINITY),
-                r_star: best(&tried, energy_near - NEAR_ALLOWANCE),
-                tried,
+            .map(|(score, tried)| {
+                let pick = |least_near| {
+                    let pick = best(&tried, least_near);
+                    // The first pair, p 0 and lambda infinity, prunes next to nothing.
+                    if score == "itp" && tried[pick].mean < energy_mean { 0 } else { pick }
+                };
+                let (r1, r_star) = (pick(f64::NEG_INFINITY), pick(energy_near - NEAR_ALLOWANCE));
+                Family { score, r1, r_star, tried }
             })
             .collect()
     }
@@ -83,7 +89,7 @@ impl Scored {
             .map(|(_, &auroc)| auroc)
             .collect();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        Candidate { setting, mean: mean(&auroc), near_mean: mean(&near), auroc }
+        Candidate { setting, mean: self.weights.mean(&auroc), near_mean: mean(&near), auroc }
     }
 }
 

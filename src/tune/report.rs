@@ -19,7 +19,7 @@ pub struct Candidate {
     pub setting: Setting,
     /// AUROC of in-distribution images against each kind, in percent; order of [`Report::kinds`].
     pub auroc: Vec<f64>,
-    /// Mean over all kinds.
+    /// Mean over all kinds, weighted by [`Report::weights`].
     pub mean: f64,
     /// Mean over the kinds that stand for what lies near the training data.
     pub near_mean: f64,
@@ -73,6 +73,9 @@ pub struct Report {
     pub kinds: Vec<Kind>,
     /// Pseudo-OOD images of each kind.
     pub images: Vec<usize>,
+    /// How much each kind counts in the mean, 0 to 1: the share of its images whose label the model
+    /// changes, of those that it gets right before.
+    pub weights: Vec<f64>,
     /// Energy, ITP, ReAct, HELD, HELD+T.
     #[cfg_attr(feature = "typescript", ts(type = "AnyTuneFamily[]"))]
     pub families: Vec<Family>,
@@ -112,6 +115,17 @@ impl Report {
                 .map(|k| k.name())
                 .collect::<Vec<_>>()
                 .join(", "),
+        );
+        let weights: Vec<String> = self
+            .kinds
+            .iter()
+            .zip(&self.weights)
+            .map(|(kind, weight)| format!("{} {weight:.2}", kind.name()))
+            .collect();
+        let _ = writeln!(
+            text,
+            "Weights in the mean (the share of labels that a kind changes): {}.\n",
+            weights.join(", ")
         );
         for warning in &self.warnings {
             let _ = writeln!(text, "- **Note:** {warning}");

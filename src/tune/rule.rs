@@ -9,7 +9,7 @@ pub const NEAR_ALLOWANCE: f64 = 1.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TuneRule"))]
 pub enum Rule {
-    /// The highest mean AUROC over all kinds.
+    /// The highest mean AUROC over all kinds, each weighted by how much it changes the model's label.
     #[default]
     #[serde(rename = "r1")]
     R1,

@@ -1,7 +1,7 @@
 """Expected scores of newer detectors on last_layer.safetensors, in float64 with NumPy alone.
 
-Formulas as in the publications: GEN (Liu et al., CVPR 2023), fDBD (Liu & Qin, ICML 2024). Writes
-newer.json. Needs numpy and safetensors.
+Formulas as in the publications: GEN (Liu et al., CVPR 2023), fDBD (Liu & Qin, ICML 2024), JointEnergy
+(Wang et al., NeurIPS 2021). Writes newer.json. Needs numpy and safetensors.
 """
 
 import json
@@ -36,6 +36,11 @@ def fdbd():
     return np.array(scores)
 
 
-expected = {"gen": gen(0.1, 100), "gen gamma 0.5, m 2": gen(0.5, 2), "fdbd": fdbd()}
+def joint_energy():
+    return np.sum(np.log1p(np.exp(logits)), axis=1)
+
+
+expected = {"gen": gen(0.1, 100), "gen gamma 0.5, m 2": gen(0.5, 2), "fdbd": fdbd(),
+            "joint_energy": joint_energy()}
 text = json.dumps({name: scores.tolist() for name, scores in expected.items()})
 (HERE / "newer.json").write_text(text + "\n")
