@@ -4,20 +4,29 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use itp_ood::{Calibrator, Error, Model, Moments, Result, Stats};
+use itp_ood::tune::report::Report;
+use itp_ood::{Calibrator, Error, Model, Moments, Result, Stats, calibration};
+use itp_ood_cli::dataset::{Dataset, Entry};
 use ndarray::{Array2, ArrayView2};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::json;
 
 use crate::labels;
+use crate::model::ModelArgs;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Places, matrix};
 use crate::table::Table;
 use crate::tally::Tally;
 use crate::tune::{self, HeldOut, TuneArgs};
 
+/// Fewer held-out images than this say too little about settings.
+const LEAST_TO_TUNE: usize = 50;
+
 /// Make a stats file from training images
+///
+/// Without --holdout a tenth of each class is held back, for the threshold, the p-values and the choice
+/// of p, lambda and more.
 ///
 /// The classes are the folders' names in alphabetical order, as in torchvision's ImageFolder;
 /// --labels gives another order.
@@ -31,11 +40,14 @@ pub struct Args {
     /// The stats file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// In-distribution images that the model was not trained on: without them there is no
-    /// threshold and no verdict
+    /// In-distribution images that the model was not trained on, for thresholds, p-values and
+    /// settings; without them a tenth of each class of the training images is held back
     #[arg(long, value_name = "IMAGES")]
     holdout: Option<PathBuf>,
-    /// Class names in the model's order, one a line
+    /// Hold nothing back: statistics from all images, but no threshold, no verdict and no tuning
+    #[arg(long, conflicts_with = "holdout")]
+    no_holdout: bool,
+    /// Class names in the model's order: one a line, or a config.json of Hugging Face
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Instead of images: a safetensors file with feature_mean and feature_std [K, D], computed
@@ -53,18 +65,22 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    model_args: ModelArgs,
+    #[command(flatten)]
     preprocess: PreprocessArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Choose p, lambda and more with pseudo-OOD images made from the held-out ones, as `itp tune`
-    /// does
+    /// Choose p, lambda and more from any number of held-out images; without this, from 50 on
     #[arg(
         long,
-        requires = "holdout",
-        conflicts_with_all = ["p", "lambda", "react"],
+        conflicts_with_all = ["p", "lambda", "react", "no_holdout", "no_tune"],
         help_heading = "Tuning"
     )]
     tune: bool,
+    /// Keep p, lambda and more as given, or as published for another network, instead of choosing
+    /// them with pseudo-OOD images made from the held-out ones. Any of them given does the same
+    #[arg(long, help_heading = "Tuning")]
+    no_tune: bool,
     #[command(flatten)]
     tuning: TuneArgs,
     #[command(flatten)]
@@ -76,25 +92,28 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let options = args.settings.flags()?;
     let preprocess = args.preprocess.needed()?;
-    let model = Model::load(&output::read(&args.model)?, preprocess)
-        .map_err(|error| error.context(args.model.display()))?;
+    let model = args.model_args.load(&args.model, preprocess)?;
     let classes = model.head().num_classes();
     let given_labels =
         args.labels.as_deref().map(|path| labels::read(path, classes)).transpose()?;
+    let found_labels =
+        if given_labels.is_none() { args.preprocess.labels_beside(classes) } else { None };
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
 
-    let (mut calibrator, tally) = match (&args.images, &args.from_moments, &args.counts) {
+    let (mut calibrator, tally, held_back) = match (&args.images, &args.from_moments, &args.counts)
+    {
         (Some(images), ..) => {
-            from_images(&model, &pipeline, images, given_labels, &args.detectors)?
+            let labels = (given_labels, found_labels);
+            from_images(args, &model, &pipeline, images, labels)?
         }
         (None, Some(moments), Some(counts)) => {
-            let labels = match given_labels {
+            let labels = match given_labels.or(found_labels) {
                 Some(labels) => labels,
                 None => holdout_labels(args, &model)?,
             };
             let mut calibrator = Calibrator::new(&model, labels)?;
             calibrator.add_moments(&read_moments(moments, counts)?)?;
-            (calibrator, Tally::default())
+            (calibrator, Tally::default(), None)
         }
         _ => return Err(Error::options("give training images, or --from-moments with --counts")),
     };
@@ -102,29 +121,68 @@ pub fn run(args: &Args) -> Result<()> {
         calibrator.set_hyperparameter(name, *value)?;
     }
     let started = Instant::now();
-    let held_out =
-        args.holdout.as_deref().map(|path| HeldOut::read(&pipeline, path)).transpose()?;
-    for features in held_out.iter().flat_map(|held_out| held_out.features.outer_iter()) {
-        calibrator.add_holdout(features)?;
+    let held_out = match &args.holdout {
+        Some(path) => {
+            let held_out = HeldOut::read(&pipeline, path)?;
+            for features in held_out.features.outer_iter() {
+                calibrator.add_holdout(features)?;
+            }
+            Some(held_out)
+        }
+        None => held_back,
+    };
+    let findings = calibrator.findings();
+    if let Some(finding) = findings.first().filter(|_| args.work.strict) {
+        return Err(Error::data(&finding.message));
     }
-    for warning in calibrator.warnings() {
+    for warning in model.warnings().into_iter().chain(calibrator.warnings()) {
         eprintln!("itp: note: {warning}");
     }
+    let given = args.settings.tuned();
+    // Without weights of the last layer there is nothing to prune.
+    let prunes = model.head().is_linear();
+    let asked = args.no_tune || given || !prunes;
+    let held_out_images = held_out.as_ref().map_or(0, |held_out| held_out.images.len());
+    let enough = held_out_images >= LEAST_TO_TUNE || args.tune;
+    let mut options = options;
+    if !asked && held_out.is_none() {
+        eprintln!(
+            "itp: note: without held-out images p and lambda can't be chosen: they are set so that ITP \
+             prunes next to nothing; give --holdout, or --p and --lambda"
+        );
+        options = options.with("p", 0.0)?.with("lambda", f64::INFINITY)?;
+    } else if !asked && !enough {
+        eprintln!(
+            "itp: note: {held_out_images} held-out images are too few to choose p and lambda: they are \
+             set so that ITP prunes next to nothing; give more images, or --p and --lambda"
+        );
+        options = options.with("p", 0.0)?.with("lambda", f64::INFINITY)?;
+    } else if args.no_tune && !given {
+        eprintln!(
+            "itp: note: p and lambda are those published for another network, with which ITP can be \
+             far worse than Energy; `itp tune` chooses them for this one"
+        );
+    }
     let mut stats = calibrator.finish(&options)?;
-    if let Some(held_out) = held_out.as_ref().filter(|_| args.tune) {
-        (stats, _) = tune::choose(&pipeline, &model, held_out, stats, &args.tuning, started)?;
+    let mut report = None;
+    if let Some(held_out) = held_out.as_ref().filter(|_| !asked && enough) {
+        let tuned = tune::choose(&pipeline, &model, held_out, stats, &args.tuning, started)?;
+        (stats, report) = (tuned.0, Some(tuned.1));
     }
     output::write(&args.output, &stats.to_bytes()?)?;
-    summary(args, &stats, tally, held_out.map_or(Tally::default(), |held_out| held_out.tally))
+    let held_out = held_out.map_or(Tally::default(), |held_out| held_out.tally);
+    summary(args, &stats, tally, held_out, report.as_ref())
 }
 
+/// Statistics of training images, and of those that are held back for want of others. Of the labels,
+/// those that were given must fit, those that were found needn't.
 fn from_images(
+    args: &Args,
     model: &Model,
     pipeline: &Pipeline,
     images: &Path,
-    given_labels: Option<Vec<String>>,
-    detectors: &[String],
-) -> Result<(Calibrator, Tally)> {
+    (given_labels, found_labels): (Option<Vec<String>>, Option<Vec<String>>),
+) -> Result<(Calibrator, Tally, Option<HeldOut>)> {
     let set = pipeline.open(images)?;
     if set.classes().is_empty() {
         return Err(Error::data(format!(
@@ -134,7 +192,14 @@ fn from_images(
         )));
     }
     let classes = model.head().num_classes();
-    let labels = match given_labels {
+    let found_labels = found_labels.filter(|found| {
+        let fits = labels::rows(set.classes(), found).is_ok();
+        if !fits {
+            eprintln!("itp: note: the images have other classes than that config.json");
+        }
+        fits
+    });
+    let labels = match given_labels.or(found_labels) {
         Some(labels) => labels,
         None if set.classes().len() != classes => {
             return Err(Error::data(format!(
@@ -147,20 +212,47 @@ fn from_images(
         None => set.classes().to_vec(),
     };
     let mut calibrator = Calibrator::new(model, labels.clone())?;
-    calibrator.learn(detectors)?;
+    calibrator.learn(&args.detectors)?;
     let rows = labels::rows(set.classes(), &labels)?;
-    let tally = pipeline.run(&set, |entry, features| match entry.class {
-        Some(class) => calibrator.add(rows[class], features),
-        None => Ok(()),
+    let class_of = |entry: &Entry| entry.class.map(|class| rows[class]);
+    let hold_back = args.holdout.is_none() && !args.no_holdout;
+    let held = match set.entries().iter().map(class_of).collect::<Option<Vec<_>>>() {
+        Some(classes) if hold_back => calibration::hold_back(&classes, args.tuning.seed),
+        _ => vec![false; set.entries().len()],
+    };
+    let mut places = Places::default();
+    let (mut held_back, mut values) = (Vec::new(), Vec::new());
+    let tally = pipeline.run(&set, |entry, features| {
+        let place = places.of(&set, entry);
+        match class_of(entry) {
+            Some(_) if held[place] => {
+                held_back.push(place);
+                values.extend(features);
+                Ok(())
+            }
+            Some(class) => calibrator.add(class, features),
+            None => Ok(()),
+        }
     })?;
-    Ok((calibrator, tally))
+    if held_back.is_empty() {
+        return Ok((calibrator, tally, None));
+    }
+    let features = matrix(values, held_back.len())?;
+    let mut held_out = HeldOut::held_back(set, held_back, features);
+    held_out.zoom(pipeline, model, args.tuning.seed, |entry, features, copy| {
+        match class_of(entry) {
+            Some(class) => calibrator.add_held_back(class, features, copy),
+            None => Ok(features),
+        }
+    })?;
+    Ok((calibrator, tally, Some(held_out)))
 }
 
 /// Without training images, the holdout's folders may name the classes.
 fn holdout_labels(args: &Args, model: &Model) -> Result<Vec<String>> {
     let classes = model.head().num_classes();
     if let Some(path) = &args.holdout {
-        let set = itp_ood_cli::dataset::Dataset::open(path)?;
+        let set = Dataset::open(path)?;
         if set.classes().len() == classes {
             return Ok(set.classes().to_vec());
         }
@@ -203,12 +295,21 @@ fn read_moments(path: &Path, counts: &[u64]) -> Result<Moments> {
         .map_err(|error| error.context(path.display()))
 }
 
-fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<()> {
+fn summary(
+    args: &Args,
+    stats: &Stats,
+    tally: Tally,
+    held_out: Tally,
+    report: Option<&Report>,
+) -> Result<()> {
     let settings = stats.settings();
     let ids = stats.id_scores().get(&settings.score);
     let threshold = stats.threshold()?;
     let interval = match (ids, threshold) {
-        (Some(ids), Some(t)) => Some(itp_ood::threshold::tpr_interval(ids, t)?),
+        // The interval is that of images that were not trained on.
+        (Some(ids), Some(t)) if !stats.trained_on() => {
+            Some(itp_ood::threshold::tpr_interval(ids, t)?)
+        }
         _ => None,
     };
     if args.json {
@@ -220,8 +321,9 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
             "holdout": held_out.used, "holdoutBroken": held_out.broken,
             "holdoutSkipped": held_out.skipped,
             "settings": settings, "threshold": threshold,
-            "tprInterval": interval,
+            "tprInterval": interval, "trainedOn": stats.trained_on(), "warnings": stats.warnings(),
             "modelSha256": stats.model_sha256(), "tensors": tensors(stats),
+            "picks": report.map(tune::picks),
         }));
     }
     let score = &settings.score;
@@ -232,7 +334,7 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
         args.output.display(),
         stats.num_classes(),
         stats.num_features(),
-        tally.used,
+        stats.counts().iter().sum::<u64>(),
         tally.broken + held_out.broken,
         held_out.used,
         tally.passed_over(),
@@ -245,7 +347,15 @@ fn summary(args: &Args, stats: &Stats, tally: Tally, held_out: Tally) -> Result<
     if !table.rows.is_empty() {
         output::line(table.text())?;
     }
+    if let Some(report) = report {
+        output::line(tune::table(report).text())?;
+    }
     match threshold {
+        Some(t) if stats.trained_on() => output::line(format_args!(
+            "score {score}, p {p}, lambda {lambda}: threshold {t:.4} for {} % of in-distribution \
+             images, from training images (see the note on --holdout)",
+            100.0 * settings.tpr
+        )),
         Some(t) => {
             let (low, high) = interval.unwrap_or((0.0, 1.0));
             output::line(format_args!(

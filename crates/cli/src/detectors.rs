@@ -79,8 +79,11 @@ fn markdown() -> String {
          Every score is higher for in-distribution images. Defaults are for models with fewer than \
          100 classes / fewer than 1000 / more.\n\n\
          `A+B` combines two detectors: A rates what B leaves of the features or of the head.\n\n\
-         | name | detector | score | published combinations | tensors in the stats file |\n\
-         |---|---|---|---|---|\n",
+         Read: the logits alone; the features of the last layer; the head, that is the weights of a \
+         linear last layer; class-conditional moments of the features. Where a model's last layer \
+         isn't linear, detectors that read the head are unavailable.\n\n\
+         | name | detector | score | reads | published combinations | tensors in the stats file |\n\
+         |---|---|---|---|---|---|\n",
     );
     let code = |text: &str| format!("`{text}`");
     for about in DETECTORS.iter().map(|detector| detector.about()) {
@@ -89,11 +92,12 @@ fn markdown() -> String {
             about.tensors.iter().map(|t| format!("`{}` {}: {}", t.name, t.shape, t.meaning));
         let _ = writeln!(
             page,
-            "| `{}` | {}; {} | {} | {} | {} |",
+            "| `{}` | {}; {} | {} | {} | {} | {} |",
             about.name,
             about.title,
             about.reference,
             about.formula.replace('|', "\\|"),
+            about.inputs.iter().map(|input| input.name()).collect::<Vec<_>>().join(", "),
             combined.collect::<Vec<_>>().join(", "),
             tensors.collect::<Vec<_>>().join("; "),
         );

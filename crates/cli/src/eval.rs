@@ -12,6 +12,7 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::html::{self, Scored};
 use crate::labels;
+use crate::model::ModelArgs;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::{Pipeline, matrix};
@@ -54,7 +55,8 @@ pub struct Args {
     /// Write one JSON object to this file, or with - to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
-    /// Without a stats file: class names in the model's order, one a line
+    /// Without a stats file: class names in the model's order, one a line, or a config.json of
+    /// Hugging Face
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Write the results as a page with ROC curves and histograms
@@ -70,6 +72,8 @@ pub struct Args {
     /// (the paper's Figure 4)
     #[arg(long, value_name = "IMAGES", requires = "ood")]
     samples: Option<PathBuf>,
+    #[command(flatten)]
+    model_args: ModelArgs,
     #[command(flatten)]
     preprocess: PreprocessArgs,
     #[command(flatten)]
@@ -133,7 +137,11 @@ pub fn run(args: &Args) -> Result<()> {
     let model_labels = match (&stats, &args.labels) {
         (_, Some(path)) => labels::read(path, model.head().num_classes())?,
         (Some(stats), None) => stats.labels().to_vec(),
-        (None, None) => (0..model.head().num_classes()).map(|class| class.to_string()).collect(),
+        (None, None) => {
+            args.preprocess.labels_beside(model.head().num_classes()).unwrap_or_else(|| {
+                (0..model.head().num_classes()).map(|class| class.to_string()).collect()
+            })
+        }
     };
     let (id, accuracy) = read_id(&pipeline, &args.id, model.head(), &model_labels)?;
 
@@ -271,20 +279,16 @@ fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
 }
 
 fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
-    let bytes = output::read(&args.model)?;
     let given: Option<Preprocess> = args.preprocess.overridden()?;
-    let model = match (stats, given) {
-        (Some(stats), None) => Model::load_for(&bytes, stats),
-        (Some(_), Some(_)) => {
-            return Err(Error::options(
-                "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, \
-                 --mean and --std",
-            ));
-        }
-        (None, Some(given)) => Model::load(&bytes, given),
-        (None, None) => Model::load(&bytes, args.preprocess.needed()?),
-    };
-    model.map_err(|error| error.context(args.model.display()))
+    match (stats, given) {
+        (Some(stats), None) => args.model_args.load_for(&args.model, stats),
+        (Some(_), Some(_)) => Err(Error::options(
+            "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, --mean \
+             and --std",
+        )),
+        (None, Some(given)) => args.model_args.load(&args.model, given),
+        (None, None) => args.model_args.load(&args.model, args.preprocess.needed()?),
+    }
 }
 
 /// Features and, if the images have classes, the share that the model gets right.

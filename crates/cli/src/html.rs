@@ -29,6 +29,11 @@ const HEIGHT: f64 = 130.0;
 const STYLE: &str = "\
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+.set { display: flex; flex-wrap: wrap; }
+.set > div { flex: 1 1 20rem; min-width: 0; }
+.swatch { display: inline-block; width: .8em; height: .8em; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8884; }
 th.text, td.text { text-align: left; }
@@ -53,10 +58,13 @@ pub fn page(title: &str, summary: &str, tables: &[&Table], scored: &[Scored]) ->
     }
     for set in distinct(scored.iter().map(|of| of.ood.as_str())) {
         let of_set: Vec<&Scored> = scored.iter().filter(|of| of.ood == set).collect();
-        let _ = writeln!(page, "<h2>{}</h2>\n{}", escape(set), roc_figure(set, &of_set)?);
-        for of in of_set {
-            page.push_str(&histogram_figure(of));
-        }
+        let histograms: String = of_set.iter().copied().map(histogram_figure).collect();
+        let _ = writeln!(
+            page,
+            "<h2>{}</h2>\n<div class=\"set\">{}<div>{histograms}</div></div>",
+            escape(set),
+            roc_figure(set, &of_set)?
+        );
     }
     Ok(page)
 }
@@ -78,7 +86,11 @@ fn as_html(table: &Table) -> String {
         let _ = writeln!(html, "<h2>{}</h2>", escape(&table.title));
     }
     let rows: String = table.rows.iter().map(|cells| row("td", cells)).collect();
-    let _ = writeln!(html, "<table>\n{}{rows}</table>", row("th", &table.header));
+    let _ = writeln!(
+        html,
+        "<div class=\"scroll\" tabindex=\"0\"><table>\n{}{rows}</table></div>",
+        row("th", &table.header)
+    );
     for note in &table.notes {
         let _ = writeln!(html, "<p>{}</p>", escape(note));
     }
@@ -179,8 +191,8 @@ fn histogram_figure(of: &Scored) -> String {
          <path d=\"{ood}\" fill=\"{2}\" fill-opacity=\".45\" stroke=\"{2}\"/>\n\
          <text x=\"0\" y=\"{3}\">{low:.3}</text>\
          <text x=\"{WIDTH}\" y=\"{3}\" text-anchor=\"end\">{high:.3}</text>\n</svg>\n\
-         <figcaption>{name}: <span style=\"color:{1}\">in-distribution</span>, \
-         <span style=\"color:{2}\">{set}</span></figcaption></figure>\n",
+         <figcaption>{name}: <span class=\"swatch\" style=\"background:{1}\"></span> in-distribution, \
+         <span class=\"swatch\" style=\"background:{2}\"></span> {set}</figcaption></figure>\n",
         HEIGHT + 18.0,
         COLOURS[0],
         COLOURS[1],

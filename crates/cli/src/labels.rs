@@ -6,14 +6,19 @@ use itp_ood::{Error, Result};
 use itp_ood_cli::file;
 use unicode_normalization::UnicodeNormalization;
 
-/// Class names in the model's order, one a line; as many as the model has classes.
+/// Class names in the model's order: one a line, or the `id2label` of Hugging Face's `config.json`; as
+/// many as the model has classes.
 ///
 /// # Errors
 /// `Io` or `Data` if the file can't be read as text, `Mismatch` for another number of names.
 pub fn read(path: &Path, classes: usize) -> Result<Vec<String>> {
     let text = file::text(&file::read(path)?).map_err(|error| error.context(path.display()))?;
-    // Empty lines at the end are no classes.
-    let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    let labels: Vec<String> = if text.trim_start().starts_with('{') {
+        id_to_label(&text).map_err(|error| error.context(path.display()))?
+    } else {
+        // Empty lines at the end are no classes.
+        text.trim_end().lines().map(|line| line.trim().to_owned()).collect()
+    };
     if labels.len() != classes {
         let hint = match labels.len() == classes + 1 {
             true => "; is one of them a background class that the model lacks?",
@@ -27,6 +32,29 @@ pub fn read(path: &Path, classes: usize) -> Result<Vec<String>> {
         )));
     }
     Ok(labels)
+}
+
+/// The names in a `config.json`, by their numbers.
+fn id_to_label(json: &str) -> Result<Vec<String>> {
+    let config: serde_json::Value = serde_json::from_str(json)
+        .map_err(|error| Error::data("this is no valid JSON").with_source(error))?;
+    let found = config.get("id2label").and_then(serde_json::Value::as_object).ok_or_else(|| {
+        Error::data(
+            "this config.json has no id2label; give --labels a text file with one name a line",
+        )
+    })?;
+    (0..found.len())
+        .map(|id| {
+            let name = found.get(&id.to_string()).and_then(serde_json::Value::as_str);
+            name.map(str::to_owned).ok_or_else(|| {
+                Error::data(format!(
+                    "id2label has {} entries, but none for {id}, or no text; give --labels a text \
+                     file with one name a line",
+                    found.len()
+                ))
+            })
+        })
+        .collect()
 }
 
 /// For each class of images its row: by its name, or by a number counting from 0. Accents may be

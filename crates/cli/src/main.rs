@@ -3,6 +3,7 @@
 mod calibrate;
 mod completions;
 mod detectors;
+mod doctor;
 mod eval;
 mod explain;
 mod features;
@@ -10,6 +11,7 @@ mod html;
 mod inspect;
 mod labels;
 mod merge;
+mod model;
 mod options;
 mod output;
 mod pipeline;
@@ -43,6 +45,7 @@ enum Command {
     Score(score::Args),
     Eval(eval::Args),
     Tune(tune::Args),
+    Doctor(doctor::Args),
     Merge(merge::Args),
     Inspect(inspect::Args),
     Detectors(detectors::Args),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Detectors(args) => detectors::run(&args),

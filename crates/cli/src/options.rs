@@ -1,16 +1,21 @@
 //! Arguments that several subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use itp_ood::detectors::registry;
 use itp_ood::{Channels, Error, Interpolation, Options, Preprocess, Result};
+use itp_ood_cli::file;
+
+use crate::labels;
 
 /// How images become the model's input.
 #[derive(Args)]
 #[command(next_help_heading = "Preprocessing")]
 pub struct PreprocessArgs {
-    /// cifar, digits, imagenet or mobilenet; the options below change single parts of it
-    #[arg(long, value_name = "NAME")]
+    /// cifar, digits, imagenet or mobilenet, or a preprocessor_config.json of Hugging Face; the
+    /// options below change single parts of it
+    #[arg(long, value_name = "NAME|FILE")]
     preset: Option<String>,
     /// Length of the shorter side after resizing (antialiased as in PIL), in pixels
     #[arg(long, value_name = "PIXELS")]
@@ -32,6 +37,23 @@ pub struct PreprocessArgs {
     std: Option<Vec<f32>>,
 }
 
+/// A preset that is a file.
+fn preset_file(name: &str) -> Option<&Path> {
+    let is_file = !Preprocess::PRESETS.contains(&name)
+        && (name.ends_with(".json") || name.contains(['/', '\\']) || Path::new(name).is_file());
+    is_file.then_some(Path::new(name))
+}
+
+/// A preprocessing by its name, or from a file.
+fn preset(name: &str) -> Result<Preprocess> {
+    let Some(path) = preset_file(name) else {
+        return Preprocess::preset(name);
+    };
+    let text = file::read(path).and_then(|bytes| file::text(&bytes));
+    text.and_then(|text| Preprocess::from_hugging_face(&text))
+        .map_err(|error| error.context(path.display()))
+}
+
 fn crop(text: &str) -> std::result::Result<(u32, u32), String> {
     let side = |text: &str| text.parse::<u32>().map_err(|e| format!("{text:?}: {e}"));
     match text.split_once('x') {
@@ -44,10 +66,11 @@ impl PreprocessArgs {
     /// What was asked for; `None` if nothing was.
     pub fn overridden(&self) -> Result<Option<Preprocess>> {
         let mut preprocess = match &self.preset {
-            Some(name) => Preprocess::preset(name)?,
+            Some(name) => preset(name)?,
             None => match (&self.mean, &self.std) {
                 (Some(mean), Some(std)) => Preprocess {
                     resize: None,
+                    stretch: None,
                     crop: None,
                     interpolation: Interpolation::Bilinear,
                     channels: Channels::Rgb,
@@ -63,7 +86,9 @@ impl PreprocessArgs {
                 }
             },
         };
-        preprocess.resize = self.resize.or(preprocess.resize);
+        if self.resize.is_some() {
+            (preprocess.resize, preprocess.stretch) = (self.resize, None);
+        }
         preprocess.crop = self.crop.or(preprocess.crop);
         if self.bicubic {
             preprocess.interpolation = Interpolation::Bicubic;
@@ -77,12 +102,31 @@ impl PreprocessArgs {
         Ok(Some(preprocess))
     }
 
+    /// The class names in the `config.json` beside a `preprocessor_config.json`, if there are as many
+    /// as the model has classes.
+    pub fn labels_beside(&self, classes: usize) -> Option<Vec<String>> {
+        let path = preset_file(self.preset.as_deref()?)?.with_file_name("config.json");
+        if !path.is_file() {
+            return None;
+        }
+        match labels::read(&path, classes) {
+            Ok(labels) => {
+                eprintln!("itp: note: class names found in {}", path.display());
+                Some(labels)
+            }
+            Err(error) => {
+                eprintln!("itp: note: no class names were taken: {error}");
+                None
+            }
+        }
+    }
+
     /// What was asked for.
     pub fn needed(&self) -> Result<Preprocess> {
         self.overridden()?.ok_or_else(|| {
             Error::options(format!(
-                "say how images become the model's input: --preset ({}), or --resize, --crop, \
-                 --mean and --std",
+                "say how images become the model's input: --preset ({}, or the path of a \
+                 preprocessor_config.json), or --resize, --crop, --mean and --std",
                 Preprocess::PRESETS.join(", ")
             ))
         })
@@ -122,6 +166,17 @@ fn hyperparameter(text: &str) -> std::result::Result<(String, f64), String> {
 }
 
 impl SettingsArgs {
+    /// Whether a hyperparameter that tuning chooses is given.
+    pub fn tuned(&self) -> bool {
+        let chosen = ["itp.p", "itp.lambda", "react.clip", "held.lambda", "held_t.a"];
+        let is_chosen =
+            |name: &str| registry::hyperparameter(name).is_ok_and(|of| chosen.contains(&of.name));
+        self.p.is_some()
+            || self.lambda.is_some()
+            || self.react.is_some()
+            || self.set.iter().any(|(name, _)| is_chosen(name))
+    }
+
     /// What was asked for, but for [`SettingsArgs::set`].
     pub fn flags(&self) -> Result<Options> {
         let mut options =
@@ -153,7 +208,8 @@ pub struct WorkArgs {
     /// don't depend on it
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Fail at the first broken image instead of leaving it out
+    /// Fail at the first broken image instead of leaving it out, and at what looks like a mistake
+    /// (calibrate, doctor)
     #[arg(long)]
     pub strict: bool,
     /// Use the first N images of each class only

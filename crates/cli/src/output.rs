@@ -12,7 +12,7 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
     0  done (broken images are named and left out, unless --strict is given)
     2  arguments that make no sense
-    3  model: not readable, or without a linear last layer
+    3  model: not readable, or without logits
     4  stats: the stats file is damaged
     5  mismatch: model, stats file or preprocessing don't belong together
     6  image: an image is broken (only with --strict)

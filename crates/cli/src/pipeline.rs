@@ -24,6 +24,20 @@ pub fn matrix(values: Vec<f32>, images: usize) -> Result<Array2<f32>> {
         .map_err(|e| Error::features("features of different lengths").with_source(e))
 }
 
+/// Finds the places of a set's entries, given one after the other in its order.
+#[derive(Default)]
+pub struct Places(usize);
+
+impl Places {
+    /// The place of the next entry. Names can occur twice, so that they tell nothing.
+    pub fn of(&mut self, set: &Dataset, entry: &Entry) -> usize {
+        let later = set.entries()[self.0..].iter().position(|at| std::ptr::eq(at, entry));
+        let place = self.0 + later.unwrap_or(0);
+        self.0 = place + 1;
+        place
+    }
+}
+
 /// Runs a model over sets of images.
 pub struct Pipeline<'a> {
     model: &'a Model,

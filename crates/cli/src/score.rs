@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::explain;
+use crate::model::ModelArgs;
 use crate::options::{SettingsArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::{Pipeline, is_per_image};
@@ -35,6 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f64>,
     #[command(flatten)]
+    model_args: ModelArgs,
+    #[command(flatten)]
     settings: SettingsArgs,
     #[command(flatten)]
     work: WorkArgs,
@@ -42,7 +45,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let stats = output::read_stats(&args.stats)?;
-    let detector = Detector::new(&output::read(&args.model)?, stats)?;
+    let detector = Detector::from_model(args.model_args.load_for(&args.model, &stats)?, stats)?;
     let options = Options { threshold: args.threshold, ..args.settings.options()? };
     // An unknown score or a wrong value is one error, not one for each image.
     detector.feature_detector().settings(&options)?;

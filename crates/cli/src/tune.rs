@@ -9,12 +9,13 @@ use image::{ColorType, ImageFormat};
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, Rule, TuneOptions, Tuner};
-use itp_ood::{Error, Model, Pixels, Result, Stats};
-use itp_ood_cli::dataset::{Dataset, decode};
-use ndarray::{Array1, Array2};
+use itp_ood::{Error, Model, Pixels, Result, Stats, calibration};
+use itp_ood_cli::dataset::{Dataset, Entry, decode};
+use ndarray::{Array1, Array2, ArrayView1};
 use serde_json::json;
 
 use crate::labels;
+use crate::model::ModelArgs;
 use crate::options::{FeatureArgs, WorkArgs};
 use crate::output;
 use crate::pipeline::{Pipeline, is_per_image, matrix};
@@ -42,6 +43,8 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    model_args: ModelArgs,
+    #[command(flatten)]
     tune: TuneArgs,
     /// One line of JSON about the result on standard output
     #[arg(long)]
@@ -56,16 +59,17 @@ pub struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Tuning")]
 pub struct TuneArgs {
-    /// r1: the highest mean AUROC over all kinds. r*: the same, among settings that lose at most
+    /// r1: the highest mean AUROC over all kinds, each weighted by how much it changes the model's
+    /// label. r*: the same, among settings that lose at most
     /// one point to Energy on images near the training data
     #[arg(long, value_name = "RULE", default_value = "r1", value_parser = rule)]
     rule: Rule,
     /// Pseudo-OOD images of each kind
     #[arg(long, value_name = "N", default_value_t = 100)]
     per_kind: usize,
-    /// The same seed and images give the same pseudo-OOD images
+    /// The same seed and images give the same pseudo-OOD images, and hold back the same
     #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     /// Write the AUROC of every setting against every kind: FILE.json and FILE.md
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -88,12 +92,53 @@ pub struct HeldOut {
     pub set: Dataset,
     /// Their places among the set's entries.
     pub images: Vec<usize>,
-    /// Their features `[n, D]`.
+    /// Their features `[n, D]`; of those held back, the ones that stand for them.
     pub features: Array2<f32>,
     pub tally: Tally,
+    /// They were held back from the images that the model was trained on.
+    pub trained_on: bool,
 }
 
 impl HeldOut {
+    /// Images that were held back from a set, by their places in it.
+    pub fn held_back(set: Dataset, images: Vec<usize>, features: Array2<f32>) -> Self {
+        let tally = Tally { used: images.len(), ..Tally::default() };
+        Self { set, images, features, tally, trained_on: true }
+    }
+
+    /// Hands each image's features and those of its zoomed copy to `unseen`, and keeps the ones that
+    /// it gives back.
+    pub fn zoom(
+        &mut self,
+        pipeline: &Pipeline,
+        model: &Model,
+        seed: u64,
+        mut unseen: impl for<'a> FnMut(
+            &Entry,
+            ArrayView1<'a, f32>,
+            ArrayView1<'a, f32>,
+        ) -> Result<ArrayView1<'a, f32>>,
+    ) -> Result<()> {
+        let Self { set, images, features, .. } = self;
+        let numbers: Vec<usize> = (0..images.len()).collect();
+        let work = |&number: &usize| {
+            let image = decode(&set.read(&set.entries()[images[number]])?)?;
+            let resized = model.preprocess().resized(&image.view()?)?;
+            model.features_of_resized(&calibration::zoomed(&resized, seed, number as u64)?)
+        };
+        pipeline.parallel("copies of held-back images", &numbers, work, |&number, copy| {
+            let mut row = features.row_mut(number);
+            let own = row.to_owned();
+            let copy = match copy {
+                Ok(copy) => copy,
+                Err(error) if is_per_image(&error) => own.clone(),
+                Err(error) => return Err(error),
+            };
+            row.assign(&unseen(&set.entries()[images[number]], own.view(), copy.view())?);
+            Ok(())
+        })
+    }
+
     /// Runs the model over a set of images.
     pub fn read(pipeline: &Pipeline, path: &Path) -> Result<Self> {
         let set = pipeline.open(path)?;
@@ -106,14 +151,13 @@ impl HeldOut {
             Ok(())
         })?;
         let features = matrix(values, tally.used)?;
-        Ok(Self { set, images, features, tally })
+        Ok(Self { set, images, features, tally, trained_on: false })
     }
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let stats = output::read_stats(&args.stats)?;
-    let model = Model::load_for(&output::read(&args.model)?, &stats)
-        .map_err(|error| error.context(args.model.display()))?;
+    let model = args.model_args.load_for(&args.model, &stats)?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
     let started = Instant::now();
     let held_out = HeldOut::read(&pipeline, &args.holdout)?;
@@ -135,7 +179,12 @@ pub fn choose(
     started: Instant,
 ) -> Result<(Stats, Report)> {
     let HeldOut { set, images, features, .. } = held_out;
-    let options = TuneOptions { seed: args.seed, per_kind: args.per_kind, rule: args.rule };
+    let options = TuneOptions {
+        seed: args.seed,
+        per_kind: args.per_kind,
+        rule: args.rule,
+        trained_on: held_out.trained_on,
+    };
     let rows = labels::rows(set.classes(), stats.labels())?;
     let mut tuner = Tuner::new(model, stats, options)?;
     for (&image, features) in images.iter().zip(features.outer_iter()) {
@@ -233,16 +282,11 @@ fn png(pixels: &Pixels) -> Result<Vec<u8>> {
 
 fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<()> {
     if args.json {
-        let picks: serde_json::Map<String, serde_json::Value> = report
-            .families
-            .iter()
-            .map(|family| (family.score.to_owned(), json!(family.pick(report.rule))))
-            .collect();
         return output::line(json!({
             "output": args.output.display().to_string(), "rule": report.rule,
             "holdout": tally.used, "holdoutBroken": tally.broken,
             "holdoutSkipped": tally.skipped,
-            "settings": stats.settings(), "picks": picks, "seconds": report.seconds,
+            "settings": stats.settings(), "picks": picks(report), "seconds": report.seconds,
             "warnings": report.warnings,
         }));
     }
@@ -254,6 +298,17 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
         tally.broken,
         tally.passed_over()
     ))?;
+    output::line(table(report).text())
+}
+
+/// The pick of each score, as JSON.
+pub fn picks(report: &Report) -> serde_json::Map<String, serde_json::Value> {
+    let families = report.families.iter();
+    families.map(|family| (family.score.to_owned(), json!(family.pick(report.rule)))).collect()
+}
+
+/// The pick of each score.
+pub fn table(report: &Report) -> Table {
     let mut table =
         Table::new(2, ["score", "setting", "AUROC over all kinds", "near the training data"]);
     for family in &report.families {
@@ -262,5 +317,5 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
         let names = [family.score.to_owned(), pick.setting.to_string()];
         table.row(names.into_iter().chain(figures));
     }
-    output::line(table.text())
+    table
 }

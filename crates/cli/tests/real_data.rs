@@ -54,6 +54,7 @@ fn twenty_training_images_of_each_class_agree_with_all_of_them() {
         "cifar",
         "--limit-per-class",
         "20",
+        "--no-holdout",
         "-o",
         output.to_str().unwrap(),
     ]);
@@ -167,4 +168,45 @@ fn mobilenet_knows_imagenet_photos() {
     assert_eq!(report["id"]["images"], 200);
     // 85.5 % with Pillow and onnxruntime.
     assert!(report["id"]["accuracy"].as_f64().unwrap() >= 82.0, "{report}");
+}
+
+#[test]
+fn training_images_alone_give_a_threshold_that_holds_and_settings_that_gain() {
+    let Some(shared) = shared() else { return };
+    let path = |name: &str| shared.join(name).display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let stats = folder.path().join("photos.itp.safetensors").display().to_string();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../www/models/photos.onnx");
+    let train = path("data/cifar10-train.tar");
+    let limit = ["--limit-per-class", "300", "--json"];
+    let calibrate = ["calibrate", model, &train, "--preset", "cifar", "-o", &stats];
+    let summary: Value = serde_json::from_str(&itp(&[&calibrate[..], &limit].concat())).unwrap();
+    assert_eq!(summary["holdout"], 300);
+    // From all images: p 0, lambda 1.8, and 94 to 95 % of all test images accepted.
+    assert_eq!(summary["settings"]["p"], 0.0, "{summary}");
+    let test = path("data/cifar10-test.tar");
+    let report: Value =
+        serde_json::from_str(&itp(&[&["doctor", model, &stats, &test][..], &limit].concat()))
+            .unwrap();
+    println!("accuracy {}, accepted {}", report["accuracy"], report["accepted"]);
+    // Three standard errors of 5 % of 300 images are 3.8 points.
+    assert!((0.9..0.99).contains(&report["accepted"].as_f64().unwrap()), "{report}");
+    assert_eq!(report["findings"].as_array().unwrap().len(), 0, "{report}");
+
+    // Classes in another order, and a preprocessing for values up to 255.
+    let labels = folder.path().join("labels.txt");
+    let order = "truck ship horse frog dog deer cat bird automobile airplane";
+    std::fs::write(&labels, order.replace(' ', "\n")).unwrap();
+    let notes = |more: &[&str]| {
+        let args = ["calibrate", model, &test, "-o", &stats, "--no-holdout", "-q"];
+        let args = [&args[..], &["--limit-per-class", "20"], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_itp")).args(args).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let reversed = notes(&["--preset", "cifar", "--labels", labels.to_str().unwrap()]);
+    assert!(reversed.contains("classes in another order"), "{reversed}");
+    assert!(reversed.contains("\"ship\" is output 8"), "{reversed}");
+    let constant = notes(&["--preset", "cifar", "--mean", "125,123,114", "--std", "51,51,51"]);
+    assert!(constant.contains("hardly vary"), "{constant}");
 }

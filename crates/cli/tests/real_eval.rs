@@ -149,9 +149,8 @@ fn real_images_separate_as_expected() {
     let kept = std::env::var_os("ITP_FEATURES").map(PathBuf::from);
     for network in &NETWORKS {
         let path = shared.join(format!("models/densenet100_{}.onnx", network.name));
-        let model =
-            Model::load(&std::fs::read(path).unwrap(), Preprocess::preset("cifar").unwrap())
-                .unwrap();
+        let model = Model::load(std::fs::read(path).unwrap(), Preprocess::preset("cifar").unwrap())
+            .unwrap();
         let detector = detector(&shared, network, (**model.head()).clone());
         let expected = &json[network.name];
         let id = format!("{}-test", network.name);

@@ -70,6 +70,9 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
             .ok_or_else(|| Error::image("the JPEG file is cut off; copy it again"))?;
         reader = ImageReader::with_format(Cursor::new(whole), format);
     }
+    if format == ImageFormat::Png && !has_whole_palette(bytes) {
+        return Err(Error::image("the PNG file's palette is damaged; copy it again"));
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -103,6 +106,22 @@ fn whole_jpeg(bytes: &[u8]) -> Option<&[u8]> {
             }
         }
     }
+}
+
+/// Whether a PNG's palette, if there is one, has three bytes a colour: the decoder panics at another
+/// length.
+fn has_whole_palette(bytes: &[u8]) -> bool {
+    // Behind the signature, chunks of length, kind, data and checksum.
+    let mut rest = bytes.get(8..).unwrap_or(&[]);
+    while let Some((&[a, b, c, d, ref kind @ ..], data)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        match kind {
+            b"PLTE" if !length.is_multiple_of(3) => return false,
+            b"IDAT" => break,
+            _ => rest = data.get(length.saturating_add(4)..).unwrap_or(&[]),
+        }
+    }
+    true
 }
 
 /// 16-bit values to 8 bits as PIL does it: the high byte, but rounded in PNM files.

@@ -51,7 +51,7 @@ fn calibrate_gives_the_same_bytes_from_folder_archive_and_any_number_of_threads(
 fn kept_features_spare_the_images() {
     let data = Data::new(3);
     let kept = data.path("kept");
-    let more = ["--features", kept.as_str()];
+    let more = ["--features", kept.as_str(), "--no-holdout"];
     done(data.calibrate("train", "first.itp.safetensors", &more));
     // Same path, same length, no image any more: only the kept features can give the same result.
     let image = data.path("train/ant/000.png");
@@ -60,9 +60,9 @@ fn kept_features_spare_the_images() {
     done(data.calibrate("train", "second.itp.safetensors", &more));
     assert_eq!(data.read("first.itp.safetensors"), data.read("second.itp.safetensors"));
     // Other preprocessing, other images or a damaged file: the image is read again, and is broken.
-    let limited = ["--features", &kept, "--limit-per-class", "2", "--strict"];
+    let limited = ["--features", &kept, "--no-holdout", "--limit-per-class", "2", "--strict"];
     failed(data.calibrate("train", "third.itp.safetensors", &limited), 6);
-    let other = ["--features", &kept, "--bicubic", "--strict"];
+    let other = ["--features", &kept, "--no-holdout", "--bicubic", "--strict"];
     failed(data.calibrate("train", "third.itp.safetensors", &other), 6);
     let file = std::fs::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
     std::fs::write(file, b"damaged").unwrap();

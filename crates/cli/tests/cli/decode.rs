@@ -35,6 +35,17 @@ fn grey_alpha_palette_and_one_pixel() {
 }
 
 #[test]
+fn a_palette_of_broken_colours_is_refused() {
+    let mut bytes = file!("palette.png").to_vec();
+    let at = bytes.windows(4).position(|kind| kind == b"PLTE").unwrap();
+    assert_eq!(bytes[at - 1] % 3, 0);
+    // One byte less, with the chunk's checksum cut out with it.
+    bytes[at - 1] -= 1;
+    bytes.remove(at + 4);
+    refused(&bytes, "palette is damaged");
+}
+
+#[test]
 fn of_sixteen_bits_the_high_byte_counts() {
     assert_eq!(parts(file!("grey16.png")), (2, 2, 1, vec![0, 0, 0, 255]));
     assert_eq!(parts(file!("rgb16.png")), (1, 1, 3, vec![7, 100, 255]));

@@ -15,7 +15,7 @@ fn every_wrong_input_has_its_exit_code_and_leaves_no_file() {
     failed(itp(["calibrate"]), 2);
     failed(itp(["nonsense"]), 2);
 
-    // Models: empty, random, truncated, without a linear last layer.
+    // Models: empty, random, truncated, with a single class.
     let onnx = std::fs::read(&gemm).unwrap();
     for (name, bytes) in
         [("empty", &b""[..]), ("random", b"\x12\x99\x07random"), ("cut", &onnx[..onnx.len() / 2])]
@@ -25,7 +25,7 @@ fn every_wrong_input_has_its_exit_code_and_leaves_no_file() {
         failed(itp(["inspect", &path]), 3);
         std::fs::remove_file(path).unwrap();
     }
-    failed(itp(["inspect", &model("bad_relu_last")]), 3);
+    failed(itp(["inspect", &model("heads/one_class")]), 3);
 
     // Stats files: truncated, and of another model.
     let bytes = std::fs::read(&stats).unwrap();

@@ -88,10 +88,10 @@ impl Data {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// Calibrates on all images, with the same ones held out.
+    /// Calibrates on all images, with the same ones held out and the published settings.
     pub fn calibrated(&self) -> String {
         let holdout = self.path("train");
-        done(self.calibrate("train", "all.itp.safetensors", &["--holdout", &holdout]));
+        done(self.calibrate("train", "all.itp.safetensors", &["--holdout", &holdout, "--no-tune"]));
         self.path("all.itp.safetensors")
     }
 

@@ -21,7 +21,8 @@ impl TuneData {
             data.images("holdout", class, 12);
         }
         let train = data.path("train");
-        data.done("calibrate", &train, "plain.itp.safetensors", &PREPROCESS);
+        let more = [&PREPROCESS[..], &["--no-holdout"]].concat();
+        data.done("calibrate", &train, "plain.itp.safetensors", &more);
         data
     }
 
@@ -163,4 +164,79 @@ fn bad_holdouts_are_named() {
     std::fs::write(data.path("plain.itp.safetensors"), stats.to_bytes().unwrap()).unwrap();
     let errors = data.failed(&data.path("holdout"), &[], 5);
     assert!(errors.contains("another model"), "{errors}");
+}
+
+#[test]
+fn calibrate_alone_holds_back_and_tunes() {
+    let data = TuneData::new();
+    // 4 x 130 images: 13 of each class are held back.
+    for class in 0..4 {
+        data.images("many", class, 130);
+    }
+    let many = data.path("many");
+    let more = [&PREPROCESS[..], &["--per-kind", "4", "--json"]].concat();
+    let (out, notes) = data.done("calibrate", &many, "safe.itp.safetensors", &more);
+    assert!(notes.contains("among those that the model was trained on"), "{notes}");
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&summary["images"], &summary["holdout"]), (&520.into(), &52.into()));
+    assert!(summary["threshold"].is_f64() && summary["trainedOn"] == true, "{summary}");
+    assert!(summary["tprInterval"].is_null());
+    let stats = data.stats("safe.itp.safetensors");
+    assert_eq!(stats.counts(), [117; 4]);
+    assert!(stats.trained_on());
+    assert_eq!(stats.id_scores()["itp"].len(), 52);
+    let warned = stats.warnings().join("\n");
+    assert!(warned.contains("among those that the model was trained on"), "{warned}");
+    // Never a setting that is rated below Energy.
+    let mean = |score: &str| summary["picks"][score]["mean"].as_f64().unwrap();
+    if mean("itp") < mean("energy") {
+        assert_eq!(stats.settings().score, "energy");
+        assert_eq!(stats.settings().get("itp.lambda"), Some(f64::INFINITY));
+    }
+    assert!(stats.settings().get("held_t.a").is_some());
+
+    // The same again, with another number of threads and features kept; another seed, other images.
+    let kept = data.path("kept");
+    for _ in 0..2 {
+        let more = [&more[..], &["--threads", "3", "--features", &kept]].concat();
+        data.done("calibrate", &many, "again.itp.safetensors", &more);
+        assert_eq!(data.stats("again.itp.safetensors"), stats);
+    }
+    let other = [&more[..], &["--seed", "1"]].concat();
+    data.done("calibrate", &many, "other.itp.safetensors", &other);
+    assert_ne!(data.stats("other.itp.safetensors").feature_mean(), stats.feature_mean());
+
+    // What is given is kept, by every way to give it.
+    for given in
+        [&["--p", "3", "--lambda", "1.5"][..], &["--set", "itp.p=3", "--set", "lambda=1.5"]]
+    {
+        let more = [&PREPROCESS[..], given].concat();
+        data.done("calibrate", &many, "given.itp.safetensors", &more);
+        let stats = data.stats("given.itp.safetensors");
+        let of = |name| stats.settings().get(name);
+        assert_eq!((of("itp.p"), of("itp.lambda")), (Some(3.0), Some(1.5)));
+        assert!(stats.threshold().unwrap().is_some());
+    }
+    let more = [&PREPROCESS[..], &["--no-tune"]].concat();
+    let (_, notes) = data.done("calibrate", &many, "published.itp.safetensors", &more);
+    assert!(notes.contains("published for another network"), "{notes}");
+    assert_eq!(data.stats("published.itp.safetensors").settings().get("itp.lambda"), Some(2.2));
+
+    // Too few to choose from: ITP prunes next to nothing, and that is said.
+    let (_, notes) =
+        data.done("calibrate", &data.path("train"), "few.itp.safetensors", &PREPROCESS);
+    assert!(notes.contains("too few to choose p and lambda"), "{notes}");
+    let few = data.stats("few.itp.safetensors");
+    assert_eq!(few.settings().get("itp.p"), Some(0.0));
+    assert_eq!(few.settings().get("itp.lambda"), Some(f64::INFINITY));
+
+    // A holdout of one's own replaces the one of training images, also later.
+    let holdout = data.path("holdout");
+    let tuned = ["--holdout", &holdout, "--tune", "--per-kind", "4"];
+    let more = [&PREPROCESS[..], &tuned].concat();
+    data.done("calibrate", &many, "plain.itp.safetensors", &more);
+    assert!(!data.stats("plain.itp.safetensors").trained_on());
+    std::fs::copy(data.path("safe.itp.safetensors"), data.path("plain.itp.safetensors")).unwrap();
+    data.done("tune", &holdout, "own.itp.safetensors", &["--per-kind", "4"]);
+    assert!(!data.stats("own.itp.safetensors").trained_on());
 }

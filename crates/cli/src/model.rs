@@ -1,0 +1,58 @@
+//! Loading models: the output that was asked for, and weights in files beside the model.
+
+use std::path::Path;
+
+use clap::Args;
+use itp_ood::{Model, ModelOptions, Preprocess, Result, Stats};
+
+use crate::output;
+
+/// What neither a model nor its stats file says.
+#[derive(Args)]
+pub struct ModelArgs {
+    /// The model's output to use, where it has several classifiers; a stats file remembers it
+    #[arg(long, value_name = "NAME")]
+    model_output: Option<String>,
+}
+
+impl ModelArgs {
+    /// The output that was asked for.
+    pub fn output(&self) -> Option<&str> {
+        self.model_output.as_deref()
+    }
+
+    /// Loads a model with a preprocessing.
+    ///
+    /// # Errors
+    /// `Io` if it can't be read, and as [`Model::load_with`].
+    pub fn load(&self, path: &Path, preprocess: Preprocess) -> Result<Model> {
+        self.read(path, |onnx, options| Model::load_with(onnx, preprocess, options))
+    }
+
+    /// Loads the model that statistics were made with.
+    ///
+    /// # Errors
+    /// `Io` if it can't be read, and as [`Model::load_for_with`].
+    pub fn load_for(&self, path: &Path, stats: &Stats) -> Result<Model> {
+        self.read(path, |onnx, options| Model::load_for_with(onnx, stats, options))
+    }
+
+    fn read(
+        &self,
+        path: &Path,
+        load: impl FnOnce(&[u8], &ModelOptions) -> Result<Model>,
+    ) -> Result<Model> {
+        let beside = |name: &str| beside(path, name);
+        let options = ModelOptions {
+            output: self.output(),
+            external_data: Some(&beside),
+            ..ModelOptions::default()
+        };
+        load(&output::read(path)?, &options).map_err(|error| error.context(path.display()))
+    }
+}
+
+/// The bytes of a file beside a model. The library passes on no name that leads out of the folder.
+pub fn beside(model: &Path, name: &str) -> Option<Vec<u8>> {
+    output::read(&model.parent()?.join(name)).ok()
+}
