@@ -17,8 +17,20 @@ export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefine
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(abortedError(signal));
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    void promise
+      .then(resolve, reject)
+      .then(() => signal.removeEventListener("abort", abort))
+      .catch(() => undefined);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
   });
+}
+
+/** A controller that is aborted with `signal`, until it is let go. */
+export function follow(signal: AbortSignal | undefined): { controller: AbortController; letGo: () => void } {
+  const controller = new AbortController();
+  const forward = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) forward();
+  signal?.addEventListener("abort", forward);
+  return { controller, letGo: () => signal?.removeEventListener("abort", forward) };
 }

@@ -1,19 +1,40 @@
 // Loads detectors, and implements the public Detector on top of a link.
 
-import { throwIfAborted, withAbort } from "./abort.js";
-import { OodError } from "./errors.js";
+import { follow, throwIfAborted, withAbort } from "./abort.js";
+import {
+  BATCH,
+  CALIBRATE,
+  CALL,
+  count,
+  detectRules,
+  entriesOf,
+  EXPLAIN,
+  featureRows,
+  featuresOf,
+  floats,
+  HELD_BACK,
+  isText,
+  LOAD,
+  readOptions,
+  type Rules,
+  scoreList,
+  settingRules,
+  toClassIndex,
+  TUNE,
+  wrong,
+} from "./check.js";
+import { argumentError, OodError, typed } from "./errors.js";
 import { toPayload } from "./image.js";
 import type { Link, Port } from "./link.js";
 import { LocalLink } from "./local-link.js";
 import { runPool } from "./pool.js";
-import type { ImagePayload, SessionInit } from "./protocol.js";
+import type { ImagePayload, ReadBeside, SessionInit } from "./protocol.js";
 import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
 import { runTuning } from "./tune.js";
 import type {
   BatchOptions,
   BatchResult,
   CalibrateOptions,
-  CalibrationSettings,
   Calibrator,
   CallOptions,
   Detection,
@@ -39,6 +60,9 @@ export interface Platform {
   /** URL of the fastest engine that runs here. */
   readonly engine: URL;
   open: Open;
+  /** A model's path, where it was given by one and files beside it can be read. */
+  pathOf?(model: Source): string | undefined;
+  readBeside?: ReadBeside;
   /** Starts the package's worker. */
   startWorker: () => unknown;
   /** Wraps a worker, of the package or of the caller. */
@@ -46,28 +70,36 @@ export interface Platform {
 }
 
 /** Loads a detector; the entry points export the public function. */
-export async function load(options: LoadOptions, platform: Platform): Promise<Detector> {
+export function load(options: LoadOptions, platform: Platform): Promise<Detector> {
+  return typed(() => loadChecked(readOptions(options, LOAD), platform));
+}
+
+async function loadChecked(options: LoadOptions, platform: Platform): Promise<Detector> {
   const { worker = true, signal, onProgress } = options;
   throwIfAborted(signal);
   // One failed download cancels the others.
-  const stop = new AbortController();
-  const forward = (): void => stop.abort(signal?.reason);
-  signal?.addEventListener("abort", forward);
+  const { controller: stop, letGo } = follow(signal);
   let link: Link | undefined;
   try {
     const reading = (part: Reading["part"]): Reading => ({ open: platform.open, part, signal: stop.signal, onProgress });
-    const read = (part: "model" | "stats", source: Source): Promise<Blob> => readBlob(source, reading(part));
+    const read = (part: "model" | "weights" | "stats", source: Source): Promise<Blob> => readBlob(source, reading(part));
     if (options.model === undefined) throw new OodError("model", "loadDetector needs a model: { model: '/model.onnx', ... }.");
-    const [module, model, stats] = await Promise.all([
+    const external = Object.entries(options.externalData ?? {});
+    const [module, model, stats, files] = await Promise.all([
       compileEngine(options.engine ?? platform.engine, reading("engine")),
       read("model", options.model),
       options.stats === undefined ? undefined : read("stats", options.stats),
+      Promise.all(external.map(async ([name, source]) => [name, await read("weights", source)] as const)),
     ]);
+    const modelPath = platform.pathOf?.(options.model);
     const init: SessionInit = {
       module,
       model,
       ...(stats && { stats }),
       ...(options.preprocess && { preprocess: options.preprocess }),
+      ...(options.output !== undefined && { output: options.output }),
+      ...(files.length > 0 && { externalData: Object.fromEntries(files) }),
+      ...(modelPath !== undefined && { modelPath }),
     };
     const makeLink = linkMaker(worker, init, platform);
     link = makeLink();
@@ -81,12 +113,12 @@ export async function load(options: LoadOptions, platform: Platform): Promise<De
     link?.dispose();
     throw error;
   } finally {
-    signal?.removeEventListener("abort", forward);
+    letGo();
   }
 }
 
 function linkMaker(worker: NonNullable<LoadOptions["worker"]>, init: SessionInit, platform: Platform): () => Link {
-  if (worker === false) return () => new LocalLink(init);
+  if (worker === false) return () => new LocalLink(init, platform.readBeside);
   let used = false;
   const useOnce = (): unknown => {
     if (used) {
@@ -99,7 +131,13 @@ function linkMaker(worker: NonNullable<LoadOptions["worker"]>, init: SessionInit
     return worker;
   };
   const make = worker === true ? platform.startWorker : typeof worker === "function" ? worker : useOnce;
-  return () => new WorkerLink(() => platform.connect(make()), init);
+  const connect = (): Port => {
+    const made = make();
+    // A promise is no worker; what it rejects with is nobody's.
+    Promise.resolve(made).catch(() => undefined);
+    return platform.connect(made);
+  };
+  return () => new WorkerLink(connect, init);
 }
 
 /** Without `Symbol.dispose` (Safari) the method can't be reached, but `dispose()` can. */
@@ -115,6 +153,12 @@ class LoadedDetector implements Detector {
   /** Makes another link for the pool of a batch; undefined if there can be only one. */
   readonly #makeLink: (() => Link) | undefined;
   readonly #extraLinks = new Set<Link>();
+  // `info` is the caller's, who may change it.
+  readonly #width: number;
+  readonly #classes: number;
+  readonly #labels: readonly string[];
+  readonly #settingRules: Rules;
+  readonly #detectRules: Rules;
   #disposed = false;
 
   constructor(link: Link, info: DetectorInfo, open: Open, makeLink: (() => Link) | undefined) {
@@ -122,13 +166,29 @@ class LoadedDetector implements Detector {
     this.info = info;
     this.#open = open;
     this.#makeLink = makeLink;
+    this.#width = info.features;
+    this.#classes = info.classes;
+    this.#labels = [...info.labels];
+    const names = info.detectors.flatMap(({ hyperparameters }) =>
+      hyperparameters.flatMap(({ name, short }) => (short ? [short, name] : [name])),
+    );
+    this.#settingRules = settingRules(names);
+    this.#detectRules = detectRules(this.#settingRules);
   }
 
-  detect(image: Input, options: DetectOptions & CallOptions = {}): Promise<Detection> {
-    return this.#detectWith(this.#link, image, options);
+  detect(image: Input, options?: DetectOptions & CallOptions): Promise<Detection> {
+    return typed(() => this.#detectWith(this.#link, image, readOptions(options, this.#detectRules)));
   }
 
-  detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions = {}): AsyncGenerator<BatchResult, void, undefined> {
+  async *detectAll(images: Iterable<Input> | AsyncIterable<Input>, options?: BatchOptions): AsyncGenerator<BatchResult, void, undefined> {
+    try {
+      yield* this.#detectAll(images, readOptions(options, { ...this.#detectRules, ...BATCH }));
+    } catch (thrown) {
+      throw argumentError(thrown);
+    }
+  }
+
+  #detectAll(images: Iterable<Input> | AsyncIterable<Input>, options: BatchOptions): AsyncGenerator<BatchResult, void, undefined> {
     const { concurrency = Math.min(4, coreCount()), signal, onProgress, ...settings } = options;
     const makeLink = this.#makeLink;
     const extra =
@@ -149,76 +209,134 @@ class LoadedDetector implements Detector {
         this.#extraLinks.delete(link);
         link.dispose();
       },
-      detect: (link, image, inner) => this.#detectWith(link, image, { ...settings, signal: inner }),
+      detect: (link, image, inner) => typed(() => this.#detectWith(link, image, { ...settings, signal: inner })),
       signal,
       onProgress,
     });
   }
 
-  async features(image: Input, options: CallOptions = {}): Promise<Float32Array> {
-    return this.#link.call("features", [await this.#payload(image, options.signal)], options.signal);
+  features(image: Input, options?: CallOptions): Promise<Float32Array> {
+    return typed(async () => {
+      const { signal } = readOptions(options, CALL);
+      return this.#link.call("features", [await this.#payload(image, signal)], signal);
+    });
   }
 
-  async rescore(result: FeatureSource, options: DetectOptions & CallOptions = {}): Promise<Detection> {
-    const { signal, ...settings } = options;
-    return this.#link.call("rescore", [featuresOf(result), settings], signal);
+  rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection> {
+    return typed(() => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call("rescore", [featuresOf(result, this.#width), settings], signal);
+    });
   }
 
-  async explain(result: FeatureSource, options: ExplainOptions = {}): Promise<Explanation> {
-    const { signal, class: requested, ...settings } = options;
-    const known = requested ?? (result instanceof Float32Array ? undefined : result.classIndex);
-    const classIndex = known === undefined ? undefined : toClassIndex(known, this.info.labels, this.info.classes);
-    return this.#link.call("explain", [featuresOf(result), classIndex, settings], signal);
+  explain(result: FeatureSource, options?: ExplainOptions): Promise<Explanation> {
+    return typed(() => {
+      const { signal, class: requested, ...settings } = readOptions(options, { ...this.#detectRules, ...EXPLAIN });
+      const features = featuresOf(result, this.#width);
+      const known = requested ?? (result as { classIndex?: number }).classIndex;
+      const classIndex = known === undefined ? undefined : toClassIndex(known, this.#labels, this.#classes);
+      return this.#link.call("explain", [features, classIndex, settings], signal);
+    });
   }
 
-  async weightMap(result: FeatureSource, options: DetectOptions & CallOptions = {}): Promise<Uint8Array> {
-    const { signal, ...settings } = options;
-    return this.#link.call("weightMap", [featuresOf(result), settings], signal);
+  weightMap(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Uint8Array> {
+    return typed(() => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call("weightMap", [featuresOf(result, this.#width), settings], signal);
+    });
   }
 
-  async scores(rows: Float32Array | readonly Float32Array[], options: DetectOptions & CallOptions = {}): Promise<Float64Array> {
-    const { signal, ...settings } = options;
-    const width = this.info.features;
-    const values = rows instanceof Float32Array ? rows : concatenate(rows, width);
-    if (values.length % width !== 0) {
-      throw new OodError("features", `${values.length} values can't be split into rows of ${width} features.`);
-    }
-    return this.#link.call("scores", [values, values.length / width, settings], signal);
+  scores(rows: Float32Array | readonly Float32Array[], options?: DetectOptions & CallOptions): Promise<Float64Array> {
+    return typed(() => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      const values = featureRows(rows, this.#width);
+      return this.#link.call("scores", [values, values.length / this.#width, settings], signal);
+    });
   }
 
-  async idScores(score: ScoreName, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined> {
-    const { signal, ...settings } = options ?? {};
-    return this.#link.call("idScores", options ? [score, settings] : [score], signal);
+  idScores(score: ScoreName, options?: DetectOptions & CallOptions): Promise<Float32Array | undefined> {
+    return typed(() => {
+      if (!isText(score)) throw wrong("score", score, "the name of a score");
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call("idScores", options ? [score, settings] : [score], signal);
+    });
   }
 
   metrics(idScores: ArrayLike<number>, oodScores: ArrayLike<number>): Promise<Metrics> {
-    return this.#link.call("metrics", [Float64Array.from(idScores), Float64Array.from(oodScores)]);
+    return typed(() => this.#link.call("metrics", [scoreList(idScores, "idScores"), scoreList(oodScores, "oodScores")]));
   }
 
-  async calibrate(labels: readonly string[], { detectors = [], signal }: CalibrateOptions = {}): Promise<Calibrator> {
-    const id = nextSessionId++;
-    await this.#link.call("calibrate", [id, [...labels], [...detectors]], signal);
-    const toInput = async (image: Input | Float32Array, signal?: AbortSignal): Promise<ImagePayload | Float32Array> =>
-      image instanceof Float32Array ? image : this.#payload(image, signal);
+  calibrate(labels: readonly string[], options?: CalibrateOptions): Promise<Calibrator> {
+    return typed(async () => {
+      const { detectors = [], signal } = readOptions(options, CALIBRATE);
+      const names = entriesOf(labels, "labels", "an array of strings");
+      names.forEach((label, i) => {
+        if (!isText(label)) throw wrong(`label ${i}`, label, "a string of at most 1000 characters");
+      });
+      if (names.length !== this.#classes)
+        throw new OodError("data", `There are ${names.length} labels; the model has ${this.#classes} classes.`);
+      const id = nextSessionId++;
+      try {
+        await this.#link.call("calibrate", [id, names, [...detectors]], signal);
+      } catch (error) {
+        // It may have been made all the same, if the caller aborted.
+        this.#end(id);
+        throw error;
+      }
+      return this.#calibrator(id, names);
+    });
+  }
+
+  #calibrator(id: number, labels: readonly string[]): Calibrator {
+    const withInput =
+      (
+        image: Input | Float32Array,
+        options: CallOptions | undefined,
+        add: (input: ImagePayload | Float32Array, signal?: AbortSignal) => Promise<void>,
+      ) =>
+      async () => {
+        // prettier-ignore
+        const { signal } = readOptions(options, CALL);
+        return add(floats(image) ? featuresOf(image, this.#width) : await this.#payload(image as Input, signal), signal);
+      };
     return {
-      add: async (image, label, { signal } = {}) => {
-        const classIndex = toClassIndex(label, labels, labels.length);
-        return this.#link.call("addTraining", [id, await toInput(image, signal), classIndex], signal);
-      },
-      addHoldout: async (image, { signal } = {}) => this.#link.call("addHoldout", [id, await toInput(image, signal)], signal),
+      add: (image, label, options) =>
+        typed(
+          withInput(image, options, (input, signal) =>
+            this.#link.call("addTraining", [id, input, toClassIndex(label, labels, labels.length)], signal),
+          ),
+        ),
+      addHoldout: (image, options) =>
+        typed(withInput(image, options, (input, signal) => this.#link.call("addHoldout", [id, input], signal))),
+      holdBack: (classes, seed = 0) =>
+        typed(() => {
+          const rows = entriesOf(classes, "classes", "an array of class indices");
+          const indices = rows.map((row) => toClassIndex(row, labels, labels.length));
+          return this.#link.call("holdBack", [Uint32Array.from(indices), count(seed, "seed")]);
+        }),
+      addHeldBack: (image, label, number, options) =>
+        typed(async () => {
+          const { seed = 0, signal } = readOptions(options, HELD_BACK);
+          const classIndex = toClassIndex(label, labels, labels.length);
+          const input = await this.#payload(image, signal);
+          return this.#link.call("addHeldBack", [id, input, classIndex, count(number, "number"), seed], signal);
+        }),
       counts: () => this.#link.call("calibrationCounts", [id]),
       warnings: () => this.#link.call("calibrationWarnings", [id]),
-      finish: (settings?: CalibrationSettings) => this.#link.call("finishCalibration", [id, settings]),
-      dispose: () => {
-        if (!this.#disposed) this.#link.call("end", [id]).catch(() => undefined);
-      },
+      finish: (settings) => typed(() => this.#link.call("finishCalibration", [id, readOptions(settings, this.#settingRules)])),
+      dispose: () => this.#end(id),
     };
   }
 
-  async tune(images: readonly TuneImage[], options: TuneOptions = {}): Promise<Tuned> {
-    return runTuning(nextSessionId++, this.#link, images, options, {
-      payload: (image) => this.#payload(image, options.signal),
-      toClassIndex: (requested) => toClassIndex(requested, this.info.labels, this.info.classes),
+  tune(images: readonly TuneImage[], options?: TuneOptions): Promise<Tuned> {
+    return typed(() => {
+      const read = readOptions(options, TUNE);
+      const list = entriesOf(images, "images", "an array of held-out images: [{ image, classIndex }, ...]");
+      return runTuning(nextSessionId++, this.#link, list, read, {
+        payload: (image) => typed(() => this.#payload(image, read.signal)),
+        toClassIndex: (requested) => toClassIndex(requested, this.#labels, this.#classes),
+        features: (given) => featuresOf(given, this.#width),
+      });
     });
   }
 
@@ -230,6 +348,11 @@ class LoadedDetector implements Detector {
 
   [DISPOSE](): void {
     this.dispose();
+  }
+
+  /** Frees a calibrator or a tuner of the session. */
+  #end(id: number): void {
+    if (!this.#disposed) this.#link.call("end", [id]).catch(() => undefined);
   }
 
   async #detectWith(link: Link, image: Input, { signal, ...settings }: DetectOptions & CallOptions): Promise<Detection> {
@@ -245,27 +368,4 @@ class LoadedDetector implements Detector {
 
 function coreCount(): number {
   return globalThis.navigator?.hardwareConcurrency || 2;
-}
-
-function featuresOf(result: FeatureSource): Float32Array {
-  const features = result instanceof Float32Array ? result : result?.features;
-  if (features instanceof Float32Array) return features;
-  throw new OodError("features", "Pass a result of detect(), or its features as a Float32Array.");
-}
-
-function concatenate(rows: readonly Float32Array[], width: number): Float32Array {
-  const all = new Float32Array(rows.length * width);
-  rows.forEach((row, index) => {
-    if (row.length !== width) {
-      throw new OodError("features", `Row ${index} has ${row.length} features; the network has ${width}.`);
-    }
-    all.set(row, index * width);
-  });
-  return all;
-}
-
-function toClassIndex(requested: string | number, labels: readonly string[], classes: number): number {
-  const index = typeof requested === "number" ? requested : labels.indexOf(requested);
-  if (Number.isInteger(index) && index >= 0 && index < classes) return index;
-  throw new OodError("options", `There is no class ${JSON.stringify(requested)}: pass one of the labels, or an index below ${classes}.`);
 }

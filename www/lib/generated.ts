@@ -12,6 +12,7 @@ export type ScoreName =
   | "energy"
   | "gen"
   | "gen+itp"
+  | "joint_energy"
   | "gradnorm"
   | "gradnorm+itp"
   | "gradnorm_leaf+itp"
@@ -167,6 +168,11 @@ export interface Preprocess {
    */
   resize?: number;
   /**
+   * (height, width) that the image is resized to, 1..=4096 each, whatever its aspect ratio; instead
+   * of `resize`. As Hugging Face's processors do whose `size` has a height and a width.
+   */
+  stretch?: [height: number, width: number];
+  /**
    * (height, width) of the centre crop, 1..=4096 each. Its offset is half of the margin, rounded
    * half to even; an image that is too small is first padded with 0 (black), as torchvision
    * does. `undefined` keeps everything.
@@ -192,8 +198,19 @@ export type Channels = "rgb" | "grey";
 export interface DetectorInfo {
   /** K, the number of classes. */
   classes: number;
-  /** D, the number of penultimate-layer features. */
+  /**
+   * D, the number of penultimate-layer features; where the last layer isn't linear, that of
+   * `penultimate` and of the K logits behind them.
+   */
   features: number;
+  /** Why the last layer isn't linear, if so: only scores that need no weights work. */
+  opaque?: string;
+  /** The number of features that the last layer with weights takes; 0 where it isn't known. */
+  penultimate: number;
+  /** Whether the classes don't exclude each other: a sigmoid follows the logits. */
+  multiLabel: boolean;
+  /** The model's output that the logits belong to. */
+  output: string;
   /** `[1, channels, height, width]`. */
   inputShape: [batch: number, channels: number, height: number, width: number];
   /** Name of each class, `[K]`; empty without a stats file. */
@@ -206,6 +223,8 @@ export interface DetectorInfo {
   counts: number[];
   /** Names of the scores that the stats file suffices for. */
   scores: ScoreName[];
+  /** The other scores, with the reason; without a stats file those that this model can never have. */
+  unavailable: UnavailableScore[];
   /** Threshold of the stored score, where there are in-distribution scores. */
   threshold?: number;
   /** How many in-distribution scores there are. */
@@ -230,6 +249,14 @@ export interface OperatorCounts {
   tract: number;
 }
 
+/** A score that can't be had. */
+export interface UnavailableScore {
+  /** Its name. */
+  name: ScoreName;
+  /** What is missing. */
+  reason: string;
+}
+
 /** A post-hoc detector. */
 export interface PostHocDetector {
   /** Name in options, files and tables. */
@@ -244,6 +271,11 @@ export interface PostHocDetector {
   formula: string;
   /** Names of the combinations that publications report, such as `dice+react`. */
   combinations: string[];
+  /**
+   * What it reads: `logits`, `features`, `head` (the weights of a linear last layer), `moments`
+   * (class-conditional means and deviations of the features).
+   */
+  inputs: ("logits" | "features" | "head" | "moments")[];
   /** What it can be tuned by. */
   hyperparameters: Hyperparameter[];
   /** Its tensors in the stats file. */
@@ -305,15 +337,15 @@ export interface FeatureDetection {
   pValue?: number;
   /** The most probable classes, from the unpruned logits. */
   topK: ClassProbability[];
-  /** Energies of the logits under each pruning. */
-  energies: Energies;
-  /** How many weights were pruned for this image. */
-  counts: PruningCounts;
+  /** Energies of the logits under each pruning; `undefined` where the last layer isn't linear. */
+  energies?: Energies;
+  /** How many weights were pruned for this image; `undefined` where the last layer isn't linear. */
+  counts?: PruningCounts;
   /** The settings used, in full. */
   settings: UsedSettings;
   /** The model's own logits, `[K]`. */
   logits: Float32Array;
-  /** The logits after ITP's pruning, `[K]`. */
+  /** The logits after ITP's pruning, `[K]`; empty where the last layer isn't linear. */
   prunedLogits: Float32Array;
 }
 
@@ -458,6 +490,8 @@ export interface TunerOptions {
   perKind: number;
   /** The rule whose picks are written. */
   rule: TuneRule;
+  /** The held-out images are among those that the model was trained on. */
+  trainedOn: boolean;
 }
 
 /** How a setting is picked. */
@@ -494,6 +528,11 @@ export interface TuneReport {
   kinds: TuneKind[];
   /** Pseudo-OOD images of each kind. */
   images: number[];
+  /**
+   * How much each kind counts in the mean, 0 to 1: the share of its images whose label the model
+   * changes, of those that it gets right before.
+   */
+  weights: number[];
   /** Energy, ITP, ReAct, HELD, HELD+T. */
   families: AnyTuneFamily[];
   /** What a user should know before trusting the result. */
@@ -520,7 +559,7 @@ export interface Candidate<Setting> {
   setting: Setting;
   /** AUROC of in-distribution images against each kind, in percent; order of `kinds`. */
   auroc: number[];
-  /** Mean over all kinds. */
+  /** Mean over all kinds, weighted by `weights`. */
   mean: number;
   /** Mean over the kinds that stand for what lies near the training data. */
   nearMean: number;

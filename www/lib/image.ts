@@ -1,14 +1,12 @@
 // Decodes images of every kind to pixels. Resizing, cropping and normalising are left to the engine,
 // so that browsers and the command line compute the same input.
 
+import { MAX_PIXELS, rawImage, tagOf } from "./check.js";
 import { messageOf, OodError } from "./errors.js";
 import type { ImagePayload } from "./protocol.js";
-import { type Open, readBlob } from "./source.js";
+import { isBlob, type Open, readBlob } from "./source.js";
 import { markTransferable } from "./transfer.js";
 import type { Input, RawImage } from "./types.js";
-
-/** Same as the engine's limit. */
-const MAX_PIXELS = 100_000_000;
 
 /** No colour management, straight alpha, EXIF orientation applied: as the native decoder does. */
 const DECODE_OPTIONS: ImageBitmapOptions = {
@@ -19,43 +17,45 @@ const DECODE_OPTIONS: ImageBitmapOptions = {
 
 /** Prepares an image on the calling thread for posting it to a worker. */
 export async function toPayload(input: Input, open: Open, signal?: AbortSignal): Promise<ImagePayload> {
-  if (typeof input === "string" || input instanceof URL) {
-    return readBlob(input, { open, part: "image", signal });
+  if (typeof input === "string" || tagOf(input) === "URL") {
+    return readBlob(input as string | URL, { open, part: "image", signal });
   }
-  if (input instanceof Blob) return input;
-  if (isInstance(input, "ImageBitmap")) return input;
-  if (isInstance(input, "HTMLImageElement")) await input.decode().catch(throwDecodeError);
-  if (isInstance(input, "HTMLVideoElement") && input.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
-    throw new OodError("image", "The video has no frame yet: wait for its 'loadeddata' event.");
+  if (isBlob(input) || isBitmap(input)) return input;
+  if (/^(HTML(Image|Canvas|Video)Element|OffscreenCanvas|VideoFrame)$/.test(tagOf(input))) {
+    const drawable = input as HTMLImageElement | HTMLVideoElement;
+    if ("decode" in drawable) await drawable.decode().catch(throwDecodeError);
+    // HAVE_CURRENT_DATA
+    if ("readyState" in drawable && drawable.readyState < 2) {
+      throw new OodError("image", "The video has no frame yet: wait for its 'loadeddata' event.");
+    }
+    return markTransferable(await toBitmap(drawable));
   }
-  if (isDrawable(input)) return markTransferable(await createImageBitmap(input, DECODE_OPTIONS).catch(throwDecodeError));
-  if (isRaw(input)) return { data: input.data, width: input.width, height: input.height, channels: channelsOf(input) };
+  const raw = Object(input) === input && rawImage(input);
+  if (raw) return raw;
   throw new OodError(
     "image",
     "Not an image: pass a Blob or File, a URL, an image, canvas or video element, ImageData, ImageBitmap, or { data, width, height }.",
   );
 }
 
-/** Decodes a payload; runs where the engine runs. */
-export async function toPixels(image: ImagePayload): Promise<RawImage & { channels: 1 | 3 | 4 }> {
-  if (image instanceof Blob) return drawAndClose(await decode(image));
-  if (isInstance(image, "ImageBitmap")) return drawAndClose(image);
-  return { ...image, channels: channelsOf(image) };
+/** Decodes a payload; runs where the engine runs. Closes a bitmap that `isOwn`. */
+export async function toPixels(image: ImagePayload, isOwn: (bitmap: ImageBitmap) => boolean): Promise<RawImage & { channels: 1 | 3 | 4 }> {
+  if (isBitmap(image)) return draw(image, isOwn(image));
+  if (!isBlob(image)) return rawImage(image) ?? throwDecodeError("not an image.");
+  if (image.size === 0) throw new OodError("image", "The image file is empty.");
+  return draw(await toBitmap(image), true);
 }
 
-async function decode(blob: Blob): Promise<ImageBitmap> {
-  if (typeof createImageBitmap !== "function") {
-    throw new OodError(
-      "image",
-      "Images can only be decoded in browsers. Decode it first, for example with sharp (see the README), and pass { data, width, height, channels }.",
-    );
-  }
-  if (blob.size === 0) throw new OodError("image", "The image file is empty.");
-  return createImageBitmap(blob, DECODE_OPTIONS).catch(throwDecodeError);
+async function toBitmap(image: ImageBitmapSource): Promise<ImageBitmap> {
+  if (typeof createImageBitmap === "function") return createImageBitmap(image, DECODE_OPTIONS).catch(throwDecodeError);
+  throw new OodError(
+    "image",
+    "Images can only be decoded in browsers. Decode it first, for example with sharp (see the README), and pass { data, width, height, channels }.",
+  );
 }
 
 /** The bitmap's pixels composited over white, as the engine does with the alpha of raw pixels. */
-function drawAndClose(bitmap: ImageBitmap): RawImage & { channels: 4 } {
+function draw(bitmap: ImageBitmap, close: boolean): RawImage & { channels: 4 } {
   const { width, height } = bitmap;
   try {
     if (width * height > MAX_PIXELS) {
@@ -71,49 +71,19 @@ function drawAndClose(bitmap: ImageBitmap): RawImage & { channels: 4 } {
   } catch (cause) {
     return throwDecodeError(cause);
   } finally {
-    bitmap.close();
+    if (close) bitmap.close();
   }
 }
 
 function throwDecodeError(cause: unknown): never {
   if (cause instanceof OodError) throw cause;
   const advice =
-    cause instanceof DOMException && cause.name === "SecurityError"
+    (Object(cause) as Error).name === "SecurityError"
       ? "It comes from another origin: load it with crossOrigin = 'anonymous' from a server that allows it."
       : "Is it an image in a format this browser supports?";
   throw new OodError("image", `The image can't be decoded: ${messageOf(cause)} ${advice}`, { cause });
 }
 
-function isDrawable(input: object): input is HTMLImageElement | HTMLCanvasElement | HTMLVideoElement | OffscreenCanvas | VideoFrame {
-  return ["HTMLImageElement", "HTMLCanvasElement", "HTMLVideoElement", "OffscreenCanvas", "VideoFrame"].some((name) =>
-    isInstance(input, name as "VideoFrame"),
-  );
-}
-
-interface Instances {
-  ImageBitmap: ImageBitmap;
-  HTMLImageElement: HTMLImageElement;
-  HTMLVideoElement: HTMLVideoElement;
-  VideoFrame: VideoFrame;
-}
-
-/** `instanceof` for a class that the platform may lack, or that comes from another frame. */
-function isInstance<Name extends keyof Instances>(value: unknown, name: Name): value is Instances[Name] {
-  return Object.prototype.toString.call(value) === `[object ${name}]`;
-}
-
-function isRaw(input: unknown): input is RawImage {
-  const { data, width, height } = (input ?? {}) as Partial<RawImage>;
-  return (data instanceof Uint8Array || data instanceof Uint8ClampedArray) && typeof width === "number" && typeof height === "number";
-}
-
-function channelsOf({ data, width, height, channels }: RawImage): 1 | 3 | 4 {
-  const count = channels ?? data.length / (width * height);
-  if ((count === 1 || count === 3 || count === 4) && Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0) {
-    return count;
-  }
-  throw new OodError(
-    "image",
-    `${data.length} values can't be an image of ${width} x ${height} pixels with ${channels ?? "1, 3 or 4"} channels: data must hold width * height * channels values.`,
-  );
+function isBitmap(value: unknown): value is ImageBitmap {
+  return tagOf(value) === "ImageBitmap";
 }

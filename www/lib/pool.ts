@@ -1,7 +1,8 @@
 // Runs a batch over a pool of links; results come in input order.
 
-import { abortedError, throwIfAborted } from "./abort.js";
-import { OodError, toOodError } from "./errors.js";
+import { follow, throwIfAborted, withAbort } from "./abort.js";
+import { iteratorOf } from "./check.js";
+import { messageOf, OodError, toOodError } from "./errors.js";
 import type { Link } from "./link.js";
 import type { BatchProgress, BatchResult, Detection, Input } from "./types.js";
 
@@ -20,14 +21,11 @@ interface Pool {
 /** Yields each image's detection or error in input order; reads at most a few images ahead. */
 export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, undefined> {
   const { images, concurrency, signal, onProgress } = pool;
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new OodError("options", `concurrency is ${concurrency}; it must be a positive integer.`);
-  }
+  const source = iteratorOf(images);
+  const total = lengthOf(images);
   throwIfAborted(signal);
   const size = pool.extra ? concurrency : 1;
-  const stop = new AbortController();
-  const forward = (): void => stop.abort(signal?.reason);
-  signal?.addEventListener("abort", forward);
+  const { controller: stop, letGo } = follow(signal);
 
   const links = [pool.first];
   const idle = [pool.first];
@@ -48,8 +46,8 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
     else idle.push(link);
   };
 
-  const total = lengthOf(images);
   let done = 0;
+  let failure: OodError | undefined;
   const run = async (index: number, image: Input): Promise<BatchResult> => {
     const link = await acquire();
     let result: BatchResult;
@@ -59,20 +57,31 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
       result = { index, error: toOodError(error) };
     }
     release(link);
-    onProgress?.({ done: ++done, ...(total !== undefined && { total }) });
+    try {
+      // Nothing is reported of a batch that has ended.
+      if (!stop.signal.aborted) onProgress?.({ done: ++done, ...(total !== undefined && { total }) });
+    } catch (thrown) {
+      // Thrown where the batch is read, as nobody awaits this image yet.
+      failure ??= toOodError(thrown);
+    }
     return result;
   };
 
-  const source = Symbol.asyncIterator in images ? images[Symbol.asyncIterator]() : images[Symbol.iterator]();
   const window: Promise<BatchResult>[] = [];
   let reading: Promise<void> | undefined;
   let ended = false;
   let index = 0;
   const read = async (): Promise<void> => {
-    const step = await source.next();
+    let step: IteratorResult<Input>;
+    try {
+      step = await source.next();
+      ended = Boolean(step.done);
+    } catch (cause) {
+      ended = true;
+      throw new OodError("image", `The images can't be read: ${messageOf(cause)}`, { cause });
+    }
     reading = undefined;
-    if (step.done) ended = true;
-    else window.push(run(index++, step.value));
+    if (!ended) window.push(run(index++, step.value as Input));
   };
 
   try {
@@ -83,22 +92,26 @@ export async function* runPool(pool: Pool): AsyncGenerator<BatchResult, void, un
         reading.catch(() => undefined);
       }
       // Neither a slow source nor a slow detection may hold back the other.
-      const oldest = await Promise.race([...window.slice(0, 1), ...(reading ? [reading] : [])]);
-      if (signal?.aborted) throw abortedError(signal);
+      const oldest = await withAbort(Promise.race([...window.slice(0, 1), ...(reading ? [reading] : [])]), signal);
+      if (failure) throw failure;
       if (!oldest) continue;
       void window.shift();
       if (oldest.error?.code === "disposed") throw oldest.error;
       yield oldest;
     }
   } finally {
-    signal?.removeEventListener("abort", forward);
+    letGo();
     stop.abort();
     for (const link of links) if (link !== pool.first) pool.release(link);
-    if (!ended) void source.return?.();
+    if (!ended) {
+      // What closing the source throws can change nothing.
+      const close = async (): Promise<unknown> => source.return?.();
+      close().catch(() => undefined);
+    }
   }
 }
 
 function lengthOf(images: Iterable<Input> | AsyncIterable<Input>): number | undefined {
-  if ("length" in images && typeof images.length === "number") return images.length;
-  return "size" in images && typeof images.size === "number" ? images.size : undefined;
+  const { length, size } = images as { length?: unknown; size?: unknown };
+  return [length, size].find((count): count is number => Number.isSafeInteger(count));
 }

@@ -7,6 +7,7 @@ import type {
   DetectOptions,
   DetectorInfo,
   Explanation,
+  HuggingFacePreprocessor,
   Metrics,
   Preprocess,
   PseudoOodTask,
@@ -21,8 +22,15 @@ export interface SessionInit {
   module: WebAssembly.Module;
   model: Blob;
   stats?: Blob;
-  preprocess?: Preprocess;
+  preprocess?: Preprocess | HuggingFacePreprocessor;
+  output?: string;
+  externalData?: Record<string, Blob>;
+  /** Where Node finds further files of weights: beside this one. */
+  modelPath?: string;
 }
+
+/** Reads a file beside another one; undefined where there is none. */
+export type ReadBeside = (path: string, name: string) => Uint8Array | undefined;
 
 /** An image that can be posted. Encoded images are decoded where the engine runs. */
 export type ImagePayload = Blob | ImageBitmap | RawImage;
@@ -41,11 +49,13 @@ export interface Calls {
   calibrate(calibrator: number, labels: string[], detectors: ScoreName[]): void;
   addTraining(calibrator: number, image: ImagePayload | Float32Array, classIndex: number): void;
   addHoldout(calibrator: number, image: ImagePayload | Float32Array): void;
+  holdBack(classes: Uint32Array, seed: number): Uint8Array;
+  addHeldBack(calibrator: number, image: ImagePayload, classIndex: number, number: number, seed: number): Float32Array;
   calibrationCounts(calibrator: number): Uint32Array;
   calibrationWarnings(calibrator: number): string[];
   finishCalibration(calibrator: number, settings: CalibrationSettings | undefined): Uint8Array;
   tune(tuner: number, options: TunerOptions): void;
-  tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: ImagePayload): void;
+  tuneHoldout(tuner: number, image: number, classIndex: number | undefined, pixels: ImagePayload | Float32Array): void;
   pseudoOodTasks(tuner: number): PseudoOodTask[];
   /** Makes a task's pseudo-OOD image, to be shown. */
   makePseudoOodImage(tuner: number, task: number, image: ImagePayload, partner: ImagePayload | undefined): RawImage;

@@ -1,14 +1,16 @@
 // Runs the engine, in a worker or on the calling thread.
 
 // Named one by one, so that bundlers can drop the rest of the generated file.
-import { __wbg_reset_state, begin, Calibrator, Engine, metrics, Tuner } from "./engine.js";
+import { __wbg_reset_state, begin, Calibrator, Engine, huggingFacePreprocess, metrics, Tuner } from "./engine.js";
 import { isPlainError, messageOf, OodError } from "./errors.js";
 import { toPixels } from "./image.js";
-import type { Arguments, CallName, ImagePayload, Result } from "./protocol.js";
-import type { Detection, DetectOptions } from "./types.js";
+import type { Arguments, CallName, ImagePayload, ReadBeside, Result, SessionInit } from "./protocol.js";
+import type { Detection, DetectOptions, Preprocess } from "./types.js";
 
 /** How many engine instances crashed on this thread; all of its sessions share one instance. */
 let crashCount = 0;
+/** What is under way in that instance, and is lost with it. */
+const underWay = { calibrations: 0, tunings: 0 };
 
 type Handler<Name extends CallName> = (...args: Arguments<Name>) => Result<Name> | Promise<Result<Name>>;
 type Handlers = { [Name in CallName]: Handler<Name> };
@@ -21,6 +23,14 @@ export class Session {
   // By the ids that the detector gave them.
   readonly #calibrators = new Map<number, Calibrator>();
   readonly #tuners = new Map<number, Tuner>();
+  readonly #isOwn: (bitmap: ImageBitmap) => boolean;
+  readonly #readBeside: ReadBeside | undefined;
+
+  /** @param isOwn - whether a bitmap is the session's to close. */
+  constructor(isOwn: (bitmap: ImageBitmap) => boolean, readBeside?: ReadBeside) {
+    this.#isOwn = isOwn;
+    this.#readBeside = readBeside;
+  }
 
   /** Handles a call. Every failure is an {@link OodError}; its code is `crashed` if the engine trapped. */
   async run<Name extends CallName>(name: Name, args: Arguments<Name>): Promise<Result<Name>> {
@@ -33,6 +43,12 @@ export class Session {
         crashCount++;
         // A trapped instance may be corrupt: replace it, which also invalidates all objects of the old one.
         __wbg_reset_state();
+        const { calibrations, tunings } = underWay;
+        underWay.calibrations = underWay.tunings = 0;
+        if (calibrations + tunings > 0) {
+          const lost = `Lost with it: ${calibrations} calibrations and ${tunings} tunings under way on this thread.`;
+          throw new OodError(error.code, `${error.message} ${lost}`, { cause: thrown });
+        }
       }
       throw error;
     }
@@ -45,14 +61,21 @@ export class Session {
 
   /** Frees the engine's memory. */
   dispose(): void {
-    if (!this.crashed) {
-      for (const calibrator of this.#calibrators.values()) calibrator.free();
-      for (const tuner of this.#tuners.values()) tuner.free();
-      this.#engine?.free();
-    }
-    this.#calibrators.clear();
-    this.#tuners.clear();
+    for (const id of [...this.#calibrators.keys(), ...this.#tuners.keys()]) this.#end(id);
+    if (!this.crashed) this.#engine?.free();
     this.#engine = undefined;
+  }
+
+  /** Frees a calibrator or a tuner; ids are unique among both. */
+  #end(id: number): void {
+    const [calibrator, tuner] = [this.#calibrators.get(id), this.#tuners.get(id)];
+    this.#calibrators.delete(id);
+    this.#tuners.delete(id);
+    // What belongs to a crashed engine is gone and no longer counted.
+    if (this.crashed) return;
+    if (calibrator) underWay.calibrations--;
+    if (tuner) underWay.tunings--;
+    (calibrator ?? tuner)?.free();
   }
 
   get #startedEngine(): Engine {
@@ -70,12 +93,17 @@ export class Session {
 
   async #featuresOf(image: ImagePayload | Float32Array): Promise<Float32Array> {
     if (image instanceof Float32Array) return image;
-    const { data, width, height, channels } = await toPixels(image);
+    const { data, width, height, channels } = await this.#pixels(image);
     return this.#startedEngine.features(data, width, height, channels);
   }
 
+  #pixels(image: ImagePayload): ReturnType<typeof toPixels> {
+    return toPixels(image, this.#isOwn);
+  }
+
   #detect(features: Float32Array, options: DetectOptions): Detection {
-    return { ...this.#startedEngine.detect(features, options), features };
+    // The engine leaves out empty arrays.
+    return Object.assign({ prunedLogits: new Float32Array(0) }, this.#startedEngine.detect(features, options), { features });
   }
 
   readonly #handlers: Handlers = {
@@ -84,7 +112,15 @@ export class Session {
       await startEngine(init.module);
       this.#crashesAtStart = crashCount;
       const [model, stats] = await Promise.all([bytesOf(init.model), init.stats && bytesOf(init.stats)]);
-      this.#engine = new Engine(model, stats, init.preprocess);
+      const external = await externalData(init);
+      const { modelPath } = init;
+      this.#engine = new Engine(
+        model,
+        stats,
+        preprocessOf(init),
+        init.output,
+        (name) => external.get(name) ?? (modelPath === undefined ? undefined : this.#readBeside?.(modelPath, name)),
+      );
       return this.#engine.info;
     },
     features: (image) => this.#featuresOf(image),
@@ -100,8 +136,9 @@ export class Session {
     metrics,
     calibrate: (id, labels, detectors) => {
       const calibrator = new Calibrator(this.#startedEngine, labels);
-      if (detectors.length > 0) calibrator.learn(detectors);
       this.#calibrators.set(id, calibrator);
+      underWay.calibrations++;
+      if (detectors.length > 0) calibrator.learn(detectors);
     },
     addTraining: async (id, image, classIndex) => {
       const features = await this.#featuresOf(image);
@@ -111,11 +148,18 @@ export class Session {
       const features = await this.#featuresOf(image);
       this.#calibrator(id).addHoldout(features);
     },
+    holdBack: (classes, seed) => Calibrator.holdBack(classes, seed),
+    addHeldBack: async (id, image, classIndex, number, seed) => {
+      const pixels = await this.#pixels(image);
+      const features = await this.#featuresOf(pixels);
+      return this.#calibrator(id).addHeldBack(classIndex, features, this.#startedEngine.zoomedFeatures(pixels, seed, number));
+    },
     calibrationCounts: (id) => this.#calibrator(id).counts,
     calibrationWarnings: (id) => this.#calibrator(id).warnings(),
     finishCalibration: (id, settings) => this.#calibrator(id).finish(settings),
     tune: (id, options) => {
       this.#tuners.set(id, new Tuner(this.#startedEngine, options));
+      underWay.tunings++;
     },
     tuneHoldout: async (id, image, classIndex, pixels) => {
       const features = await this.#featuresOf(pixels);
@@ -123,11 +167,11 @@ export class Session {
     },
     pseudoOodTasks: (id) => this.#tuner(id).tasks(),
     makePseudoOodImage: async (id, task, image, partner) => {
-      const [pixels, other] = [await toPixels(image), partner && (await toPixels(partner))];
+      const [pixels, other] = [await this.#pixels(image), partner && (await this.#pixels(partner))];
       return this.#tuner(id).make(this.#startedEngine, task, pixels, other);
     },
     runPseudoOodTask: async (id, task, image, partner) => {
-      const [pixels, other] = [await toPixels(image), partner && (await toPixels(partner))];
+      const [pixels, other] = [await this.#pixels(image), partner && (await this.#pixels(partner))];
       this.#tuner(id).run(this.#startedEngine, task, pixels, other);
     },
     finishTuning: (id) => {
@@ -135,12 +179,7 @@ export class Session {
       const stats = tuner.finish();
       return { stats, report: tuner.report, markdown: tuner.markdown };
     },
-    end: (id) => {
-      // Ids are unique among both.
-      (this.#calibrators.get(id) ?? this.#tuners.get(id))?.free();
-      this.#calibrators.delete(id);
-      this.#tuners.delete(id);
-    },
+    end: (id) => this.#end(id),
   };
 }
 
@@ -160,6 +199,18 @@ async function startEngine(module: WebAssembly.Module): Promise<void> {
 
 async function bytesOf(blob: Blob): Promise<Uint8Array> {
   return new Uint8Array(await blob.arrayBuffer());
+}
+
+async function externalData({ externalData = {} }: SessionInit): Promise<Map<string, Uint8Array>> {
+  const read = Object.entries(externalData).map(async ([name, blob]) => [name, await bytesOf(blob)] as const);
+  return new Map(await Promise.all(read));
+}
+
+/** Hugging Face's objects have `image_mean` and `do_normalize` where ours have `mean`. */
+function preprocessOf({ preprocess }: SessionInit): Preprocess | undefined {
+  if (preprocess === undefined || "mean" in preprocess) return preprocess as Preprocess | undefined;
+  const keys = ["do_resize", "do_normalize", "do_rescale", "image_mean", "size", "crop_size", "image_processor"];
+  return keys.some((key) => key in preprocess) ? huggingFacePreprocess(JSON.stringify(preprocess)) : (preprocess as unknown as Preprocess);
 }
 
 /** The engine throws plain objects for expected errors; anything else means that it crashed. */

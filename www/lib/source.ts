@@ -1,7 +1,8 @@
 // Reads files from any source, with progress, and compiles the engine once.
 
-import { abortedError, throwIfAborted, withAbort } from "./abort.js";
-import { messageOf, OodError } from "./errors.js";
+import { abortedError, follow, throwIfAborted, withAbort } from "./abort.js";
+import { show, tagOf, view } from "./check.js";
+import { messageOf, OodError, toOodError } from "./errors.js";
 import type { LoadProgress, Source } from "./types.js";
 
 /** Opens a URL: by `fetch` or, in Node, also from the file system. */
@@ -15,44 +16,61 @@ export interface Reading {
   onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
+/** No file of the package's may be larger: it must fit into the engine's memory beside what is made of it. */
+const MAX_BYTES = 2 ** 30;
+
 /** The bytes of a source as a blob, which workers share without copying. */
 export async function readBlob(source: Source, reading: Reading): Promise<Blob> {
   throwIfAborted(reading.signal);
   const blob = await readUnchecked(source, reading);
+  throwIfTooLarge(blob.size, reading.part);
   await rejectHtml(blob, reading.part, urlOf(source));
   return blob;
 }
 
+function throwIfTooLarge(bytes: number, part: string): void {
+  if (bytes > MAX_BYTES) throw new OodError("fetch", `The ${part} has more than ${MAX_BYTES} bytes; that is too large for the engine.`);
+}
+
 async function readUnchecked(source: Source, reading: Reading): Promise<Blob> {
-  if (source instanceof Blob) return source;
-  if (source instanceof ArrayBuffer) return new Blob([source]);
-  if (ArrayBuffer.isView(source)) {
+  if (isBlob(source)) return source;
+  if (ArrayBuffer.isView(source) || /^(Shared)?ArrayBuffer$/.test(tagOf(source))) {
+    const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(source) ? source : { buffer: source as ArrayBuffer };
+    const bytes = view(() => new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength), "fetch");
     // Copied, as a blob can't be made of views of shared memory.
-    return new Blob([new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice()]);
+    return new Blob([tagOf(bytes.buffer) === "ArrayBuffer" ? bytes : bytes.slice()]);
   }
-  if (!isUrl(source) && !(source instanceof Response)) {
+  const response = tagOf(source) === "Response";
+  if (!isUrl(source) && !response) {
     throw new OodError(
       "fetch",
-      `The ${reading.part} can't be read from ${describe(source)}: pass a URL, a Request, a Response, a Blob or bytes.`,
+      `The ${reading.part} can't be read from ${show(source)}: pass a URL, a Request, a Response, a Blob or bytes.`,
     );
   }
-  return download(source instanceof Response ? source : await openChecked(source, reading), reading);
+  return download(response ? (source as Response) : await openChecked(source as string, reading), reading);
+}
+
+/** A blob or a file. */
+export function isBlob(value: unknown): value is Blob {
+  return /^(Blob|File)$/.test(tagOf(value));
 }
 
 function isUrl(source: unknown): source is string | URL | Request {
-  return typeof source === "string" || source instanceof URL || source instanceof Request;
+  return typeof source === "string" || /^(URL|Request)$/.test(tagOf(source));
 }
 
 /** Opens a URL; errors name it and the status. */
 export async function openChecked(url: string | URL | Request, { open, part, signal }: Reading): Promise<Response> {
-  let response: Response;
+  // Of this realm, as `fetch` takes no other signal.
+  const { controller, letGo } = follow(signal);
   try {
-    response = await open(url, signal);
+    return await open(tagOf(url) === "URL" ? (url as URL).href : url, signal && controller.signal);
   } catch (cause) {
     if (signal?.aborted) throw abortedError(signal);
     throw new OodError("fetch", `The ${part} at ${urlOf(url)} can't be read: ${messageOf(cause)}.`, { cause });
+  } finally {
+    letGo();
   }
-  return response;
 }
 
 async function download(response: Response, { part, signal, onProgress }: Reading): Promise<Blob> {
@@ -75,10 +93,12 @@ async function download(response: Response, { part, signal, onProgress }: Readin
       throwIfAborted(signal);
       chunks.push(step.value);
       loaded += step.value.byteLength;
+      throwIfTooLarge(loaded, part);
       report(loaded);
     }
   } catch (cause) {
     if (signal?.aborted) throw abortedError(signal);
+    if (cause instanceof OodError) throw cause;
     throw new OodError("fetch", `The ${part} at ${url} was cut off after ${loaded} bytes: ${messageOf(cause)}.`, { cause });
   }
   if (loaded === 0) throw new OodError("fetch", `The ${part} at ${url} is empty.`);
@@ -109,17 +129,26 @@ const modules = new Map<string, Promise<WebAssembly.Module>>();
 
 /** The compiled engine. Each URL is fetched and compiled once, however many detectors are loaded. */
 export async function compileEngine(source: Source | WebAssembly.Module, reading: Reading): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  if (typeof source !== "string" && !(source instanceof URL)) return compile(source, reading);
-  const key = String(source);
+  if (tagOf(source) === "WebAssembly.Module") return source;
+  if (typeof source !== "string" && tagOf(source) !== "URL") return compile(source as Source, reading);
+  const key = urlOf(source);
   let module = modules.get(key);
-  if (!module) {
-    // Other callers may wait for the same module, so one caller's signal does not cancel it.
-    module = compile(source, { ...reading, signal: undefined });
-    modules.set(key, module);
-    module.catch(() => modules.delete(key));
-  }
-  return withAbort(module, reading.signal);
+  if (module) return withAbort(module, reading.signal);
+  // Other callers may wait for the same module: neither this one's signal nor its callback ends it.
+  let failure: OodError | undefined;
+  const onProgress: Reading["onProgress"] = (progress) => {
+    try {
+      reading.onProgress?.(progress);
+    } catch (thrown) {
+      failure ??= toOodError(thrown);
+    }
+  };
+  module = compile(key, { ...reading, signal: undefined, onProgress });
+  modules.set(key, module);
+  module.catch(() => modules.delete(key));
+  const compiled = await withAbort(module, reading.signal);
+  if (failure) throw failure;
+  return compiled;
 }
 
 async function compile(source: Source, reading: Reading): Promise<WebAssembly.Module> {
@@ -139,7 +168,7 @@ async function compile(source: Source, reading: Reading): Promise<WebAssembly.Mo
 }
 
 function throwEngineError(cause: unknown): never {
-  const advice = /content security policy|unsafe-eval|disallowed by embedder/i.test(messageOf(cause))
+  const advice = /content security policy|csp|unsafe-eval|disallowed by embedder/i.test(messageOf(cause))
     ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy."
     : "It needs WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the engine.wasm of the same version of the package.";
   throw new OodError("engine", `The engine can't be compiled: ${messageOf(cause)}. ${advice}`, { cause });
@@ -147,10 +176,6 @@ function throwEngineError(cause: unknown): never {
 
 function urlOf(source: unknown): string {
   if (typeof source === "string") return source;
-  if (source instanceof URL) return source.href;
-  return source instanceof Request || source instanceof Response ? source.url || "the given response" : "the given bytes";
-}
-
-function describe(value: unknown): string {
-  return value === null ? "null" : typeof value === "object" ? value.constructor.name : typeof value;
+  if (tagOf(source) === "URL") return (source as URL).href;
+  return /^Re(quest|sponse)$/.test(tagOf(source)) ? (source as Response).url || "the given response" : "the given bytes";
 }

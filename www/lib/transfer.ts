@@ -9,7 +9,17 @@ export function markTransferable(bitmap: ImageBitmap): ImageBitmap {
   return bitmap;
 }
 
-/** The marked bitmaps among `args`. A bitmap is moved once, so its mark is removed. */
-export function takeTransferables(args: readonly unknown[]): Transferable[] {
-  return args.filter((arg): arg is ImageBitmap => typeof arg === "object" && arg !== null && created.delete(arg));
+/** Whether a bitmap was marked; its mark is removed, as it can be moved or closed once only. */
+export function takeMark(bitmap: unknown): boolean {
+  return created.delete(bitmap as object);
+}
+
+/** The marked bitmaps among `args`. */
+export function takeTransferables(args: readonly unknown[]): ImageBitmap[] {
+  return args.filter((arg): arg is ImageBitmap => takeMark(arg));
+}
+
+/** Closes the package's own bitmaps that no worker got, since the call ended before. */
+export function closeLeft(args: readonly unknown[]): void {
+  for (const bitmap of takeTransferables(args)) bitmap.close();
 }

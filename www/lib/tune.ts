@@ -9,6 +9,7 @@ import type { Input, PseudoOodTask, Tuned, TuneImage, TuneOptions, TuneProgress 
 interface Helpers {
   payload: (image: Input) => Promise<ImagePayload>;
   toClassIndex: (requested: number) => number;
+  features: (given: Float32Array) => Float32Array;
 }
 
 /** How often to yield to the event loop, in milliseconds: without a worker, the page would freeze. */
@@ -19,13 +20,11 @@ export async function runTuning(
   id: number,
   link: Link,
   images: readonly TuneImage[],
-  { seed = 0, perKind = 100, rule = "r1", signal, onProgress, onPreview }: TuneOptions,
-  { payload, toClassIndex }: Helpers,
+  { seed = 0, perKind = 100, rule = "r1", trainedOn = false, signal, onProgress, onPreview }: TuneOptions,
+  { payload, toClassIndex, features }: Helpers,
 ): Promise<Tuned> {
-  const untyped: unknown = images;
-  if (!Array.isArray(untyped)) throw new OodError("options", "tune takes an array of held-out images: [{ image, classIndex }, ...].");
-  await link.call("tune", [id, { seed, perKind, rule }], signal);
   try {
+    await link.call("tune", [id, { seed, perKind, rule, trainedOn }], signal);
     const broken: Tuned["broken"] = [];
     let done = 0;
     let total = images.length + 16 * Math.min(perKind, images.length) + 1;
@@ -56,7 +55,8 @@ export async function runTuning(
     for (const [index, image] of images.entries()) {
       const classIndex = image?.classIndex;
       const known = classIndex === undefined ? classIndex : toClassIndex(classIndex);
-      await step("holdout", index, async () => link.call("tuneHoldout", [id, index, known, await load(index)], signal));
+      const given = image?.features && features(image.features);
+      await step("holdout", index, async () => link.call("tuneHoldout", [id, index, known, given ?? (await load(index))], signal));
     }
     // The first error says more than "no images" would.
     if (broken[0] && broken.length === images.length) throw broken[0].error;

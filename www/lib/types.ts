@@ -68,8 +68,8 @@ export const Reason = { Kept: 0, Redundant: 1, Overconfident: 2, Both: 3 } as co
 
 /** Loading progress. */
 export interface LoadProgress {
-  part: "engine" | "model" | "stats" | "prepare";
-  /** Bytes loaded; for `prepare` (parsing and optimising the network) 0, then 1. */
+  part: "engine" | "model" | "weights" | "stats" | "prepare";
+  /** Bytes loaded (`weights`: of one of the files outside the model); for `prepare` (parsing and optimising the network) 0, then 1. */
   loaded: number;
   /** Total bytes, if the server sends the length. */
   total?: number;
@@ -87,14 +87,40 @@ export interface BatchProgress {
 export type BatchResult =
   { index: number; detection: Detection; error?: never } | { index: number; error: import("./errors.js").OodError; detection?: never };
 
+/** The entries of a `preprocessor_config.json` of Hugging Face that matter here. */
+export interface HuggingFacePreprocessor {
+  do_resize?: boolean;
+  size?: number | Readonly<Record<string, number>>;
+  resample?: number | string | null;
+  crop_pct?: number | null;
+  do_center_crop?: boolean;
+  crop_size?: number | Readonly<Record<string, number>> | null;
+  do_rescale?: boolean;
+  rescale_factor?: number;
+  do_normalize?: boolean;
+  image_mean?: number | readonly number[] | null;
+  image_std?: number | readonly number[] | null;
+  [key: string]: unknown;
+}
+
 /** Options of {@link loadDetector}. */
 export interface LoadOptions {
   /** The ONNX classifier. */
   model: Source;
   /** Its `.itp.safetensors` file. Without it, only features and calibration are available, and `preprocess` is required. */
   stats?: Source;
-  /** Overrides the preprocessing in the stats file. */
-  preprocess?: Preprocess;
+  /**
+   * Overrides the preprocessing in the stats file. An object as in a `preprocessor_config.json` of Hugging
+   * Face is read, too.
+   */
+  preprocess?: Preprocess | HuggingFacePreprocessor;
+  /** The model's output to use, where it has several classifiers. A stats file remembers it. */
+  output?: string;
+  /**
+   * Files with weights that the model keeps outside, by the names that it has for them. In Node, those
+   * beside a model that is given by its path are read without this.
+   */
+  externalData?: Readonly<Record<string, Source>>;
   /**
    * The engine's WebAssembly file, if it is not served beside the package's other files, or to use the
    * same engine everywhere. By default `engine-relaxed.wasm` where relaxed SIMD (which has a fused
@@ -147,6 +173,18 @@ export interface Calibrator {
   add(image: Input | Float32Array, label: string | number, options?: CallOptions): Promise<void>;
   /** Adds a held-out ID image, for the threshold and the p-values. */
   addHoldout(image: Input | Float32Array, options?: CallOptions): Promise<void>;
+  /**
+   * Which training images to hold back where there are no other ID images, given the class of each: 1
+   * for a tenth of each class, 0 for the rest. The same seed and classes give the same images.
+   */
+  holdBack(classes: ArrayLike<number>, seed?: number): Promise<Uint8Array>;
+  /**
+   * Adds a held-back training image instead of a held-out one. The network was trained on it, so it
+   * counts as its slightly zoomed copy where the copy is classified otherwise; a warning says how far that
+   * corrects the threshold. `number` counts the held-back images from 0. Returns the features that stand
+   * for the image, for {@link TuneImage.features}.
+   */
+  addHeldBack(image: Input, label: string | number, number: number, options?: CallOptions & { seed?: number }): Promise<Float32Array>;
   /** Number of images per class so far. */
   counts(): Promise<Uint32Array>;
   /** The stats file's bytes. */
@@ -163,6 +201,8 @@ export interface TuneImage {
   image: Input;
   /** Its class; the predicted one by default. */
   classIndex?: number;
+  /** Its features, if known: those that {@link Calibrator.addHeldBack} returned. */
+  features?: Float32Array;
 }
 
 /** Argument of {@link TuneOptions.onPreview}. */

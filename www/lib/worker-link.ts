@@ -4,7 +4,7 @@ import { abortedError, throwIfAborted } from "./abort.js";
 import { messageOf, OodError } from "./errors.js";
 import { disposedError, type Link, type Port } from "./link.js";
 import type { Arguments, CallName, Reply, Request, Result, SessionInit } from "./protocol.js";
-import { takeTransferables } from "./transfer.js";
+import { closeLeft, takeTransferables } from "./transfer.js";
 import type { DetectorInfo } from "./types.js";
 
 interface PendingCall {
@@ -52,10 +52,10 @@ export class WorkerLink implements Link {
   }
 
   async #enqueue<Name extends CallName>(name: Name, args: Arguments<Name>, signal: AbortSignal | undefined): Promise<Result<Name>> {
-    throwIfAborted(signal);
-    if (this.#disposed) throw disposedError();
     let onAbort: (() => void) | undefined;
     try {
+      throwIfAborted(signal);
+      if (this.#disposed) throw disposedError();
       return await new Promise((resolve, reject) => {
         const call: PendingCall = {
           request: { id: this.#nextRequestId++, name, args },
@@ -73,6 +73,7 @@ export class WorkerLink implements Link {
       });
     } finally {
       if (onAbort) signal?.removeEventListener("abort", onAbort);
+      closeLeft(args);
     }
   }
 
@@ -166,8 +167,12 @@ export class WorkerLink implements Link {
 
 function postError(cause: unknown): OodError {
   if (cause instanceof OodError) return cause;
-  return cause instanceof DOMException && cause.name === "DataCloneError"
-    ? new OodError("image", `The image can't be posted to the worker: ${messageOf(cause)} Images from other origins need CORS.`, { cause })
+  return (Object(cause) as Error).name === "DataCloneError"
+    ? new OodError(
+        "image",
+        `The image can't be posted to the worker: ${messageOf(cause)} Images from other origins need CORS, and what was transferred or closed is gone.`,
+        { cause },
+      )
     : new OodError(
         "engine",
         `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`,

@@ -7,12 +7,14 @@
 mod from_js;
 mod to_js;
 
-use itp_ood::calibration::Calibrator;
+use itp_ood::calibration::{self, Calibrator};
 use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
-use itp_ood::{Error, FeatureDetector, Info, Model, Options, Pixels, Preprocess, Result, Stats};
-use js_sys::Float32Array;
+use itp_ood::{
+    Error, FeatureDetector, Info, Model, ModelOptions, Options, Pixels, Preprocess, Result, Stats,
+};
+use js_sys::{Float32Array, Function, Uint8Array};
 use ndarray::{ArrayView1, ArrayView2};
 use wasm_bindgen::prelude::*;
 
@@ -77,11 +79,17 @@ pub struct Engine {
 impl Engine {
     /// Loads an ONNX model with its stats file, or with a preprocessing only (then features and
     /// calibration work, and nothing else).
+    ///
+    /// `output` names the output to use where the model has several classifiers; `external_data`
+    /// gives the bytes of a file that the model's weights are in, by its name.
     #[wasm_bindgen(constructor)]
     pub fn new(
-        model: &[u8],
+        model: Vec<u8>,
         stats: Option<Vec<u8>>,
         #[wasm_bindgen(unchecked_param_type = "Preprocess | undefined")] preprocess: JsValue,
+        output: Option<String>,
+        #[wasm_bindgen(unchecked_optional_param_type = "(name: string) => Uint8Array | undefined")]
+        external_data: Option<Function>,
     ) -> Result<Engine, JsValue> {
         let stats = stats.map(|bytes| Stats::from_bytes(&bytes)).transpose();
         let mut stats = stats.map_err(to_js_error)?;
@@ -90,9 +98,15 @@ impl Engine {
         if let Some(given) = &given {
             stats = stats.map(|stats| stats.with_preprocess(given.clone()));
         }
+        let read = |name: &str| {
+            let found = external_data.as_ref()?.call1(&JsValue::NULL, &name.into()).ok()?;
+            found.is_instance_of::<Uint8Array>().then(|| Uint8Array::new(&found).to_vec())
+        };
+        let (output, external_data) = (output.as_deref(), Some(&read as itp_ood::ExternalData));
+        let options = ModelOptions { output, external_data, ..ModelOptions::default() };
         let model = match (&stats, given) {
-            (Some(stats), _) => Model::load_for(model, stats),
-            (None, Some(preprocess)) => Model::load(model, preprocess),
+            (Some(stats), _) => Model::load_for_with(model, stats, &options),
+            (None, Some(preprocess)) => Model::load_with(model, preprocess, &options),
             (None, None) => Err(Error::options(
                 "without a stats file the preprocessing must be given: mean, std, and resize and \
                  crop where the model needs them",
@@ -124,6 +138,23 @@ impl Engine {
         let image = image_view(pixels, width, height, channels)?;
         let features = self.model.features(&image).map_err(to_js_error)?;
         Ok(Float32Array::from(features.as_standard_layout().as_slice().unwrap_or(&[])))
+    }
+
+    /// The features `[D]` of the slightly zoomed copy of a held-back image ([`calibration::zoomed`]).
+    #[wasm_bindgen(js_name = zoomedFeatures)]
+    pub fn zoomed_features(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "RawImage")] image: JsValue,
+        seed: u32,
+        number: u32,
+    ) -> Result<Vec<f32>, JsValue> {
+        let image = pixels(&image)?;
+        let features = image.view().and_then(|view| {
+            let resized = self.model.preprocess().resized(&view)?;
+            let copy = calibration::zoomed(&resized, seed.into(), number.into())?;
+            self.model.features_of_resized(&copy)
+        });
+        Ok(features.map_err(to_js_error)?.to_vec())
     }
 
     /// Class, score and verdict from features; the backbone does not run.
@@ -235,6 +266,26 @@ impl WasmCalibrator {
         self.0.add_holdout(ArrayView1::from(features)).map_err(to_js_error)
     }
 
+    /// Which training images to hold back where there are no others (1), given the class of each.
+    #[wasm_bindgen(js_name = holdBack)]
+    pub fn hold_back(classes: &[u32], seed: u32) -> Vec<u8> {
+        let classes: Vec<usize> = classes.iter().map(|&class| class as usize).collect();
+        calibration::hold_back(&classes, seed.into()).into_iter().map(u8::from).collect()
+    }
+
+    /// Adds the features of a held-back training image and of its zoomed copy; gives those that
+    /// stand for it.
+    #[wasm_bindgen(js_name = addHeldBack)]
+    pub fn add_held_back(
+        &mut self,
+        class_index: usize,
+        features: &[f32],
+        copy: &[f32],
+    ) -> Result<Vec<f32>, JsValue> {
+        let unseen = self.0.add_held_back(class_index, features.into(), copy.into());
+        Ok(unseen.map_err(to_js_error)?.to_vec())
+    }
+
     /// Training images of each class so far.
     #[wasm_bindgen(getter)]
     pub fn counts(&self) -> Vec<u32> {
@@ -254,6 +305,12 @@ impl WasmCalibrator {
         let stats = self.0.finish(&from_js(settings)?);
         stats.and_then(|stats| stats.to_bytes()).map_err(to_js_error)
     }
+}
+
+/// The preprocessing that the text of a `preprocessor_config.json` of Hugging Face describes.
+#[wasm_bindgen(js_name = huggingFacePreprocess, unchecked_return_type = "Preprocess")]
+pub fn hugging_face_preprocess(json: &str) -> Result<JsValue, JsValue> {
+    to_js(&Preprocess::from_hugging_face(json).map_err(to_js_error)?)
 }
 
 /// How well the scores of in-distribution images lie above those of others.

@@ -1,5 +1,5 @@
 //! `www/lib/generated.ts` holds the types of what the engine takes and gives, in the one form in
-//! which the library serialises it. `ITP_BLESS=1 cargo test -p itp-ood-wasm` writes it anew.
+//! which the library serialises it, `www/demo/generated.ts` what the page shows of the library. `ITP_BLESS=1 cargo test -p itp-ood-wasm` writes it anew.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use itp_ood::detectors::held_t::HeldExplanation;
 use itp_ood::detectors::hyperparameters::{Hyperparameter, PerScale};
 use itp_ood::detectors::registry;
 use itp_ood::image::{Channels, Interpolation};
-use itp_ood::info::{DetectorInfo, HyperparameterInfo, Info, OperatorCounts};
+use itp_ood::info::{DetectorInfo, HyperparameterInfo, Info, OperatorCounts, UnavailableScore};
 use itp_ood::metrics::{Metrics, Roc};
 use itp_ood::pruning::Counts;
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::{Candidate, Family, Report};
 use itp_ood::tune::{PseudoOodTask, Rule, Setting, TuneOptions};
 use itp_ood::{Detection, Explanation, Options, Preprocess};
+use serde_json::json;
 use ts_rs::{Config, TS};
 
 const HEAD: &str = "\
@@ -24,16 +25,40 @@ const HEAD: &str = "\
 
 #[test]
 fn typescript_types_are_those_of_the_library() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../www/lib/generated.ts");
-    let expected = generated();
+    check("www/lib/generated.ts", &generated());
+}
+
+#[test]
+fn the_page_has_the_librarys_presets_and_kinds() {
+    check("www/demo/generated.ts", &for_the_page());
+}
+
+fn check(path: &str, expected: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var_os("ITP_BLESS").is_some() {
-        std::fs::write(&file, &expected).unwrap();
+        std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        found == expected,
-        "www/lib/generated.ts is stale; run `ITP_BLESS=1 cargo test -p itp-ood-wasm`"
-    );
+    assert!(found == expected, "{path} is stale; run `ITP_BLESS=1 cargo test -p itp-ood-wasm`");
+}
+
+/// What the page shows of the library, beyond what the package says at run time.
+fn for_the_page() -> String {
+    let preset = |name: &&str| format!("  {name}: {},\n", json!(Preprocess::preset(name).unwrap()));
+    let kind = |kind: &Kind| {
+        let entry = json!({ "description": kind.description(), "isNear": kind.is_near() });
+        format!("  {}: {entry},\n", kind.name())
+    };
+    let presets: String = Preprocess::PRESETS.iter().map(preset).collect();
+    let kinds: String = Kind::ALL.iter().map(kind).collect();
+    format!(
+        "{HEAD}import type {{ Preprocess, TuneKind }} from \"itp-ood\";\n\n\
+         /** Preprocessings that many models share. */\n\
+         export const PRESETS: Readonly<Record<string, Preprocess>> = {{\n{presets}}};\n\n\
+         /** The kinds of pseudo-OOD images; near ones stand for near-OOD data. */\n\
+         export const KINDS: Readonly<Record<TuneKind, {{ description: string; isNear: boolean }}>> = {{\n\
+         {kinds}}};\n"
+    )
 }
 
 fn generated() -> String {
@@ -67,6 +92,7 @@ fn generated() -> String {
         interface::<Channels>(""),
         interface::<Info>(""),
         interface::<OperatorCounts>(""),
+        interface::<UnavailableScore>(""),
         interface::<DetectorInfo>(""),
         interface::<HyperparameterInfo>(""),
         interface::<PerScale>(""),
