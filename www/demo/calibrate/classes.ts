@@ -28,26 +28,24 @@ export function classOf({ path }: ChosenFile, labels: readonly string[]): number
   return index < 0 ? undefined : index;
 }
 
-/** An image, its class if that is known, and whether it is held out. */
+/** An image, its class if that is known, and whether it is held out, or held back from the training images. */
 export interface CalibrationStep {
   file: ChosenFile;
   classIndex: number | undefined;
-  heldOut: boolean;
+  use: "training" | "held out" | "held back";
 }
 
-/**
- * All steps in order: training images class by class, then held-out images. With `every`, each
- * `every`th training image of a class is held out instead.
- */
-export function plan(classes: readonly TrainingClass[], holdout: readonly ChosenFile[], every: number | undefined): CalibrationStep[] {
-  const train: CalibrationStep[] = [];
+/** All steps in order: training images class by class, then held-out images. */
+export function plan(classes: readonly TrainingClass[], holdout: readonly ChosenFile[]): CalibrationStep[] {
   const names = classes.map(({ name }) => name);
-  const held: CalibrationStep[] = holdout.map((file) => ({ file, classIndex: classOf(file, names), heldOut: true }));
-  classes.forEach(({ files }, classIndex) =>
-    files.forEach((file, i) => {
-      const heldOut = every !== undefined && i % every === every - 1;
-      (heldOut ? held : train).push({ file, classIndex, heldOut });
-    }),
-  );
-  return [...train, ...held];
+  return [
+    ...classes.flatMap(({ files }, classIndex) => files.map((file): CalibrationStep => ({ file, classIndex, use: "training" }))),
+    ...holdout.map((file): CalibrationStep => ({ file, classIndex: classOf(file, names), use: "held out" })),
+  ];
+}
+
+/** The steps with those marked in `heldBack`, one value per image, held back: these come last. */
+export function holdBack(steps: readonly CalibrationStep[], heldBack: Uint8Array): CalibrationStep[] {
+  const marked = steps.map((step, i): CalibrationStep => (heldBack[i] ? { ...step, use: "held back" } : step));
+  return [...marked.filter(({ use }) => use === "training"), ...marked.filter(({ use }) => use !== "training")];
 }

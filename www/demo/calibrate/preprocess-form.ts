@@ -1,40 +1,15 @@
 // A form for the preprocessing of a network without a stats file.
 
+import { PRESETS } from "../generated.js";
 import { h } from "../ui/dom.js";
 import type { Preprocess } from "itp-ood";
 
-const PRESETS: Record<string, { title: string; preprocess: Preprocess }> = {
-  imagenet: {
-    title: "ImageNet (256, crop 224)",
-    preprocess: {
-      resize: 256,
-      crop: [224, 224],
-      interpolation: "bilinear",
-      channels: "rgb",
-      mean: [0.485, 0.456, 0.406],
-      std: [0.229, 0.224, 0.225],
-    },
-  },
-  mobilenet: {
-    title: "−1 to 1 (256, crop 224)",
-    preprocess: { resize: 256, crop: [224, 224], interpolation: "bilinear", channels: "rgb", mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
-  },
-  cifar: {
-    title: "CIFAR (32)",
-    preprocess: {
-      resize: 32,
-      crop: [32, 32],
-      interpolation: "bilinear",
-      channels: "rgb",
-      mean: [0.4914, 0.4822, 0.4465],
-      std: [0.2023, 0.1994, 0.201],
-    },
-  },
-  digits: {
-    title: "Digits (28, grey)",
-    preprocess: { resize: 28, crop: [28, 28], interpolation: "bilinear", channels: "grey", mean: [0], std: [1] },
-  },
-};
+/** A preset's name, and what tells it apart. */
+function titleOf(name: string, { resize, crop, channels }: Preprocess): string {
+  const side = crop?.[0];
+  const parts = [resize, side !== resize && `crop ${side}`, channels === "grey" && channels];
+  return `${name} (${parts.filter(Boolean).join(", ")})`;
+}
 
 /** A form, and its values. */
 export interface PreprocessForm {
@@ -46,13 +21,14 @@ export interface PreprocessForm {
 /** Creates the form; a preset fills the fields, which can then be edited. */
 export function preprocessForm(): PreprocessForm {
   const field = (name: string, type = "text"): HTMLInputElement => h("input", { type, name, autocomplete: "off" });
-  const preset = h("select", {}, ...Object.entries(PRESETS).map(([value, { title }]) => h("option", { value }, title)));
+  const preset = h("select", {}, ...Object.entries(PRESETS).map(([value, preprocess]) => h("option", { value }, titleOf(value, preprocess))));
+  preset.value = "imagenet";
   const channels = h("select", {}, h("option", { value: "rgb" }, "RGB"), h("option", { value: "grey" }, "grey"));
   const interpolation = h("select", {}, h("option", { value: "bilinear" }, "bilinear"), h("option", { value: "bicubic" }, "bicubic"));
   const [resize, crop, mean, std] = [field("resize", "number"), field("crop", "number"), field("mean"), field("std")];
   resize.min = crop.min = "1";
   const fill = (): void => {
-    const { preprocess } = PRESETS[preset.value] as { preprocess: Preprocess };
+    const preprocess = PRESETS[preset.value] as Preprocess;
     resize.value = String(preprocess.resize ?? "");
     crop.value = String(preprocess.crop?.[0] ?? "");
     mean.value = preprocess.mean.join(", ");

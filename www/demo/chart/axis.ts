@@ -18,7 +18,7 @@ export interface AxisData {
 /** Whether a score is the energy of changed features or weights, and so compares with that before the change. */
 function comparesWithEnergy({ scoreName, energies }: Detection): boolean {
   const base = withoutReact(scoreName);
-  return base in energies || (base === "energy" && isReact(scoreName));
+  return (energies !== undefined && base in energies) || (base === "energy" && isReact(scoreName));
 }
 
 /** Adds the axis to `container`; the returned function redraws it. */

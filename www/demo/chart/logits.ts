@@ -19,7 +19,7 @@ export function logitsChart(container: HTMLElement, data: () => { result: Detect
   };
   return chart(container, height, ({ svg: root, width, height: tall }) => {
     const shown = data();
-    if (!shown) return undefined;
+    if (!shown?.result.prunedLogits.length) return undefined;
     const { result, labels } = shown;
     const names = classes.map((k) => labels[k] ?? String(k));
     const left = Math.min(width * 0.32, 12 + 7 * Math.max(...names.map((name) => name.length)));

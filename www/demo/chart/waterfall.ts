@@ -14,7 +14,7 @@ interface Step {
 }
 
 /** The steps. Their printed values add up exactly, as each is the difference of rounded totals. */
-export function steps({ plain, crp, itp }: Detection["energies"]): Step[] {
+export function steps({ plain, crp, itp }: NonNullable<Detection["energies"]>): Step[] {
   const rounded = (value: number): number => Math.round(value * 100) / 100;
   const change = (name: string, from: number, to: number): Step => ({
     name,
@@ -40,7 +40,7 @@ export function waterfallChart(container: HTMLElement, data: () => Detection | u
     () => 236,
     ({ svg: root, width, height }) => {
       const result = data();
-      if (!result) return undefined;
+      if (!result?.energies) return undefined;
       const all = steps(result.energies);
       const values = all.flatMap(({ from, to }) => [from, to]);
       const low = Math.min(0, ...values);

@@ -41,8 +41,12 @@ export async function startWebcam(host: WebcamHost): Promise<() => void> {
     await video.play();
     void run();
   } catch (error) {
-    const refused = error instanceof DOMException && (error.name === "NotAllowedError" || error.name === "NotFoundError");
-    stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
+    // OverconstrainedError is no DOMException everywhere, and some browsers give it no message.
+    const { name } = error as { name?: string };
+    const refused = /^(NotAllowed|NotFound|Overconstrained)Error$/.test(name ?? "");
+    const busy = name === "NotReadableError";
+    if (busy) stop("Another program is using the webcam.");
+    else stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
   }
   return stop;
 

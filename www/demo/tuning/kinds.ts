@@ -1,40 +1,19 @@
 // The sixteen kinds of pseudo-OOD images, described and previewed.
 
+import { KINDS } from "../generated.js";
 import { h } from "../ui/dom.js";
-import type { RawImage, TuneKind, TunePreview } from "itp-ood";
-
-/** What is done to an ID image. */
-export const KINDS: Record<TuneKind, string> = {
-  jigsaw2: "four tiles, shuffled",
-  jigsaw4: "sixteen tiles, shuffled",
-  pixels: "all pixels, shuffled",
-  mixup: "blended with another class",
-  cutmix: "half of another class",
-  rot90: "on its side",
-  rot180: "upside down",
-  blur: "blurred",
-  noise: "noise added",
-  invert: "colours inverted",
-  cutout: "a grey square over it",
-  contrast: "a fifth of the contrast",
-  phase: "shapes lost, colours kept",
-  swap: "outlines kept, tones of another class",
-  zoom: "a small part, enlarged",
-  tile: "a small part, repeated",
-};
-
-/** Kinds that stand for near-OOD data. */
-export const NEAR_OOD: ReadonlySet<TuneKind> = new Set<TuneKind>(["jigsaw2", "mixup", "cutmix", "rot90", "rot180", "invert", "cutout"]);
+import type { RawImage, TunePreview } from "itp-ood";
 
 /** The preview of a kind, with its name and description. */
 export function kindFigure({ kind, made }: TunePreview): HTMLElement {
+  const { description, isNear } = KINDS[kind];
   return h(
     "li",
     { class: "kind" },
-    canvasOf(made, `${kind}: ${KINDS[kind]}`),
+    canvasOf(made, `${kind}: ${description}`),
     h("b", {}, kind),
-    h("span", { class: "quiet" }, KINDS[kind]),
-    NEAR_OOD.has(kind) ? h("span", { class: "near" }, "near-OOD") : undefined,
+    h("span", { class: "quiet" }, description),
+    isNear ? h("span", { class: "near" }, "near-OOD") : undefined,
   );
 }
 

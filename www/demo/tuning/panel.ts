@@ -18,6 +18,8 @@ import { type Detector, type Source, type TuneImage, type TuneProgress, type Tun
 export interface HeldOutImage {
   file: ChosenFile;
   classIndex?: number;
+  /** Of an image held back from the training images: the features that stand for it. */
+  features?: Float32Array;
 }
 
 /** Controls the panel. */
@@ -147,11 +149,12 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
       status.textContent = "Loading the network …";
       detector = await loadPageDetector({ model, stats, signal });
       const files = imagesFor(detector.info.labels);
-      const tuneImages: TuneImage[] = files.map(({ file, classIndex }) => ({ image: file.file, ...optionalClass(classIndex) }));
+      const tuneImages: TuneImage[] = files.map(({ file, ...known }) => ({ image: file.file, ...known }));
       const tuned = await detector.tune(tuneImages, {
         rule: rule.value as "r1" | "r*",
         perKind: Number(perKind.value),
         seed: Number(seed.value),
+        trainedOn: files.some(({ features }) => features),
         signal,
         onPreview: (preview) => {
           shown.hidden = false;

@@ -3,7 +3,7 @@
 import { h, setOptions } from "../ui/dom.js";
 import { decimal } from "../ui/format.js";
 import { describeCell, type Grid, heatLegend, heatMap } from "./heatmap.js";
-import { KINDS } from "./kinds.js";
+import { KINDS } from "../generated.js";
 import { describeSelection, type ItpFamily, lambdaText, ruleName } from "./texts.js";
 import type { TuneKind, TuneReport } from "itp-ood";
 
@@ -35,7 +35,7 @@ function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily):
   setOptions(select, [
     { value: "mean", text: "mean over all kinds" },
     { value: "near", text: "mean over the near-OOD kinds" },
-    ...kinds.map((kind) => ({ value: kind, text: `${kind}: ${KINDS[kind]}` })),
+    ...kinds.map((kind) => ({ value: kind, text: `${kind}: ${KINDS[kind].description}` })),
   ]);
   const grid = (): Grid => {
     const kind = kinds.indexOf(select.value as TuneKind);

@@ -1,6 +1,6 @@
 // The section Calibrate: makes a stats file for a network from training images by class.
 
-import { classesOf, MIN_RELIABLE, plan, type TrainingClass } from "../calibrate/classes.js";
+import { type CalibrationStep, classesOf, holdBack, MIN_RELIABLE, plan, type TrainingClass } from "../calibrate/classes.js";
 import { preprocessForm } from "../calibrate/preprocess-form.js";
 import { plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import type { App } from "../state/app.js";
@@ -8,11 +8,11 @@ import { loadPageDetector } from "../state/assets.js";
 import { messageOf } from "../state/errors.js";
 import type { GalleryImage } from "../state/models.js";
 import { hyperparameter } from "../state/scores.js";
-import { startTuning } from "../tuning/panel.js";
+import { type HeldOutImage, startTuning } from "../tuning/panel.js";
 import { byId, h } from "../ui/dom.js";
 import { type ChosenFile, filesOf, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
-import { intake, type IntakeContext } from "../ui/intake.js";
+import { intake } from "../ui/intake.js";
 import type { CalibrationSettings, Detector, Hyperparameter } from "itp-ood";
 
 /** Starts the section. */
@@ -134,7 +134,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
     },
   });
   const every = h("input", { type: "checkbox", checked: true });
-  held.append(h("label", { class: "choice" }, every, "Hold out every tenth training image instead"));
+  held.append(h("label", { class: "choice" }, every, "Hold back a tenth of each class of the training images instead"));
 
   // Hyperparameters, and the calibration.
   const p = h("input", { type: "number", step: "any" });
@@ -148,6 +148,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       if (of) describeField(field, of);
     }
   });
+  const tune = h("input", { type: "checkbox", checked: true });
   const tpr = h("input", { type: "number", value: "95", min: "1", max: "99", step: "any" });
   const start = h("button", { type: "button", class: "primary" }, "Make the stats file");
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
@@ -165,6 +166,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       h("label", {}, "FTP: λ", lambda),
       h("label", {}, "ID images accepted, in percent", tpr),
     ),
+    h("label", { class: "choice" }, tune, "Select p, λ and the other hyperparameters from the held-out images, unless p or λ is given"),
     h("div", { class: "actions" }, start, cancel),
     bar,
     status,
@@ -194,29 +196,31 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       const model = used ? used.model : (file as File);
       status.textContent = "Loading the network …";
       detector = await loadPageDetector({ model, preprocess, signal });
-      const steps = plan(classes, every.checked ? [] : holdout, every.checked ? 10 : undefined);
-      const made = await calibrate(
-        detector,
-        classes,
-        steps,
-        { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 },
-        {
+      const settings = { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 };
+      const progress = progressOf(bar, status);
+      const made = await calibrate(detector, classes, every.checked ? [] : holdout, every.checked, settings, tune.checked, {
+        signal,
+        progress,
+      });
+      if (made.tune) {
+        detector.dispose();
+        detector = await loadPageDetector({ model, stats: made.bytes, signal });
+        const images = made.heldOut.map(({ file, ...known }) => ({ image: file.file, ...known }));
+        const tuned = await detector.tune(images, {
           signal,
-          progress: (done, total) => {
-            bar.value = done / total;
-            status.textContent = `${count(done)} of ${count(total)} images`;
-          },
-        },
-      );
+          trainedOn: every.checked,
+          onProgress: ({ part, done, total }) =>
+            progress(made.steps + done, made.steps + total, part === "holdout" ? undefined : "pseudo-OOD images"),
+        });
+        made.bytes = new Uint8Array(tuned.stats);
+        made.warnings.push(...tuned.report.warnings);
+      }
       status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} images can't be read, such as ${made.broken[0]}.` : ""}`;
       const title = used ? plainTitle(used.title).toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
       const stats = { title, model, bytes: made.bytes };
       showWarnings(outcome, made.warnings);
       outcome.append(h("div", { class: "actions" }, ...statsActions(app, stats)));
-      panel.offer(
-        stats,
-        steps.filter(({ heldOut }) => heldOut).map(({ file, classIndex }) => ({ file, ...(classIndex !== undefined && { classIndex }) })),
-      );
+      panel.offer(stats, made.heldOut);
     } catch (error) {
       status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
     } finally {
@@ -243,14 +247,37 @@ interface Calibrated {
   bytes: Uint8Array<ArrayBuffer>;
   warnings: string[];
   broken: string[];
+  heldOut: HeldOutImage[];
+  /** How many images were run. */
+  steps: number;
+  /** Whether the hyperparameters are to be selected. */
+  tune: boolean;
+}
+
+/** Fewer held-out images say too little about hyperparameters; as in `itp calibrate`. */
+const LEAST_TO_TUNE = 50;
+
+type Progress = (done: number, total: number, what?: string) => void;
+
+/** Shows how far the work is, and how long it still takes. */
+function progressOf(bar: HTMLProgressElement, status: HTMLElement): Progress {
+  const started = Date.now();
+  return (done, total, what = "images") => {
+    bar.value = done / total;
+    const seconds = Math.round(((Date.now() - started) / 1000 / done) * (total - done));
+    const left = done < 20 ? "" : seconds < 100 ? `, ${count(seconds)} s left` : `, ${count(Math.round(seconds / 60))} min left`;
+    status.textContent = `${count(done)} of ${count(total)} ${what}${left}`;
+  };
 }
 
 async function calibrate(
   detector: Detector,
   classes: readonly TrainingClass[],
-  steps: ReturnType<typeof plan>,
+  holdout: readonly ChosenFile[],
+  fromTraining: boolean,
   settings: CalibrationSettings,
-  { signal, progress }: IntakeContext,
+  tune: boolean,
+  { signal, progress }: { signal: AbortSignal; progress: Progress },
 ): Promise<Calibrated> {
   const { info } = detector;
   if (classes.length !== info.classes) {
@@ -260,21 +287,44 @@ async function calibrate(
   }
   const calibrator = await detector.calibrate(classes.map(({ name }) => name));
   const broken: string[] = [];
+  const heldOut: HeldOutImage[] = [];
   try {
+    const all = plan(classes, holdout);
+    const steps: CalibrationStep[] = fromTraining
+      ? holdBack(all, await calibrator.holdBack(all.map(({ classIndex }) => classIndex as number)))
+      : all;
+    const held = steps.filter(({ use }) => use !== "training").length;
+    const isGiven = settings.p !== undefined || settings.lambda !== undefined;
+    const tuning = tune && !isGiven && held >= LEAST_TO_TUNE;
+    const total = steps.length + (tuning ? held + 16 * Math.min(100, held) + 1 : 0);
     let done = 0;
-    for (const { file, classIndex, heldOut } of steps) {
+    for (const { file, classIndex, use } of steps) {
       signal.throwIfAborted();
       try {
-        if (heldOut || classIndex === undefined) await calibrator.addHoldout(file.file, { signal });
-        else await calibrator.add(file.file, classIndex, { signal });
+        const known = classIndex === undefined ? {} : { classIndex };
+        if (use === "training") await calibrator.add(file.file, classIndex as number, { signal });
+        else if (use === "held out") {
+          await calibrator.addHoldout(file.file, { signal });
+          heldOut.push({ file, ...known });
+        } else {
+          const features = await calibrator.addHeldBack(file.file, classIndex as number, heldOut.length, { signal });
+          heldOut.push({ file, ...known, features });
+        }
       } catch (error) {
         if ((error as { code?: string }).code !== "image") throw error;
         broken.push(`${file.path}: ${(error as Error).message}`);
       }
-      progress(++done, steps.length);
+      progress(++done, total);
     }
-    const bytes = await calibrator.finish({ ...settings, score: "itp" });
-    return { bytes: new Uint8Array(bytes), warnings: await calibrator.warnings(), broken };
+    const warnings = await calibrator.warnings();
+    const few = tune && !isGiven && !tuning;
+    if (few)
+      warnings.push(
+        `${count(held)} held-out images are too few to choose p and λ: they are set so that ITP prunes next to nothing; give more images, or p and λ`,
+      );
+    const safe = few ? { p: 0, lambda: Infinity } : {};
+    const bytes = new Uint8Array(await calibrator.finish({ ...settings, ...safe, score: "itp" }));
+    return { bytes, warnings, broken, heldOut, steps: steps.length, tune: tuning };
   } finally {
     calibrator.dispose();
   }

@@ -58,7 +58,8 @@ export function startWhy(app: App): void {
   const showList = (): Promise<void> =>
     attempt(async () => {
       const { result } = app;
-      if (!result || listClass.value === "") return;
+      // Without a linear last layer there are no weights to show.
+      if (!result?.counts || listClass.value === "") return;
       const explanation = await explain(result, Number(listClass.value));
       if (result !== app.result) return;
       const total = fillList(byId("list"), explanation, (feature) => {
@@ -75,7 +76,7 @@ export function startWhy(app: App): void {
   const showMap = (): Promise<void> =>
     attempt(async () => {
       const { model, result } = app;
-      if (!model || !result) return;
+      if (!model || !result?.counts) return;
       if (states?.of !== result) {
         const values = await model.detector.weightMap(result, app.options);
         if (result !== app.result) return;
@@ -115,7 +116,7 @@ export function startWhy(app: App): void {
       listed = key;
       listClass.value = String(result.classIndex);
       byId("why-features").textContent = count(result.features.length);
-      byId("why-little").hidden = result.counts.kept < (1 - LITTLE_PRUNED) * result.counts.total;
+      byId("why-little").hidden = !result.counts || result.counts.kept < (1 - LITTLE_PRUNED) * result.counts.total;
     }
     draw();
   });

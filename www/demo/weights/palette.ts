@@ -30,6 +30,7 @@ export function colours(element: Element): { css: string[]; packed: Uint32Array 
 
 /** Fills the legend, with the number of weights in each state. */
 export function fillLegend(list: HTMLElement, { counts }: Detection): void {
+  if (!counts) return list.replaceChildren();
   const numbers = [counts.kept, counts.redundant, counts.overconfident, counts.both];
   list.replaceChildren(
     ...STATES.map(({ name, mark, css }, i) => {
