@@ -1,8 +1,10 @@
 //! Damaging a model by its structure: operators, attributes, inputs, shapes, weights.
 
+mod splice;
+mod wire;
+
 use prost::Message;
 use rand::Rng;
-use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb;
@@ -10,11 +12,10 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
-use crate::nodes;
-use crate::numbers::{number, pick};
+use self::splice::{exchange, splice};
+use crate::numbers::{FLOATS, number, pick};
+use crate::{bytes, nodes};
 
-const FLOATS: [f32; 10] =
-    [0.0, -1.0, 1.0, 0.5, 1e30, -1e30, f32::NAN, f32::INFINITY, f32::MIN_POSITIVE, 3.0];
 const DTYPES: [DataType; 12] = [
     DataType::Float,
     DataType::Uint8,
@@ -30,37 +31,38 @@ const DTYPES: [DataType; 12] = [
     DataType::Undefined,
 ];
 
-/// The mutant of a number: the same for the same seeds.
-pub fn mutant(seeds: &[Vec<u8>], seed: u64, case: u64) -> Vec<u8> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed.rotate_left(32) ^ case);
-    let Some(bytes) = seeds.choose(&mut random) else { return Vec::new() };
-    let Ok(mut model) = pb::ModelProto::decode(bytes.as_slice()) else { return bytes.clone() };
-    for _ in 0..random.random_range(1..=3) {
-        mutate(&mut model, &mut random);
+/// A model made of one or two of the seeds.
+pub fn mutant(seeds: &[Vec<u8>], random: &mut ChaCha8Rng) -> Vec<u8> {
+    let Some(bytes) = seeds.choose(random) else { return Vec::new() };
+    let other = seeds.choose(random).map_or(&[][..], Vec::as_slice);
+    let mut bytes = bytes.clone();
+    let kind = random.random_range(0..20);
+    if kind < 17 {
+        let Ok(mut model) = pb::ModelProto::decode(bytes.as_slice()) else { return bytes };
+        if kind > 14
+            && let Some(graph) = &mut model.graph
+        {
+            exchange(graph, random);
+            let other = pb::ModelProto::decode(other).ok().and_then(|model| model.graph);
+            if let Some(other) = other.filter(|_| random.random()) {
+                splice(graph, &other, random);
+            }
+        } else {
+            for _ in 0..random.random_range(1..=3) {
+                mutate(&mut model, random);
+            }
+        }
+        bytes = model.encode_to_vec();
     }
-    let mut bytes = model.encode_to_vec();
-    if random.random_ratio(1, 20) {
-        damage(&mut bytes, &mut random);
+    match kind {
+        17 | 18 => (0..random.random_range(1..4)).for_each(|_| wire::damage(&mut bytes, random)),
+        19 => bytes::damage(&mut bytes, other, random),
+        _ => (),
     }
     bytes
 }
 
-/// Changes single bytes, or cuts the end off.
-fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
-    if bytes.is_empty() {
-        return;
-    }
-    if random.random_ratio(1, 5) {
-        bytes.truncate(random.random_range(0..bytes.len()));
-        return;
-    }
-    for _ in 0..random.random_range(1..=8) {
-        let at = random.random_range(0..bytes.len());
-        bytes[at] = random.random();
-    }
-}
-
-/// Mostly the start of a list of names: what an operator reads comes before it.
+/// The names of all values: inputs, stored tensors, and what operators yield.
 fn names(graph: &pb::GraphProto) -> Vec<String> {
     let inputs = graph.input.iter().map(|input| &input.name);
     let stored = graph.initializer.iter().map(|tensor| &tensor.name);
@@ -79,7 +81,7 @@ fn mutate(model: &mut pb::ModelProto, random: &mut ChaCha8Rng) {
     if kind < 4 {
         let function = pb::FunctionProto {
             name: Some("Relu".into()),
-            domain: Some(["", "x"][random.random_range(0..2)].into()),
+            domain: Some(pick(&["", "x"], random).into()),
             ..Default::default()
         };
         model.functions.push(function);
@@ -204,8 +206,7 @@ fn rewire(graph: &mut pb::GraphProto, random: &mut ChaCha8Rng) {
 fn retype(graph: &mut pb::GraphProto, random: &mut ChaCha8Rng) {
     let Some(node) = any_node(graph, random) else { return };
     if random.random_ratio(1, 6) {
-        node.domain =
-            ["ai.onnx", "com.microsoft", "x", "ai.onnx.ml"][random.random_range(0..4)].into();
+        node.domain = pick(&["ai.onnx", "com.microsoft", "x", "ai.onnx.ml"], random).into();
     } else {
         node.op_type = nodes::kind(random).into();
     }

@@ -6,7 +6,7 @@ use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::numbers::number;
+use crate::numbers::{number, pick};
 
 /// An operator, and a letter for each of what it needs: `i`nteger list and `f`loat list inputs,
 /// integer `s`calar input, `x` the same value again, `w`eights like a small tensor.
@@ -180,13 +180,12 @@ const ATTRIBUTES: [&str; 44] = [
 ];
 
 pub fn kind(random: &mut ChaCha8Rng) -> &'static str {
-    KINDS[random.random_range(0..KINDS.len())].0
+    pick(KINDS, random).0
 }
 
 /// An attribute with a random name.
 pub fn attribute(random: &mut ChaCha8Rng) -> pb::AttributeProto {
-    let name = ATTRIBUTES[random.random_range(0..ATTRIBUTES.len())];
-    named(name, random)
+    named(pick(&ATTRIBUTES, random), random)
 }
 
 /// An attribute with values that are often in range.
@@ -225,7 +224,7 @@ fn named(name: &str, random: &mut ChaCha8Rng) -> pb::AttributeProto {
         }
         AttributeType::Float => attribute.f = random.random_range(-2.0..4.0),
         AttributeType::String => {
-            attribute.s = WORDS[random.random_range(0..WORDS.len())].into();
+            attribute.s = pick(&WORDS, random).into();
         }
         _ => {
             attribute.i = match name {
@@ -251,7 +250,7 @@ pub fn random(
     graph: &mut pb::GraphProto,
     random: &mut ChaCha8Rng,
 ) -> pb::NodeProto {
-    let (op_type, inputs, attributes) = KINDS[random.random_range(0..KINDS.len())];
+    let (op_type, inputs, attributes) = pick(KINDS, random);
     let mut node = pb::NodeProto {
         op_type: op_type.into(),
         input: vec![value.into()],

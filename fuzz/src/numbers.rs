@@ -1,4 +1,4 @@
-//! Numbers that models break at.
+//! Numbers that models break at, and choices.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +34,10 @@ const NUMBERS: [i64; 28] = [
     i64::MIN,
     1 << 40,
 ];
+
+/// The same for floating point.
+pub const FLOATS: [f32; 10] =
+    [0.0, -1.0, 1.0, 0.5, 1e30, -1e30, f32::NAN, f32::INFINITY, f32::MIN_POSITIVE, 3.0];
 
 /// Mostly a small number, else one of these.
 pub fn number(random: &mut ChaCha8Rng) -> i64 {

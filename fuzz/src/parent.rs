@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::{Options, mutate};
+use crate::Options;
 
 /// How children ended, by kind, with the numbers of the first mutants of each.
 #[derive(Default)]
@@ -31,9 +31,10 @@ pub fn run(options: &Options, seeds: &[Vec<u8>]) -> Result<bool, String> {
         );
         std::fs::create_dir_all(&options.keep).map_err(|error| error.to_string())?;
         for &case in cases.iter().take(3) {
-            let path = options.keep.join(format!("{}-{case}.onnx", options.seed));
-            let model = mutate::mutant(seeds, options.seed, case);
-            std::fs::write(path, model).map_err(|error| error.to_string())?;
+            let target = options.target;
+            let path = options.keep.join(format!("{}-{case}.{}", options.seed, target.name()));
+            let file = target.mutant(seeds, options.seed, case);
+            std::fs::write(path, file).map_err(|error| error.to_string())?;
         }
     }
     Ok(report.failures.is_empty())
@@ -103,6 +104,7 @@ fn start(options: &Options, first: u64, cases: u64) -> Result<Child, String> {
     for (name, value) in [("--first", first), ("--cases", cases), ("--seed", options.seed)] {
         command.arg(name).arg(value.to_string());
     }
+    command.args(["--target", options.target.name()]);
     for seeds in &options.seeds {
         command.arg("--seeds").arg(seeds);
     }
