@@ -33,7 +33,9 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
     const bytes = readFileSync(await download.path());
 
     // The same layout as the file that comes with the page.
-    assert.deepEqual(layoutOf(bytes).metadata, layoutOf(readFileSync(at("www/models/digits.itp.safetensors"))).metadata);
+    const shipped = layoutOf(readFileSync(at("www/models/digits.itp.safetensors"))).metadata;
+    // These images are no digits, which stands in the notes.
+    assert.deepEqual(layoutOf(bytes).metadata, [...shipped, "notes"].sort());
     const detector = await loadDetector({ model: readFileSync(ONNX), stats: bytes, worker: false });
     assert.deepEqual(detector.info.counts, Array(10).fill(5));
     assert.deepEqual(detector.info.labels, DIGITS);
@@ -57,6 +59,29 @@ test("a folder of class folders becomes a stats file", { skip }, async () => {
     });
     const { words } = await verdict(page, "bar.png");
     assert.match(words, /distribution/);
+  });
+});
+
+test("training images alone give a threshold and chosen hyperparameters", { skip }, async () => {
+  await onPage(up, { hash: "#calibrate", fresh: true }, async (page) => {
+    await page.setInputFiles('#calibrate input[aria-label="ONNX file"]', ONNX);
+    await page.locator("#calibrate select").first().selectOption("digits");
+    await page.setInputFiles("#calibrate-training input[webkitdirectory]", classFolder(DIGITS, 50));
+    await page.locator("#calibrate-training .status", { hasText: "500 images in 10 classes." }).waitFor();
+    await page.getByRole("button", { name: "Make the stats file" }).click();
+    await page.locator("#calibrate-work .status", { hasText: /of 1,351 pseudo-OOD images/ }).waitFor();
+    const save = page.getByRole("button", { name: "Download digits.itp.safetensors" });
+    await save.waitFor();
+    assert.match(await page.getByRole("list", { name: "Warnings" }).textContent(), /hold out images that the model was not trained on/);
+    const [download] = await Promise.all([page.waitForEvent("download"), save.click()]);
+    const detector = await loadDetector({ model: readFileSync(ONNX), stats: readFileSync(await download.path()), worker: false });
+    const { info } = detector;
+    assert.deepEqual(info.counts, Array(10).fill(45));
+    assert.equal(info.idImages, 50);
+    assert.equal(typeof info.threshold, "number");
+    assert.notEqual(info.settings.heldA, null, "as tuning leaves it");
+    assert.match(info.warnings.join(), /hold out images that the model was not trained on/);
+    detector.dispose();
   });
 });
 

@@ -142,6 +142,83 @@ test("every kind of image in a browser", { skip }, async () => {
   });
 });
 
+test("the calling thread leaves the caller's bitmap open; what an iframe made is as good", { skip }, async () => {
+  const { out, expected } = await plainPage("local");
+  await verdictOf(out, {
+    inPage: async (page) => {
+      const found = await page.evaluate(async () => {
+        const { loadDetector } = await import("./itp-ood/index.js");
+        const frame = document.body.appendChild(document.createElement("iframe"));
+        const other = frame.contentWindow;
+        const bytes = async (name, Type) => new Type(await (await fetch(name)).arrayBuffer());
+        const model = await bytes("model.onnx", other.Uint8Array);
+        const detector = await loadDetector({
+          model,
+          stats: new other.Blob([await bytes("model.itp.safetensors", Uint8Array)]),
+          worker: false,
+        });
+        const blob = new other.Blob([await bytes("image.png", Uint8Array)]);
+        const bitmap = await createImageBitmap(blob);
+        const canvas = Object.assign(other.document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+        canvas.getContext("2d").drawImage(bitmap, 0, 0);
+        const imageData = canvas.getContext("2d").getImageData(0, 0, bitmap.width, bitmap.height);
+        const element = new other.Image();
+        element.src = URL.createObjectURL(blob);
+        const url = new other.URL("image.png", location.href);
+        const scores = {};
+        for (const [name, input] of Object.entries({ blob, bitmap, again: bitmap, canvas, imageData, element, url })) {
+          const result = await detector.detect(input, { signal: new other.AbortController().signal }).catch((error) => error);
+          scores[name] = result.score ?? result.message;
+        }
+        const aborted = await detector.detect(bitmap, { signal: other.AbortSignal.abort() }).catch(({ code }) => code);
+        return { scores, width: bitmap.width, aborted };
+      });
+      assert.ok(found.width > 0);
+      assert.equal(found.aborted, "aborted");
+      for (const [name, score] of Object.entries(found.scores)) {
+        assert.ok(Math.abs(score - expected.score) <= 1e-4 * Math.abs(expected.score), `${name}: ${score}, not ${expected.score}`);
+      }
+    },
+  });
+});
+
+test("a service worker, which knows no import()", { skip }, async () => {
+  const { out, expected } = await plainPage("service-worker");
+  writeFileSync(
+    join(out, "service.js"),
+    `import { loadDetector } from "./itp-ood/index.js";
+     self.addEventListener("message", ({ data, ports: [port] }) => {
+       const work = async () => {
+         const detector = await loadDetector({ model: "model.onnx", stats: "model.itp.safetensors", worker: false });
+         const { score } = await detector.detect(data);
+         const started = await loadDetector({ model: "model.onnx", stats: "model.itp.safetensors" }).catch((error) => error.code + ": " + error.message);
+         detector.dispose();
+         return { score, started };
+       };
+       work().catch((error) => ({ error: error.code + ": " + error.message })).then((answer) => port.postMessage(answer));
+     });`,
+  );
+  await verdictOf(out, {
+    inPage: async (page) => {
+      const answer = await page.evaluate(async () => {
+        const registration = await navigator.serviceWorker.register("./service.js", { type: "module" });
+        const blob = await (await fetch("image.png")).blob();
+        const { active } = await navigator.serviceWorker.ready;
+        const { port1, port2 } = new MessageChannel();
+        const answered = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+        active.postMessage(blob, [port2]);
+        const answer = await answered;
+        await registration.unregister();
+        return answer;
+      });
+      assert.equal(answer.error, undefined);
+      assert.ok(Math.abs(answer.score - expected.score) <= 1e-4 * Math.abs(expected.score));
+      // There are no workers in a service worker: the error says what to pass.
+      assert.match(answer.started, /^engine: .*`worker: false`/);
+    },
+  });
+});
+
 test("images that can't be decoded in a browser, and the next one that can", { skip }, async () => {
   const { out } = await plainPage("broken");
   await verdictOf(out, {

@@ -61,6 +61,34 @@ test("an engine that traps on the calling thread is replaced for every detector 
   second.dispose();
 });
 
+test("a crash on the calling thread says what was lost with it", async () => {
+  const [first, second] = [
+    await loadDetector({ model: model(), stats, worker: false }),
+    await loadDetector({ model: model(), stats, worker: false }),
+  ];
+  const labels = Array.from(first.info.labels);
+  const calibrator = await second.calibrate(labels);
+  (await first.calibrate(labels)).dispose();
+  await calibrator.add(testImage(1), 0);
+  const tuning = second.tune(
+    Array.from({ length: 6 }, (_, i) => ({ image: testImage(i), classIndex: i % 3 })),
+    { onProgress: ({ done }) => done === 20 && new Uint8Array(engineMemory()).fill(255) },
+  );
+  await assert.rejects(tuning, { code: "crashed", message: /Lost with it: 1 calibrations and 1 tunings/ });
+  await assert.rejects(calibrator.add(testImage(1), 0), { code: "disposed", message: /lost when the engine crashed/ });
+  // What was lost is not told again, and everything else works.
+  assert.ok((await second.detect(testImage(1))).label);
+  const again = await second.calibrate(labels);
+  await again.add(testImage(1), 0);
+  new Uint8Array(engineMemory()).fill(255);
+  await assert.rejects(first.detect(testImage(1)), { code: "crashed", message: /1 calibrations and 0 tunings/ });
+  new Uint8Array(engineMemory()).fill(255);
+  await assert.rejects(first.detect(testImage(1)), (error) => error.code === "crashed" && !/Lost/.test(error.message));
+  assert.ok((await first.detect(testImage(1))).label);
+  first.dispose();
+  second.dispose();
+});
+
 test("a worker given ready made can't be replaced, and the error says what to pass", async () => {
   const detector = await loadDetector({ model: model(), stats, worker: hostile() });
   await assert.rejects(detector.idScores("exit"), { code: "crashed" });

@@ -296,3 +296,43 @@ test("an explanation has what HELD and T make of it", async () => {
   assert.ok(Math.abs(held.held - (await score("held"))) < 1e-6);
   if (held.heldT !== undefined) assert.ok(Math.abs(held.heldT - (await score("held_t"))) < 1e-6);
 });
+
+test("held-back training images count as their zoomed copies where these are classified otherwise", async () => {
+  const maker = await loadDetector({ model: model(), preprocess, worker: false });
+  const labels = ["a", "b", "c", "d"];
+  const calibrator = await maker.calibrate(labels);
+  const classes = Array.from({ length: 120 }, (_, i) => i % 4);
+  const heldBack = await calibrator.holdBack(classes, 3);
+  assert.equal(
+    heldBack.reduce((sum, one) => sum + one, 0),
+    12,
+  );
+  assert.deepEqual(heldBack, await calibrator.holdBack(classes, 3));
+  assert.notDeepEqual(heldBack, await calibrator.holdBack(classes));
+  const images = [];
+  for (const [i, classIndex] of classes.entries()) {
+    const image = testImage(i);
+    if (heldBack[i]) {
+      const features = await calibrator.addHeldBack(image, labels[classIndex], images.length);
+      assert.equal(features.length, maker.info.features);
+      images.push({ image, classIndex, features });
+    } else await calibrator.add(image, classIndex);
+  }
+  await assert.rejects(calibrator.addHeldBack(testImage(0), "e", 0), fails("options", /"e"/));
+  assert.match((await calibrator.warnings()).join(), /trained on/);
+  const made = await loadDetector({ model: model(), stats: await calibrator.finish(), worker: false });
+  assert.match(made.info.warnings.join(), /trained on/);
+  assert.equal(made.info.idImages, 12);
+  assert.equal(typeof made.info.threshold, "number");
+
+  // The features stand for the images when hyperparameters are selected; the warning stays.
+  const { stats: tuned, report } = await made.tune(images, { perKind: 2, trainedOn: true });
+  assert.deepEqual([report.holdout, report.weights.length], [12, 16]);
+  const after = await loadDetector({ model: model(), stats: tuned, worker: false });
+  assert.match(after.info.warnings.join(), /trained on/);
+  const { stats: plain } = await made.tune(holdout(12, 4), { perKind: 2 });
+  const without = await loadDetector({ model: model(), stats: plain, worker: false });
+  assert.doesNotMatch(without.info.warnings.join(), /trained on/);
+  for (const one of [without, after, made, maker]) one.dispose();
+  calibrator.dispose();
+});

@@ -194,15 +194,46 @@ def main():
     LOGITS["function"] = "logits"
     onnx.save(model, "heads/function.onnx")
 
+    # Last layers that aren't linear.
+    for name in ("squeeze", "squeeze_softmax"):
+        m = Builder(118)
+        m.op("Identity", m.map(), out="map")
+        x = m.op("Conv", "map", m.weight(m.w()[:, :, None, None]), m.weight(m.b()))
+        logits = m.op("Flatten", m.op("GlobalAveragePool", m.op("Relu", x)))
+        end(m, name, m.op("Softmax", logits, axis=1) if name != "squeeze" else logits, logits)
+
+    m, x = start(119)
+    norm = m.op("Sqrt", m.op("ReduceSum", m.op("Mul", x, x), ints(m, 1), keepdims=1))
+    norm = m.op("Max", norm, const(m, 1e-6))
+    end(m, "cosine_by_division", m.op("Div", m.gemm(x, None), norm))
+
+    m, x = start(120)
+    y = m.op("Tanh", x)
+    x = m.op("Add", m.op("Relu", m.gemm(x, None)), m.op("Relu", m.gemm(y, None)))
+    logits = x
+    end(m, "two_tails", m.op("Sigmoid", x), logits)
+
+    m, x = start(121)
+    parts = [m.op("Softmax", m.gemm(value, None), axis=1) for value in (x, m.op("Tanh", x))]
+    end(m, "averaged_probabilities", m.op("Mul", m.op("Add", *parts), const(m, 0.5)))
+
+    m, x = start(122)
+    m.op("Relu", m.gemm(x, None), out="colour")
+    m.op("Relu", m.gemm(x, None), out="kind")
+    end(m, "two_opaque_heads", ["colour", "kind"])
+
     lines = []
     for path in sorted(HERE.glob("*.onnx")):
         name = path.stem
         outputs = [output.name for output in onnx.load(path).graph.output]
-        for value in outputs if name == "two_heads" else [LOGITS.get(name, "logits")]:
+        several = name in ("two_heads", "two_opaque_heads")
+        for value in outputs if several else [LOGITS.get(name, "logits")]:
             if name not in LOGITS and value not in outputs:
                 continue
-            key = f"{name}.{value}" if name == "two_heads" else name
+            key = f"{name}.{value}" if several else name
             lines.append(" ".join([key, *(f"{v:.8g}" for v in run(path, value))]))
+    means = run(HERE / "squeeze.onnx", "map").reshape(FEATURES, -1).mean(1)
+    lines.append(" ".join(["squeeze.features", *(f"{v:.8g}" for v in means)]))
     (HERE / "expected.txt").write_text("\n".join(lines) + "\n")
 
 
