@@ -21,6 +21,7 @@ fn main() -> Result<()> {
         let pixels = draw(is_digit);
         let image = ImageView::new(&pixels, 28, 28, PixelFormat::Grey8)?;
         let found = detector.detect(&image, &Options::default())?;
+        let counts = found.counts.unwrap_or_default();
         println!(
             "{name}: {} with {} {:.2} (threshold {:.2}), in-distribution: {}; {} of {} weights pruned",
             found.label,
@@ -28,8 +29,8 @@ fn main() -> Result<()> {
             found.score,
             found.threshold.unwrap_or(f64::NAN),
             found.in_distribution.unwrap_or(false),
-            found.counts.total - found.counts.kept,
-            found.counts.total,
+            counts.total - counts.kept,
+            counts.total,
         );
 
         // Another score and another hyperparameter, from the same features.

@@ -11,6 +11,9 @@ use walrus::ir::Instr;
 use walrus::{ExportItem, FunctionId, FunctionKind};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::glue::{
+    allow_import_without_text_decoder, shorten_debug_string, shorten_imports, shorten_methods,
+};
 use crate::relax::relax;
 use crate::strip_unused::strip_unused;
 
@@ -57,10 +60,15 @@ pub fn build(root: &Path, release: bool) -> Result<()> {
         .typescript(true);
     bindgen.generate(&staging).context("wasm-bindgen")?;
     add_begin(&staging)?;
+    let glue = staging.join("engine.js");
+    allow_import_without_text_decoder(&glue)?;
+    shorten_debug_string(&glue)?;
+    shorten_methods(&glue)?;
 
     let wasm = staging.join("engine_bg.wasm");
     let mut module = walrus::ModuleConfig::new().generate_name_section(false).parse_file(&wasm)?;
     strip_unused(&mut module)?;
+    shorten_imports(&mut module, &glue)?;
     module.emit_wasm_file(&wasm)?;
     let relaxed = staging.join("engine-relaxed.wasm");
     let sums = relax(&mut module)?;

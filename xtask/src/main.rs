@@ -8,6 +8,7 @@
 //! measurements, as the first command does from the one that ships.
 
 mod engine;
+mod glue;
 mod relax;
 mod strip_unused;
 
