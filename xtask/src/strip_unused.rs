@@ -39,7 +39,7 @@ struct Part {
     holds: fn(&str, &LocalFunction) -> bool,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         // tract's own model format, and the one transformation of models that parses it.
         what: "tract_nnef",
@@ -51,6 +51,17 @@ const PARTS: [Part; 3] = [
         holds: |name, _| name.starts_with("tract_core::ops::fft::") && name.contains("::eval_t"),
     },
     Part {
+        // Registering an operator runs when a model is loaded. What is small may have been merged
+        // with an equal function of an operator that runs.
+        what: "operators that the checker refuses",
+        holds: |name, function| {
+            let path = first_path(name);
+            REFUSED.iter().any(|module| path.starts_with(module))
+                && !name.contains("::register_all_ops")
+                && function.size() > SMALL
+        },
+    },
+    Part {
         // The tuner transforms in `f64`, by the scalar planner.
         what: "rustfft for f32 or SIMD",
         holds: |name, function| {
@@ -60,10 +71,43 @@ const PARTS: [Part; 3] = [
     },
 ];
 
+/// Instructions of a function that isn't worth emptying.
+const SMALL: u64 = 150;
+
+/// What only operators use that the checker refuses: recurrent networks, classical models, random
+/// numbers, object detectors' selection, packed integer weights, bitwise logic.
+const REFUSED: [&str; 18] = [
+    "tract_core::ops::gru_cell::",
+    "tract_core::ops::gru_seq::",
+    "tract_core::ops::logic::BitAnd",
+    "tract_core::ops::logic::BitOr",
+    "tract_core::ops::logic::BitXor",
+    "tract_core::ops::lstm_cell::",
+    "tract_core::ops::nn::grid_sample::",
+    "tract_core::ops::scan::",
+    "tract_onnx::ops::array::compress::",
+    "tract_onnx::ops::math::mat_mul_integer::",
+    "tract_onnx::ops::ml::",
+    "tract_onnx::ops::nn::gather_block_quantized::",
+    "tract_onnx::ops::nn::mat_mul_nbits::",
+    "tract_onnx::ops::nn::rotary_embedding::",
+    "tract_onnx::ops::rec::",
+    "tract_onnx_opl::ml::",
+    "tract_onnx_opl::multinomial::",
+    "tract_onnx_opl::random::",
+];
+
 /// The crate that a function's name mentions first: `<a::B as c::D>::e` is of `a`.
 fn first_crate(name: &str) -> &str {
-    let path = name.find("::").map_or(name, |end| &name[..end]);
-    path.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(path)
+    let path = first_path(name);
+    path.find("::").map_or(path, |end| &path[..end])
+}
+
+/// A function's name from the crate on that it mentions first.
+fn first_path(name: &str) -> &str {
+    let end = name.find("::").unwrap_or(name.len());
+    let start = name[..end].rfind(|c: char| !c.is_alphanumeric() && c != '_');
+    start.map_or(name, |start| &name[start + 1..])
 }
 
 /// Whether a function computes with single numbers in `f32` and not in `f64`.

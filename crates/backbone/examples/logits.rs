@@ -9,8 +9,8 @@ use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
-use itp_ood_backbone::{Backbone, LoadOptions};
-use ndarray::ArrayView4;
+use itp_ood_backbone::{Backbone, LastLayer, LoadOptions};
+use ndarray::{Array1, ArrayView4};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let start = Instant::now();
     let bytes = std::fs::read(model)?;
-    let (backbone, linear) = Backbone::from_onnx_with(bytes, &options)?;
+    let (backbone, last_layer) = Backbone::load(bytes, &options)?;
     eprintln!("{:.1}", start.elapsed().as_secs_f64() * 1e3);
     let shape = backbone.input_shape();
     let mut images: Box<dyn Read> = match images.as_str() {
@@ -46,7 +46,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             image.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         let start = Instant::now();
         let features = backbone.features(ArrayView4::from_shape(shape, &values)?)?;
-        let logits = linear.logits(features.view());
+        let logits = match &last_layer {
+            LastLayer::Linear(linear) => linear.logits(features.view()),
+            LastLayer::Opaque(opaque) => {
+                let logits = &features.as_slice().ok_or("the features are strided")?
+                    [features.len() - opaque.classes..];
+                logits.iter().map(|&logit| f64::from(logit)).collect::<Array1<f64>>()
+            }
+        };
         eprintln!("{:.3}", start.elapsed().as_secs_f64() * 1e3);
         for logit in logits {
             output.write_all(&(logit as f32).to_le_bytes())?;
