@@ -134,7 +134,8 @@ fn diagonalise(v: &mut Array2<f64>, diagonal: &mut [f64], beside: &mut [f64]) ->
         let m = (l..n).find(|&m| e[m].abs() <= negligible);
         let m = m.ok_or_else(|| Error::data("the features' covariance isn't finite"))?;
         let mut steps = 0;
-        while m > l {
+        let mut settled = m == l;
+        while !settled {
             steps += 1;
             if steps > MAX_STEPS {
                 return Err(Error::data("the features' covariance can't be decomposed"));
@@ -168,9 +169,7 @@ fn diagonalise(v: &mut Array2<f64>, diagonal: &mut [f64], beside: &mut [f64]) ->
             p = -s * s2 * c3 * after * e[l] / next;
             e[l] = s * p;
             d[l] = c * p;
-            if e[l].abs() <= negligible {
-                break;
-            }
+            settled = e[l].abs() <= negligible;
         }
         d[l] += shift;
         e[l] = 0.0;

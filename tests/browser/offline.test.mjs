@@ -72,13 +72,15 @@ test("the site works below a sub-path, and offline after the first visit", { ski
   // What was still on its way would be counted below.
   await page.waitForLoadState("networkidle");
   await context.setOffline(true);
-  const seen = up.server.requests.length;
+  // Chromium looks by itself whether the service worker has changed, sometimes past `setOffline`.
+  const asked = () => up.server.requests.filter((path) => !path.endsWith("service-worker.js"));
+  const seen = asked();
   await page.reload();
   const { words } = await verdict(page);
   assert.match(words, /distribution/);
   await page.locator(".thumb", { hasText: "A 7" }).click();
   assert.equal((await verdict(page, "A 7")).answer, "7");
-  assert.equal(up.server.requests.length, seen, "the server is not asked again");
+  assert.deepEqual(asked(), seen, "the server is not asked again");
   assert.deepEqual(errors, []);
   await context.close();
 });

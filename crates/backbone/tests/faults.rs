@@ -127,9 +127,11 @@ fn nan_inside_the_network_is_found_though_the_features_are_finite() {
     }
 }
 
-/// A small model with operators put behind its input, each with a constant of shape `[n]` if it has
-/// one.
-fn behind_input(operators: &[(&str, &[f32])]) -> Vec<u8> {
+/// An operator's name and the constant that it takes; none if that is empty.
+type Operator<'a> = (&'a str, &'a [f32]);
+
+/// A small model with operators put behind its input, constants in the shape `[n]`.
+fn behind_input(operators: &[Operator]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/gemm.onnx");
     let mut model = pb::ModelProto::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
     let graph = model.graph.as_mut().unwrap();
@@ -171,7 +173,7 @@ fn behind_input(operators: &[(&str, &[f32])]) -> Vec<u8> {
 #[test]
 fn numbers_that_leave_single_precision_are_found_though_they_are_hidden() {
     let infinite = [f32::NEG_INFINITY; 8];
-    let cases: [(&str, &[(&str, &[f32])]); 7] = [
+    let cases: [(&str, &[Operator]); 7] = [
         ("clip", &[("Mul", &[1e30]), ("Mul", &[1e30]), ("Clip", &[-1.0, 1.0])]),
         ("relu", &[("Abs", &[]), ("Mul", &[1e30]), ("Mul", &[-1e30]), ("Relu", &[])]),
         ("sigmoid", &[("Mul", &[1e25]), ("Mul", &[]), ("Sigmoid", &[])]),
@@ -245,6 +247,6 @@ fn a_small_file_cannot_ask_for_much_memory() {
     }
     let mut options = LoadOptions::default();
     options.limits.memory = 64 << 20;
-    let error = Backbone::from_onnx_with(&model.encode_to_vec(), &options).unwrap_err();
+    let error = Backbone::from_onnx_with(model.encode_to_vec(), &options).unwrap_err();
     assert!(error.message().contains("more than the limit of 64 MiB"), "{error}");
 }
