@@ -24,7 +24,7 @@ fn random(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
 }
 
 /// A tensor's shape for K classes, D features and n training images in the sample.
-fn shapes(classes: usize, features: usize) -> [(&'static str, Vec<usize>); 10] {
+fn shapes(classes: usize, features: usize) -> [(&'static str, Vec<usize>); 17] {
     let residual = features - if features >= 2048 { 1000 } else { features / 2 };
     [
         ("react.quantiles", vec![1001]),
@@ -32,6 +32,13 @@ fn shapes(classes: usize, features: usize) -> [(&'static str, Vec<usize>); 10] {
         ("klm.templates", vec![classes, classes]),
         ("vra.quantiles", vec![21, features]),
         ("knn.bank.f16", vec![RESERVOIR, features]),
+        ("nnguide.energy", vec![RESERVOIR]),
+        ("mds_pp.means", vec![classes, features]),
+        ("mds_pp.whitening", vec![features, features]),
+        ("rmds_pp.mean", vec![features]),
+        ("rmds_pp.whitening", vec![features, features]),
+        ("ras.profile", vec![features]),
+        ("weiper_kld.density", vec![2, 100]),
         ("mahalanobis.whitening", vec![features, features]),
         ("vim.origin", vec![features]),
         ("vim.residual", vec![residual, features]),
@@ -54,6 +61,8 @@ fn detector(classes: usize, features: usize) -> Result<FeatureDetector> {
         let values = random(1, len, 3).into_shape_with_order(IxDyn(&shape));
         stats = stats.with_tensor(name, values.expect("the same length"));
     }
+    let range = ndarray::arr1(&[0.0, 1.0, -10.0, 10.0]).into_dyn();
+    stats = stats.with_tensor("weiper_kld.range", range);
     FeatureDetector::new(head, stats)
 }
 
@@ -64,11 +73,9 @@ fn main() -> Result<()> {
         println!("\n{classes} x {features}: moments {} bytes", 8 * classes * features);
         println!("{:<18} {:>10} {:>10} {:>21}", "detector", "bytes", "us/image", "(least to most)");
         for name in registry::names() {
-            let parts: Vec<&str> = name.split(['+', '_']).collect();
-            let of_detector = detector.stats().tensors().keys().filter(|tensor| {
-                tensor.split('.').next().is_some_and(|owner| parts.contains(&owner))
-            });
-            let bytes: usize = of_detector.map(|name| detector.stats().tensor_bytes(name)).sum();
+            let parts = registry::parts(&name)?;
+            let tensors = parts.iter().flat_map(|part| part.about().tensors);
+            let bytes: usize = tensors.map(|t| detector.stats().tensor_bytes(t.name)).sum();
             let options = Options::default().score(&name);
             // The first call prepares the detector.
             detector.scores(images.view(), &options)?;

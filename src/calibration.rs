@@ -109,7 +109,7 @@ impl Calibrator {
     pub fn add(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
         self.moments.push(class, features)?;
         self.sanity.add(Some(class), features)?;
-        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(features))
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(class, features))
     }
 
     /// Adds the statistics of other training images of the same model.

@@ -1,5 +1,6 @@
 //! Numbers without a domain: quantiles, sums, samples, covariances, eigenvectors.
 
+pub mod cholesky;
 pub mod covariance;
 pub mod histogram;
 pub mod linear_algebra;

@@ -10,7 +10,7 @@ use super::gather::{Gatherer, Needs, RESERVOIR, Training, TrainingImage};
 use super::registry;
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::numeric::covariance::SecondMoments;
+use crate::numeric::covariance::{SecondMoments, UnitMoments};
 use crate::numeric::histogram::Histogram;
 use crate::numeric::reservoir::Reservoir;
 use crate::stats::{Moments, Tensors};
@@ -25,6 +25,7 @@ pub struct Fit {
     histogram: Option<Histogram>,
     reservoir: Option<Reservoir>,
     second_moments: Option<SecondMoments>,
+    unit_moments: Option<UnitMoments>,
     max_logit: f64,
     images: u64,
 }
@@ -68,6 +69,9 @@ impl Fit {
             histogram: needs.histogram.then(Histogram::default),
             reservoir: needs.reservoir.then(|| Reservoir::new(RESERVOIR, features)),
             second_moments: needs.second_moments.then(|| SecondMoments::new(features)),
+            unit_moments: needs
+                .unit_moments
+                .then(|| UnitMoments::new(head.num_classes(), features)),
             max_logit: 0.0,
             images: 0,
         })
@@ -78,15 +82,17 @@ impl Fit {
         self.detectors.is_empty()
     }
 
-    /// Adds a training image's features `[D]`.
+    /// Adds a training image's features `[D]` to its true class.
     ///
     /// # Errors
-    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features.
-    pub fn push(&mut self, features: ArrayView1<f32>) -> Result<()> {
+    /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class.
+    pub fn push(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
         self.head.check(features)?;
+        self.head.check_class(class)?;
         self.images += 1;
         let image = TrainingImage::new(&self.head, features);
         let features = image.features;
@@ -98,6 +104,9 @@ impl Fit {
         }
         if let Some(second_moments) = &mut self.second_moments {
             second_moments.push(features);
+        }
+        if let Some(unit_moments) = &mut self.unit_moments {
+            unit_moments.push(class, features);
         }
         self.max_logit += image.logits[image.predicted];
         for own in self.detectors.iter_mut().filter_map(|(_, own)| own.as_mut()) {
@@ -136,6 +145,7 @@ impl Fit {
             histogram: self.histogram.as_ref(),
             reservoir: self.reservoir.as_ref(),
             second_moments: self.second_moments.as_ref(),
+            unit_moments: self.unit_moments.as_ref(),
         };
         for (detector, own) in &self.detectors {
             let own = own.as_ref().map(|own| &**own as &dyn Any);

@@ -10,7 +10,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::numeric::covariance::SecondMoments;
+use crate::numeric::covariance::{SecondMoments, UnitMoments};
 use crate::numeric::histogram::Histogram;
 use crate::numeric::logits::{argmax, softmax};
 use crate::numeric::reservoir::Reservoir;
@@ -29,6 +29,8 @@ pub struct Needs {
     pub reservoir: bool,
     /// `h h^T`.
     pub second_moments: bool,
+    /// `z z^T` and the classes' means of z, for `z = h / ||h||`.
+    pub unit_moments: bool,
 }
 
 impl Needs {
@@ -38,6 +40,7 @@ impl Needs {
             histogram: self.histogram || other.histogram,
             reservoir: self.reservoir || other.reservoir,
             second_moments: self.second_moments || other.second_moments,
+            unit_moments: self.unit_moments || other.unit_moments,
         }
     }
 }
@@ -88,6 +91,7 @@ pub struct Training<'a> {
     pub(super) histogram: Option<&'a Histogram>,
     pub(super) reservoir: Option<&'a Reservoir>,
     pub(super) second_moments: Option<&'a SecondMoments>,
+    pub(super) unit_moments: Option<&'a UnitMoments>,
 }
 
 impl<'a> Training<'a> {
@@ -104,6 +108,11 @@ impl<'a> Training<'a> {
     /// Sums of `h h^T`.
     pub fn second_moments(&self) -> Result<&'a SecondMoments> {
         needed(self.second_moments)
+    }
+
+    /// Moments of the features scaled to length 1.
+    pub fn unit_moments(&self) -> Result<&'a UnitMoments> {
+        needed(self.unit_moments)
     }
 }
 

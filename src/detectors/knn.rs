@@ -9,7 +9,7 @@ use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::{Error, Result};
 use crate::numeric::sums::{squared_norm, unit};
-use crate::stats::Tensors;
+use crate::stats::{Stats, Tensors};
 
 /// Which neighbour.
 pub const K: Hyperparameter = Hyperparameter {
@@ -22,7 +22,11 @@ pub const K: Hyperparameter = Hyperparameter {
     source: "its paper and OpenOOD",
 };
 
-const BANK: &str = "knn.bank.f16";
+pub(super) const BANK: TensorSpec = TensorSpec {
+    name: "knn.bank.f16",
+    shape: "[n, D]",
+    meaning: "unit features of at most 5000 training images",
+};
 
 /// KNN.
 pub struct Knn;
@@ -36,11 +40,7 @@ impl PostHocDetector for Knn {
             reference: "Sun et al. 2022 (deeplearning-wisc/knn-ood)",
             formula: "-||z - z_(k)||, z = h / ||h||",
             hyperparameters: &[K],
-            tensors: &[TensorSpec {
-                name: BANK,
-                shape: "[n, D]",
-                meaning: "unit features of at most 5000 training images",
-            }],
+            tensors: &[BANK],
             inputs: &[Input::Features],
             ..About::default()
         }
@@ -48,10 +48,7 @@ impl PostHocDetector for Knn {
 
     fn score(&self, context: &Context) -> Result<Option<Box<dyn Score>>> {
         let stats = context.stats;
-        let bank = stats.tensor_matrix(BANK, stats.num_features())?.to_owned();
-        if bank.nrows() == 0 {
-            return Err(Error::stats(format!("tensor {BANK} is empty; make it again")));
-        }
+        let bank = read_bank(stats)?;
         let images: u64 = stats.counts().iter().sum();
         let share = (bank.nrows() as f64 / images as f64).min(1.0);
         let k = (context.value(&K)? * share).round() as usize;
@@ -65,13 +62,27 @@ impl PostHocDetector for Knn {
     }
 
     fn fit(&self, training: &Training, _own: Option<&dyn Any>) -> Result<Tensors> {
-        let mut bank = training.reservoir()?.to_owned();
-        for mut row in bank.rows_mut() {
-            let unit = unit(row.view());
-            row.assign(&unit);
-        }
-        Ok(Tensors::from([(BANK.to_owned(), bank.into_dyn())]))
+        Ok(Tensors::from([(BANK.name.to_owned(), fit_bank(training)?.into_dyn())]))
     }
+}
+
+/// Unit features of some training images, `[n, D]`.
+pub(super) fn fit_bank(training: &Training) -> Result<Array2<f32>> {
+    let mut bank = training.reservoir()?.to_owned();
+    for mut row in bank.rows_mut() {
+        let unit = unit(row.view());
+        row.assign(&unit);
+    }
+    Ok(bank)
+}
+
+/// The same from a stats file; one row or more.
+pub(super) fn read_bank(stats: &Stats) -> Result<Array2<f32>> {
+    let bank = stats.tensor_matrix(BANK.name, stats.num_features())?.to_owned();
+    if bank.nrows() == 0 {
+        return Err(Error::stats(format!("tensor {} is empty; make it again", BANK.name)));
+    }
+    Ok(bank)
 }
 
 struct Bank {

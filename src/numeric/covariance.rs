@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
+use super::sums::unit;
+
 /// Images that are added to the sums at a time, as one product of matrices.
 const BATCH: usize = 128;
 
@@ -72,6 +74,54 @@ impl SecondMoments {
         subtract_outer(&mut about, u, &mean, 1.0);
         subtract_outer(&mut about, u, u, -1.0);
         about
+    }
+}
+
+/// Sums of `z` by class and of `z z^T` over images, for features scaled to length 1.
+#[derive(Debug, Clone)]
+pub struct UnitMoments {
+    second: SecondMoments,
+    /// Sums of `z` by class, `[K, D]`.
+    sums: Array2<f64>,
+    /// Images of each class, `[K]`.
+    counts: Vec<f64>,
+}
+
+impl UnitMoments {
+    /// Sums of no image, for K classes and D features.
+    pub fn new(classes: usize, features: usize) -> Self {
+        Self {
+            second: SecondMoments::new(features),
+            sums: Array2::zeros((classes, features)),
+            counts: vec![0.0; classes],
+        }
+    }
+
+    /// Adds an image's features `[D]`.
+    pub fn push(&mut self, class: usize, features: ArrayView1<f32>) {
+        let z = unit(features);
+        self.second.push(z.view());
+        self.sums.row_mut(class).zip_mut_with(&z, |sum, &z| *sum += f64::from(z));
+        self.counts[class] += 1.0;
+    }
+
+    /// The moments without the classes.
+    pub fn second(&self) -> &SecondMoments {
+        &self.second
+    }
+
+    /// Images of each class, `[K]`.
+    pub fn counts(&self) -> &[f64] {
+        &self.counts
+    }
+
+    /// Mean of `z` by class, `[K, D]`; zeros for a class without images.
+    pub fn class_means(&self) -> Array2<f64> {
+        let mut means = self.sums.clone();
+        for (mut row, &n) in means.rows_mut().into_iter().zip(&self.counts) {
+            row /= n.max(1.0);
+        }
+        means
     }
 }
 

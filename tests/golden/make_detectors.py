@@ -6,7 +6,7 @@ elsewhere. Writes detectors.safetensors next to this file.
     python tests/golden/make_detectors.py
 
 Needs numpy, scipy, torch, scikit-learn. The constants are those of docs/method.md for five classes,
-with dice.p = 70 and knn.k = 7.
+or else SETTINGS of tests/detectors.rs.
 """
 
 import json
@@ -129,9 +129,6 @@ out["opnp+react"] = lse(logits(np.minimum(test, clip), opnp))
 # Shaping. Means and deviations over all training images.
 mean, std = train.mean(0), train.std(0, ddof=1)
 out["bats"] = lse(logits(np.clip(test, mean - 3.25 * std, mean + 3.25 * std)))
-offset = 13 * (mean.mean() - mean)
-upper, lower = mean + (1.5 + offset) * std, mean - (1.5 - offset) * std
-out["laps"] = lse(logits(np.maximum(np.minimum(test, upper), lower)))
 low, high = np.quantile(train, 0.6, axis=0), np.quantile(train, 0.9, axis=0)
 out["vra"] = lse(logits(np.where(test < low, 0, np.minimum(test, high))))
 

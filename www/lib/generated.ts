@@ -18,10 +18,16 @@ export type ScoreName =
   | "gradnorm_leaf+itp"
   | "klm"
   | "knn"
+  | "nnguide"
   | "mahalanobis"
+  | "mds_pp"
+  | "rmds_pp"
   | "vim"
   | "fdbd"
+  | "nci"
+  | "weiper_kld"
   | "react"
+  | "ras"
   | "bats"
   | "laps"
   | "vra"
@@ -65,33 +71,45 @@ export interface HyperparameterValues {
   "gen.m"?: number;
   /** Which nearest neighbour KNN's distance is to, were all training images kept; k shrinks with the share that is. From 1 to 1000000000, in images. Default: 50; 200 from 100 classes on, 1000 from 1000 on. */
   "knn.k"?: number;
+  /** How many nearest training images of those kept NNGuide averages over. From 1 to 1000000000, in images. Default: 10. */
+  "nnguide.k"?: number;
+  /** Weight of the features' 1-norm in NCI. 0 or more. Default: 0.0001. */
+  "nci.alpha"?: number;
+  /** Weight of the divergence of the perturbed logits in WeiPer+KLD. 0 or more. Default: 1. */
+  "weiper_kld.lambda1"?: number;
+  /** Weight of the perturbed logits' mean maximum softmax probability in WeiPer+KLD. 0 or more. Default: 1. */
+  "weiper_kld.lambda2"?: number;
+  /** Over how many of its 100 bins the histogram of an image's features is smoothed. From 1 to 100, in bins. Default: 20. */
+  "weiper_kld.smoothing"?: number;
+  /** The same for the histogram of its perturbed logits. From 1 to 100, in bins. Default: 20. */
+  "weiper_kld.smoothing_perturbed"?: number;
   /** Value at which ReAct clips features; unset, it follows from `react.percentile`. A finite number, in feature value. */
   "react.clip"?: number;
-  /** Percentile of all training features at which ReAct clips, unless `react.clip` gives the value. From 0 to 100, in %. Default: 90. */
+  /** Percentile of all training features at which ReAct clips, unless `react.clip` gives the value. From 0 to 100, in %. Default: 98; 97 from 100 classes on, 90 from 1000 on. */
   "react.percentile"?: number;
   /** Limits of a feature around its mean over all training images. 0 or more, in standard deviations. Default: 3.25; 3.25 from 100 classes on, 1.05 from 1000 on. */
   "bats.lambda"?: number;
   /** Limits of a feature around its mean. A finite number, in standard deviations. Default: 1.5. */
   "laps.lambda"?: number;
-  /** How far the limits move with a feature's mean. A finite number, in standard deviations per feature value. Default: 13. */
-  "laps.shift"?: number;
+  /** How far the limits move for a feature whose mean lies one standard deviation of all means below their mean. A finite number, in standard deviations. Default: 0.33. */
+  "laps.relative_shift"?: number;
   /** Percentile of each feature below which VRA zeroes it; a multiple of 5. From 0 to 100, in %. Default: 60. */
   "vra.low"?: number;
   /** Percentile of each feature at which VRA clips it; a multiple of 5. From 0 to 100, in %. Default: 90; 95 from 100 classes on, 95 from 1000 on. */
   "vra.high"?: number;
   /** Percentage of an image's features that ASH leaves out, the smallest ones. From 0 to 99.99, in %. Default: 95; 95 from 100 classes on, 90 from 1000 on. */
   "ash.p"?: number;
-  /** Percentage of an image's features that SCALE's ratio leaves out, the smallest ones. From 0 to 99.99, in %. Default: 85. */
+  /** Percentage of an image's features that SCALE's ratio leaves out, the smallest ones. From 0 to 99.99, in %. Default: 95; 90 from 100 classes on, 85 from 1000 on. */
   "scale.p"?: number;
   /** Percentage of weights that DICE leaves out. From 0 to 100, in %. Default: 90; 90 from 100 classes on, 70 from 1000 on. */
   "dice.p"?: number;
-  /** Percentage of least sensitive weights that OPNP leaves out. From 0 to 100, in %. Default: 10. */
+  /** Percentage of least sensitive weights that OPNP leaves out. From 0 to 100, in %. Default: 80. */
   "opnp.weight_low"?: number;
-  /** Percentage of most sensitive weights that OPNP leaves out. From 0 to 100, in %. Default: 1. */
+  /** Percentage of most sensitive weights that OPNP leaves out. From 0 to 100, in %. Default: 0. */
   "opnp.weight_high"?: number;
-  /** Percentage of least sensitive features that OPNP leaves out. From 0 to 100, in %. Default: 10. */
+  /** Percentage of least sensitive features that OPNP leaves out. From 0 to 100, in %. Default: 0. */
   "opnp.unit_low"?: number;
-  /** Percentage of most sensitive features that OPNP leaves out. From 0 to 100, in %. Default: 1. */
+  /** Percentage of most sensitive features that OPNP leaves out. From 0 to 100, in %. Default: 0. */
   "opnp.unit_high"?: number;
   /** Percentage of weights that LINe leaves out. From 0 to 100, in %. Default: 90; 90 from 100 classes on, 10 from 1000 on. */
   "line.weight_p"?: number;
