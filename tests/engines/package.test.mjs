@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
-import { inEveryEngine } from "./support.mjs";
+import { inEveryEngine, waitFor } from "./support.mjs";
 
 /** In the page: loads the photo model, runs `work` with it, and returns what that returns, or its error. */
 const using = async (page, options, work, argument) => {
@@ -187,13 +187,14 @@ inEveryEngine((check) => {
       /^engine: .*Add 'wasm-unsafe-eval' to script-src/,
     ],
     ["a policy that forbids workers is named", POLICY.replace("worker-src 'self'", "worker-src 'none'"), /^engine: .*worker-src/],
+    ["Trusted Types will do with a worker of the page's", `${POLICY}; require-trusted-types-for 'script'`, /^a verdict$/],
     ["a policy that forbids downloads is named", `${POLICY}; connect-src 'none'`, /^fetch: .*connect-src/],
   ]) {
     check(name, async (page) => {
       const server = await startServer({ directory: at("."), headers: { "content-security-policy": policy } });
       try {
-        await page.goto(`${server.url}tests/engines/policy.html`);
-        assert.match(await page.waitForFunction(() => globalThis.outcome), outcome);
+        await page.goto(`${server.url}tests/engines/policy.html${policy.includes("trusted") ? "#trusted" : ""}`);
+        assert.match(await waitFor(page, () => globalThis.outcome), outcome);
       } finally {
         await server.close();
       }

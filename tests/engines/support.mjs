@@ -38,3 +38,10 @@ export function inEveryEngine(define, { server = { directory: at(".") }, path = 
     });
   }
 }
+
+/** Waits until a function in the page returns something true, and returns that. */
+export async function waitFor(page, work, argument) {
+  const found = await page.waitForFunction(work, argument, { timeout: PATIENCE });
+  // Playwright returns a handle.
+  return typeof found?.jsonValue === "function" ? found.jsonValue() : found;
+}

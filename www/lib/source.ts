@@ -59,6 +59,9 @@ function isUrl(source: unknown): source is string | URL | Request {
   return typeof source === "string" || /^(URL|Request)$/.test(tagOf(source));
 }
 
+const FETCH_ADVICE =
+  " Can its server be reached, does it allow other origins (CORS), and does connect-src of the page's Content-Security-Policy allow it?";
+
 /** Opens a URL; errors name it and the status. */
 export async function openChecked(url: string | URL | Request, { open, part, signal }: Reading): Promise<Response> {
   // Of this realm, as `fetch` takes no other signal.
@@ -67,7 +70,9 @@ export async function openChecked(url: string | URL | Request, { open, part, sig
     return await open(tagOf(url) === "URL" ? (url as URL).href : url, signal && controller.signal);
   } catch (cause) {
     if (signal?.aborted) throw abortedError(signal);
-    throw new OodError("fetch", `The ${part} at ${urlOf(url)} can't be read: ${messageOf(cause)}.`, { cause });
+    // All that browsers say of a server that is away, of CORS and of a policy is that the fetch failed.
+    const advice = tagOf(cause) === "Error" && (cause as Error).name === "TypeError" ? FETCH_ADVICE : "";
+    throw new OodError("fetch", `The ${part} at ${urlOf(url)} can't be read: ${messageOf(cause)}.${advice}`, { cause });
   } finally {
     letGo();
   }
