@@ -34,7 +34,9 @@ export async function decodePng(chunks: readonly Bytes[]): Promise<(RawImage & {
   const channels = offsets.length as 1 | 3 | 4;
   const data = new Uint8Array(width * height * channels);
   for (let y = 0, to = 0, from = 1; y < height; y++, from++) {
-    for (let x = 0; x < width; x++, from += step) for (const offset of offsets) data[to++] = rows[from + offset] as number;
+    for (let x = 0; x < width; x++, from += step) {
+      for (let c = 0; c < channels; c++) data[to++] = rows[from + (offsets[c] as number)] as number;
+    }
   }
   return { data, width, height, channels };
 }
@@ -57,30 +59,26 @@ async function inflate(parts: Bytes[], size: number): Promise<Uint8Array | undef
 
 /** Undoes the filters in place. Each row has its filter's number before it. */
 function unfilter(rows: Uint8Array, length: number, step: number): boolean {
-  const valueAt = (at: number, isInside: boolean): number => (isInside ? (rows[at] as number) : 0);
   for (let start = 1; start < rows.length; start += length + 1) {
-    const filter = FILTERS[rows[start - 1] as number];
-    if (!filter) return false;
-    for (let at = start; at < start + length; at++) {
-      const [isBehind, isBelow] = [at >= start + step, start > 1];
-      const above = at - length - 1;
-      rows[at] =
-        (rows[at] as number) + filter(valueAt(at - step, isBehind), valueAt(above, isBelow), valueAt(above - step, isBehind && isBelow));
+    const filter = rows[start - 1] as number;
+    if (filter > 4) return false;
+    for (let at = start; filter && at < start + length; at++) {
+      // Outside the image all is 0.
+      const left = at < start + step ? 0 : (rows[at - step] as number);
+      const above = start === 1 ? 0 : (rows[at - length - 1] as number);
+      const corner = start === 1 || at < start + step ? 0 : (rows[at - length - 1 - step] as number);
+      const guess = filter === 1 ? left : filter === 2 ? above : filter === 3 ? (left + above) >> 1 : paeth(left, above, corner);
+      rows[at] = (rows[at] as number) + guess;
     }
   }
   return true;
 }
 
-/** Guess of a byte from those to the left, above, and above to the left; the file holds the difference. */
-const FILTERS: ((left: number, above: number, corner: number) => number)[] = [
-  () => 0,
-  (left) => left,
-  (_, above) => above,
-  (left, above) => (left + above) >> 1,
-  (left, above, corner) => {
-    const guess = left + above - corner;
-    const [toLeft, toAbove, toCorner] = [Math.abs(guess - left), Math.abs(guess - above), Math.abs(guess - corner)];
-    if (toLeft <= toAbove && toLeft <= toCorner) return left;
-    return toAbove <= toCorner ? above : corner;
-  },
-];
+/** Whichever of the three is nearest to left + above - corner. */
+function paeth(left: number, above: number, corner: number): number {
+  const toLeft = Math.abs(above - corner);
+  const toAbove = Math.abs(left - corner);
+  const toCorner = Math.abs(left + above - 2 * corner);
+  if (toLeft <= toAbove && toLeft <= toCorner) return left;
+  return toAbove <= toCorner ? above : corner;
+}
