@@ -34,6 +34,10 @@ export async function launchWebKit() {
     detached: true,
   });
   const ended = once(driver, "exit");
+  const end = async () => {
+    if (driver.exitCode === null && driver.signalCode === null) process.kill(-driver.pid);
+    await ended;
+  };
   const call = caller(`http://127.0.0.1:${port}`);
   for (let tries = 0; ; tries++) {
     const isUp = await call("GET", "/status").then(
@@ -41,12 +45,14 @@ export async function launchWebKit() {
       () => false,
     );
     if (isUp) break;
-    if (tries === 150 || driver.exitCode !== null) throw new Error("WebKitWebDriver does not start");
+    if (tries === 150 || driver.exitCode !== null) {
+      await end();
+      throw new Error("WebKitWebDriver does not start");
+    }
     await sleep(200);
   }
   let page;
   return {
-    version: () => page?.version,
     /** A fresh page without cookies or caches; it takes the place of the one before, since there is one session at a time. */
     async newPage() {
       await page?.close();
@@ -55,8 +61,7 @@ export async function launchWebKit() {
     },
     async close() {
       await page?.close();
-      process.kill(-driver.pid);
-      await ended;
+      await end();
     },
   };
 }
@@ -64,7 +69,6 @@ export async function launchWebKit() {
 class Page {
   #call;
   #path;
-  version;
 
   static async open(call) {
     const page = new Page();
@@ -72,7 +76,6 @@ class Page {
     const session = await call("POST", "/session", { capabilities: { alwaysMatch: { "webkitgtk:browserOptions": options } } });
     page.#call = call;
     page.#path = `/session/${session.sessionId}`;
-    page.version = session.capabilities.browserVersion;
     await page.#post("/timeouts", { script: PATIENCE });
     return page;
   }
