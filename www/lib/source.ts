@@ -2,7 +2,7 @@
 
 import { abortedError, follow, throwIfAborted, withAbort } from "./abort.js";
 import { show, tagOf, view } from "./check.js";
-import { messageOf, OodError, toOodError } from "./errors.js";
+import { engineError, messageOf, OodError, toOodError } from "./errors.js";
 import type { LoadProgress, Source } from "./types.js";
 
 /** Opens a URL: by `fetch` or, in Node, also from the file system. */
@@ -173,10 +173,11 @@ async function compile(source: Source, reading: Reading): Promise<WebAssembly.Mo
 }
 
 function throwEngineError(cause: unknown): never {
-  const advice = /content security policy|csp|unsafe-eval|disallowed by embedder/i.test(messageOf(cause))
-    ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy."
-    : "It needs WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the engine.wasm of the same version of the package.";
-  throw new OodError("engine", `The engine can't be compiled: ${messageOf(cause)}. ${advice}`, { cause });
+  throw engineError(
+    "compiled",
+    cause,
+    "It needs WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the engine.wasm of the same version of the package.",
+  );
 }
 
 function urlOf(source: unknown): string {
