@@ -8,6 +8,9 @@ import { at } from "../../scripts/lib/tools.mjs";
 /** How long a test may take, in milliseconds: the machine may be busy. */
 const PATIENCE = 300_000;
 
+/** `ITP_ENGINES=firefox,webkit` runs these only. */
+const wanted = process.env.ITP_ENGINES?.split(",") ?? ENGINES;
+
 /**
  * Defines tests once for each engine: `define(check, up)` calls `check(name, work)`, whose `work` gets a
  * page that stays open for the tests of this file, on an address of the repository. They are skipped,
@@ -19,7 +22,7 @@ const PATIENCE = 300_000;
  * @param {string | false} [options.skip] why no engine can run them
  */
 export function inEveryEngine(define, { server = { directory: at(".") }, path = "tests/engines/empty.html", skip = false } = {}) {
-  for (const engine of ENGINES) {
+  for (const engine of wanted) {
     const reason = skip || whyNot(engine);
     const up = { engine };
     describe(engine, () => {
