@@ -1,7 +1,7 @@
-// `npm test`: every test there is, natively, in Node, in a browser and in other people's bundlers.
+// `npm test`: every test there is, natively, in Node, in browsers and in other people's bundlers.
 //
-//   --release                        with the engine that ships instead of the one that compiles faster
-//   rust, js, browser, consumers     only these parts
+//   --release                                 with the engine that ships instead of the one that compiles faster
+//   rust, js, browser, engines, consumers     only these parts
 
 import { parseArgs } from "node:util";
 import { buildLib, buildSite } from "./build.mjs";
@@ -9,7 +9,7 @@ import { nodeTests } from "./lib/node-tests.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
-const PARTS = ["rust", "js", "browser", "consumers"];
+const PARTS = ["rust", "js", "browser", "engines", "consumers"];
 const tally = new Tally();
 
 /** Runs Rust's tests; a failure lets the others run. */
@@ -34,13 +34,14 @@ await main(async () => {
     await cargoTests("cargo test, xtask", ["--package", "xtask"]);
   }
   try {
-    if (wanted("js", "browser", "consumers")) await buildLib({ release: values.release });
-    if (wanted("browser", "consumers")) {
+    if (wanted("js", "browser", "engines", "consumers")) await buildLib({ release: values.release });
+    if (wanted("browser", "engines", "consumers")) {
       await buildSite();
-      await ensureBrowser();
+      await ensureBrowsers(wanted("engines"));
     }
     if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally));
     if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
+    if (wanted("engines")) await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally));
     if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
@@ -52,8 +53,9 @@ await main(async () => {
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** The browser tests skip themselves, and are counted as skipped, where there is no browser. */
-async function ensureBrowser() {
-  const { findBrowser, installBrowser } = await import("./lib/browser.mjs");
-  if (!findBrowser()) await stage("browser", installBrowser);
+/** Tests skip themselves, and are counted and named as skipped, where their browser is missing and can't be installed. */
+async function ensureBrowsers(all) {
+  const { ENGINES, installBrowsers, kind, whyNot } = await import("./lib/browser.mjs");
+  const names = all ? ENGINES : [kind];
+  if (names.some(whyNot)) await stage("browsers", () => installBrowsers(names));
 }

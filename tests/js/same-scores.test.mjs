@@ -1,5 +1,5 @@
-// One detector, three ways to run it: the native command, Node, Chromium. The same images must
-// get the same scores.
+// One detector, many ways to run it: the native command, Node, every browser engine. The same images
+// must get the same scores.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { loadDetector } from "itp-ood";
-import { launchBrowser, noBrowser } from "../../scripts/lib/browser.mjs";
+import { ENGINES, launchBrowser, whyNot } from "../../scripts/lib/browser.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
 import { at } from "../../scripts/lib/tools.mjs";
 import { testImage, toPng } from "./support.mjs";
@@ -65,30 +65,32 @@ test("Node gives the native scores", { skip: !existsSync(itp) && "the native com
   }
 });
 
-test("Chromium gives the native scores, from files that it decodes itself", { skip: noBrowser }, async () => {
-  const server = await startServer({ directory: at(".") });
-  const browser = await launchBrowser();
-  try {
-    const page = await browser.newPage();
-    await page.goto(`${server.url}package.json`);
-    const found = await page.evaluate(
-      async ({ base, model, stats, files }) => {
-        const { loadDetector } = await import(`${base}dist/index.js`);
-        const detector = await loadDetector({ model: base + model, stats: base + stats });
-        const results = [];
-        for (const file of files) {
-          const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
-          const { score, label, inDistribution } = await detector.detect(new Blob([bytes], { type: "image/png" }));
-          results.push({ score, label, inDistribution });
-        }
-        detector.dispose();
-        return results;
-      },
-      { base: server.url, model, stats, files: files.map((file) => readFileSync(file, "base64")) },
-    );
-    compare(found);
-  } finally {
-    await browser.close();
-    await server.close();
-  }
-});
+for (const engine of ENGINES) {
+  test(`${engine} gives the native scores, from files that it decodes itself`, { skip: whyNot(engine) }, async () => {
+    const server = await startServer({ directory: at(".") });
+    const browser = await launchBrowser({}, engine);
+    try {
+      const page = await browser.newPage();
+      await page.goto(`${server.url}tests/engines/empty.html`);
+      const found = await page.evaluate(
+        async ({ base, model, stats, files }) => {
+          const { loadDetector } = await import(`${base}dist/index.js`);
+          const detector = await loadDetector({ model: base + model, stats: base + stats });
+          const results = [];
+          for (const file of files) {
+            const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
+            const { score, label, inDistribution } = await detector.detect(new Blob([bytes], { type: "image/png" }));
+            results.push({ score, label, inDistribution });
+          }
+          detector.dispose();
+          return results;
+        },
+        { base: server.url, model, stats, files: files.map((file) => readFileSync(file, "base64")) },
+      );
+      compare(found);
+    } finally {
+      await browser.close();
+      await server.close();
+    }
+  });
+}

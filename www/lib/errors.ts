@@ -52,6 +52,14 @@ function isOodError(thrown: unknown): thrown is OodError {
   }
 }
 
+/** The error of an engine that can't be `done`; the advice is another where the page's policy forbids it. */
+export function engineError(done: string, cause: unknown, advice: string): OodError {
+  const message = messageOf(cause);
+  const forbidden = /content security policy|csp|unsafe-eval|disallowed by embedder/i.test(message);
+  const toDo = forbidden ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy." : advice;
+  return new OodError("engine", `The engine can't be ${done}: ${message}. ${toDo}`, { cause });
+}
+
 /** Runs a public call, so that whatever fails rejects with an error of this package. */
 export async function typed<T>(work: () => T | Promise<T>): Promise<T> {
   try {

@@ -2,7 +2,7 @@
 
 // Named one by one, so that bundlers can drop the rest of the generated file.
 import { __wbg_reset_state, begin, Calibrator, Engine, huggingFacePreprocess, metrics, Tuner } from "./engine.js";
-import { isPlainError, messageOf, OodError } from "./errors.js";
+import { engineError, isPlainError, messageOf, OodError } from "./errors.js";
 import { toPixels } from "./image.js";
 import type { Arguments, CallName, ImagePayload, ReadBeside, Result, SessionInit } from "./protocol.js";
 import type { Detection, DetectOptions, Preprocess } from "./types.js";
@@ -191,9 +191,7 @@ async function startEngine(module: WebAssembly.Module): Promise<void> {
   try {
     await begin(module);
   } catch (cause) {
-    throw new OodError("engine", `The engine can't be started: ${messageOf(cause)}. Is engine.wasm of the same version as the package?`, {
-      cause,
-    });
+    throw engineError("started", cause, "Is engine.wasm of the same version as the package?");
   }
 }
 

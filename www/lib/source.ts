@@ -2,7 +2,7 @@
 
 import { abortedError, follow, throwIfAborted, withAbort } from "./abort.js";
 import { show, tagOf, view } from "./check.js";
-import { messageOf, OodError, toOodError } from "./errors.js";
+import { engineError, messageOf, OodError, toOodError } from "./errors.js";
 import type { LoadProgress, Source } from "./types.js";
 
 /** Opens a URL: by `fetch` or, in Node, also from the file system. */
@@ -59,6 +59,9 @@ function isUrl(source: unknown): source is string | URL | Request {
   return typeof source === "string" || /^(URL|Request)$/.test(tagOf(source));
 }
 
+const FETCH_ADVICE =
+  " Can its server be reached, does it allow other origins (CORS), and does connect-src of the page's Content-Security-Policy allow it?";
+
 /** Opens a URL; errors name it and the status. */
 export async function openChecked(url: string | URL | Request, { open, part, signal }: Reading): Promise<Response> {
   // Of this realm, as `fetch` takes no other signal.
@@ -67,7 +70,9 @@ export async function openChecked(url: string | URL | Request, { open, part, sig
     return await open(tagOf(url) === "URL" ? (url as URL).href : url, signal && controller.signal);
   } catch (cause) {
     if (signal?.aborted) throw abortedError(signal);
-    throw new OodError("fetch", `The ${part} at ${urlOf(url)} can't be read: ${messageOf(cause)}.`, { cause });
+    // All that browsers say of a server that is away, of CORS and of a policy is that the fetch failed.
+    const advice = tagOf(cause) === "Error" && (cause as Error).name === "TypeError" ? FETCH_ADVICE : "";
+    throw new OodError("fetch", `The ${part} at ${urlOf(url)} can't be read: ${messageOf(cause)}.${advice}`, { cause });
   } finally {
     letGo();
   }
@@ -168,10 +173,11 @@ async function compile(source: Source, reading: Reading): Promise<WebAssembly.Mo
 }
 
 function throwEngineError(cause: unknown): never {
-  const advice = /content security policy|csp|unsafe-eval|disallowed by embedder/i.test(messageOf(cause))
-    ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy."
-    : "It needs WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the engine.wasm of the same version of the package.";
-  throw new OodError("engine", `The engine can't be compiled: ${messageOf(cause)}. ${advice}`, { cause });
+  throw engineError(
+    "compiled",
+    cause,
+    "It needs WebAssembly SIMD (Chrome 91, Firefox 89, Safari 17 or newer), and the engine.wasm of the same version of the package.",
+  );
 }
 
 function urlOf(source: unknown): string {

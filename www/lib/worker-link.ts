@@ -133,10 +133,7 @@ export class WorkerLink implements Link {
     const error =
       this.#hasReplied || message !== undefined
         ? new OodError("crashed", `The worker crashed (${message ?? "no message"}). It has been replaced: the next call works.`)
-        : new OodError(
-            "engine",
-            "The worker's script could not be loaded. Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.",
-          );
+        : new OodError("engine", `The worker's script could not be loaded. ${WORKER_ADVICE}`);
     this.#terminate();
     const call = this.#inFlight;
     this.#inFlight = undefined;
@@ -165,6 +162,9 @@ export class WorkerLink implements Link {
   }
 }
 
+const WORKER_ADVICE =
+  "Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.";
+
 function postError(cause: unknown): OodError {
   if (cause instanceof OodError) return cause;
   return (Object(cause) as Error).name === "DataCloneError"
@@ -173,9 +173,5 @@ function postError(cause: unknown): OodError {
         `The image can't be posted to the worker: ${messageOf(cause)} Images from other origins need CORS, and what was transferred or closed is gone.`,
         { cause },
       )
-    : new OodError(
-        "engine",
-        `The worker could not be started: ${messageOf(cause)} Pass \`worker: () => new Worker(...)\`, or \`worker: false\`.`,
-        { cause },
-      );
+    : new OodError("engine", `The worker could not be started: ${messageOf(cause)} ${WORKER_ADVICE}`, { cause });
 }

@@ -1,6 +1,7 @@
 // Where models, images and the engine's worker are: beside the page, or inside it if the page is a
 // single file.
 
+import { pack } from "./bytes.js";
 import { type Detector, type LoadOptions, loadDetector, OodError } from "itp-ood";
 
 /** The files embedded in a single-file page: data URLs by path. */
@@ -40,10 +41,19 @@ async function unpackEngine(): Promise<string> {
   return URL.createObjectURL(await unpacked.blob());
 }
 
+/** Its other end is in embedded-worker.ts. The package posts one message at a time, so they can't overtake each other. */
+class EmbeddedWorker extends Worker {
+  override postMessage(message: unknown, transfer?: Transferable[] | StructuredSerializeOptions): void {
+    pack(message)
+      .then((packed) => super.postMessage(packed, transfer as Transferable[]))
+      .catch((error: unknown) => this.dispatchEvent(new ErrorEvent("error", { message: String(error) })));
+  }
+}
+
 let script: string | undefined;
 
 /** Browsers load no worker script from a disk, so it is embedded in the page. */
 function startEmbeddedWorker(): Worker {
   script ??= URL.createObjectURL(new Blob([document.getElementById("worker")?.textContent ?? ""], { type: "text/javascript" }));
-  return new Worker(script, { name: "itp-ood" });
+  return new EmbeddedWorker(script, { name: "itp-ood" });
 }
