@@ -21,7 +21,11 @@ export interface PreprocessForm {
 /** Creates the form; a preset fills the fields, which can then be edited. */
 export function preprocessForm(): PreprocessForm {
   const field = (name: string, type = "text"): HTMLInputElement => h("input", { type, name, autocomplete: "off" });
-  const preset = h("select", {}, ...Object.entries(PRESETS).map(([value, preprocess]) => h("option", { value }, titleOf(value, preprocess))));
+  const preset = h(
+    "select",
+    {},
+    ...Object.entries(PRESETS).map(([value, preprocess]) => h("option", { value }, titleOf(value, preprocess))),
+  );
   preset.value = "imagenet";
   const channels = h("select", {}, h("option", { value: "rgb" }, "RGB"), h("option", { value: "grey" }, "grey"));
   const interpolation = h("select", {}, h("option", { value: "bilinear" }, "bilinear"), h("option", { value: "bicubic" }, "bicubic"));

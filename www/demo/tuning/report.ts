@@ -1,9 +1,9 @@
 // The tuning report: the selected hyperparameters in words, and the heat map of p and lambda.
 
+import { KINDS } from "../generated.js";
 import { h, setOptions } from "../ui/dom.js";
 import { decimal } from "../ui/format.js";
 import { describeCell, type Grid, heatLegend, heatMap } from "./heatmap.js";
-import { KINDS } from "../generated.js";
 import { describeSelection, type ItpFamily, lambdaText, ruleName } from "./texts.js";
 import type { TuneKind, TuneReport } from "itp-ood";
 
