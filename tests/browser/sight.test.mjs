@@ -148,6 +148,8 @@ test("at 320 pixels nothing is cut off or scrolls sideways", { skip }, async () 
         await page.locator("#measure-gallery").click();
         await page.locator("#measure-worst-id, #measure-worst-ood").first().waitFor();
       }
+      const wrong = (await faults(page, `#view-${view} .chart`)).filter((fault) => fault.endsWith("sticks out"));
+      assert.deepEqual(wrong, [], view);
       const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(beyond <= 0, `${view} is ${beyond} pixels too wide`);
     }

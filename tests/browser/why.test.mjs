@@ -164,13 +164,16 @@ test("pointing at one view highlights the others", { skip }, async () => {
     // A row of the list: its weight in the map and in words, its class among the logits.
     const second = page.locator("#list tr").nth(1);
     const feature = await second.locator("button").textContent();
+    await second.evaluate((row) => row.scrollIntoView({ block: "center" }));
     await second.hover();
     await page.waitForFunction((wanted) => document.querySelector("#weight-title").textContent.endsWith(`feature ${wanted}`), feature);
     assert.match(await second.getAttribute("class"), /pointed/);
     assert.equal(await pointedClass(), 1);
     // A class of the logits: its row of the map.
     const before = await map.screenshot();
-    await page.locator("#why-logits .band").nth(4).hover();
+    const fifth = page.locator("#why-logits .band").nth(4);
+    await fifth.evaluate((band) => band.scrollIntoView({ block: "center" }));
+    await fifth.hover();
     await page.waitForFunction(
       () => [...document.querySelectorAll("#why-logits .band")].findIndex((band) => band.matches(".pointed")) === 4,
     );

@@ -208,12 +208,11 @@ export class App {
     const generation = ++this.#generation;
     const overrides = this.overrides.peek();
     try {
-      const result = await model.detector.detect(subject.input, toOptions(overrides, model.info));
-      const outcome = await this.#complete({ model, subject, overrides, result });
+      const result = model.detector.detect(subject.input, toOptions(overrides, model.info));
+      const outcome = await complete({ model, subject, overrides }, result);
       if (generation === this.#generation) this.#show(outcome);
     } catch (error) {
-      if (generation !== this.#generation) return;
-      this.#failure.value = { model, subject, message: messageOf(error) };
+      if (generation === this.#generation) this.#failure.value = { model, subject, message: messageOf(error) };
     }
   }
 
@@ -222,32 +221,15 @@ export class App {
     const last = this.outcome.peek();
     const overrides = this.overrides.peek();
     if (!last || last.overrides === overrides) return;
-    const { model, subject } = last;
+    const { model, subject, energy } = last;
     try {
-      const result = await model.detector.rescore(last.result, toOptions(overrides, model.info));
-      // Energy has no hyperparameters here.
-      const outcome = await this.#complete({ model, subject, overrides, result, energy: last.energy });
+      const result = model.detector.rescore(last.result, toOptions(overrides, model.info));
+      // Energy depends on none of the hyperparameters that can be changed here.
+      const outcome = await complete({ model, subject, overrides }, result, energy);
       if (this.outcome.peek() === last) this.#show(outcome);
     } catch (error) {
       if (!(error instanceof OodError && error.code === "aborted")) this.notice.value = messageOf(error);
     }
-  }
-
-  /** Adds what depends on the result alone. */
-  async #complete(
-    known: Pick<Outcome, "model" | "subject" | "overrides" | "result"> & { energy?: Detection | undefined },
-  ): Promise<Outcome> {
-    const { model, overrides, result } = known;
-    const { detector, info } = model;
-    const options = toOptions(overrides, info);
-    const by = (score: string): Promise<Detection | undefined> | Detection | undefined =>
-      result.scoreName === score ? result : info.scores.includes(score) ? detector.rescore(result, { ...options, score }) : undefined;
-    const [idScores, energy, itp] = await Promise.all([
-      detector.idScores(options.score ?? info.settings.score, options),
-      known.energy ?? by("energy"),
-      by("itp"),
-    ]);
-    return { ...known, idScores, energy, itp };
   }
 
   #show(outcome: Outcome): void {
@@ -256,6 +238,23 @@ export class App {
       this.#failure.value = undefined;
     });
   }
+}
+
+/** Adds what depends on the result, the model and the hyperparameters alone. */
+async function complete(
+  of: Pick<Outcome, "model" | "subject" | "overrides">,
+  pending: Promise<Detection>,
+  knownEnergy?: Detection,
+): Promise<Outcome> {
+  const { detector, info } = of.model;
+  const options = toOptions(of.overrides, info);
+  const [result, idScores] = await Promise.all([pending, detector.idScores(options.score ?? info.settings.score, options)]);
+  const by = (score: string): Promise<Detection> | Detection | undefined => {
+    if (result.scoreName === score) return result;
+    return info.scores.includes(score) ? detector.rescore(result, { ...options, score }) : undefined;
+  };
+  const [energy, itp] = await Promise.all([knownEnergy ?? by("energy"), by("itp")]);
+  return { ...of, result, idScores, energy, itp };
 }
 
 /** Whether a verdict on one image may stand beside the other. */

@@ -3,7 +3,8 @@
 import { effect, type Signal, signal } from "@preact/signals-core";
 import type { ChosenFile } from "../ui/files.js";
 import type { App } from "./app.js";
-import { toOptions } from "./overrides.js";
+import type { LoadedModel } from "./models.js";
+import { type Overrides, toOptions } from "./overrides.js";
 import type { Detection } from "itp-ood";
 
 /** An image of the visitor's, and what the present model and hyperparameters make of it. */
@@ -19,32 +20,25 @@ export interface OwnImage {
 /** More are for the section Measure. */
 export const MOST_OWN = 60;
 
-/** Own images; they are judged again when model or hyperparameters change. */
+/** Own images; they are judged again when model or hyperparameters have changed, once they are seen. */
 export class OwnImages {
   readonly all = signal<readonly OwnImage[]>([]);
 
   constructor(app: App) {
+    let judged: unknown[] = [];
     let stop: AbortController | undefined;
     effect(() => {
-      const { value: images } = this.all;
-      const { value: model } = app.current;
-      const { value: overrides } = app.overrides;
+      const images = this.all.value;
+      const model = app.current.value;
+      const overrides = app.overrides.value;
+      const now = [images, model, overrides];
+      if (app.view.value !== "try" || now.every((part, i) => part === judged[i])) return;
+      judged = now;
       stop?.abort();
       stop = new AbortController();
-      const { signal: aborted } = stop;
       for (const { result } of images) result.value = undefined;
-      if (!model || images.length === 0) return;
-      void (async () => {
-        const inputs = images.map(({ file }) => file.file);
-        const options = { ...toOptions(overrides, model.info), signal: aborted };
-        for await (const { index, detection, error } of model.detector.detectAll(inputs, options)) {
-          const image = images[index];
-          if (!image || aborted.aborted) return;
-          image.result.value = detection;
-          image.problem.value = error?.message;
-        }
-        // What is aborted is started anew.
-      })().catch(() => undefined);
+      // What is aborted is started anew.
+      if (model && images.length) judge(images, model, overrides, stop.signal).catch(() => undefined);
     });
   }
 
@@ -54,5 +48,20 @@ export class OwnImages {
     this.all.value = files
       .slice(0, MOST_OWN)
       .map((file) => ({ file, url: URL.createObjectURL(file.file), result: signal(undefined), problem: signal(undefined) }));
+  }
+}
+
+async function judge(
+  images: readonly OwnImage[],
+  { detector, info }: LoadedModel,
+  overrides: Overrides,
+  signal: AbortSignal,
+): Promise<void> {
+  const files = images.map(({ file }) => file.file);
+  for await (const { index, detection, error } of detector.detectAll(files, { ...toOptions(overrides, info), signal })) {
+    const image = images[index];
+    if (!image || signal.aborted) return;
+    image.result.value = detection;
+    image.problem.value = error?.message;
   }
 }

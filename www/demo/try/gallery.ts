@@ -122,8 +122,11 @@ function showAllButton(thumbs: HTMLElement): HTMLElement | undefined {
 /** Shows the visitor's own images, if there are several, each with its verdict. */
 export function showOwnImages(app: App, own: OwnImages): void {
   const place = byId("own-images");
+  let stop: (() => void)[] = [];
   effect(() => {
     const { value: images } = own.all;
+    for (const end of stop) end();
+    stop = [];
     place.hidden = images.length === 0;
     byId("own-thumbs").replaceChildren(
       ...images.map((image) => {
@@ -139,7 +142,7 @@ export function showOwnImages(app: App, own: OwnImages): void {
           mark,
         );
         button.addEventListener("click", () => void app.open({ image: openFile(file) }));
-        effect(() => {
+        const follow = effect(() => {
           const { value } = result;
           mark.replaceChildren(...(value ? [iconOf(kindOf(value))] : []));
           words.textContent = value
@@ -148,6 +151,7 @@ export function showOwnImages(app: App, own: OwnImages): void {
               ? "can't be read"
               : "…";
         });
+        stop.push(follow);
         return button;
       }),
     );
