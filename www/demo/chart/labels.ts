@@ -52,7 +52,7 @@ export class Labels {
   readonly #root: SVGSVGElement;
   readonly #width: number;
   readonly #taken: Box[] = [];
-  /** What a label crosses only where there is no other place. */
+  /** What a label crosses as little as there is place. */
   readonly #lines: Box[] = [];
 
   constructor(root: SVGSVGElement, width: number) {
@@ -70,11 +70,12 @@ export class Labels {
     this.#lines.push(box);
   }
 
-  /** Writes a label at the first of these spots that is free; nowhere, and false, if none is. */
+  /** Writes a label at the first of these spots that is free of lines, or crosses the fewest; nowhere, and false, if marks or labels take all of them. */
   place(text: string, kind: string, spots: readonly Spot[]): boolean {
     const width = widthOf(text, kind);
     const all = spots.map((spot) => this.#boxAt(spot, width)).filter(({ box }) => !this.#taken.some((other) => meet(box, other)));
-    const best = all.find(({ box }) => !this.#lines.some((line) => meet(box, line))) ?? all[0];
+    const crossed = all.map(({ box }) => this.#lines.filter((line) => meet(box, line)).length);
+    const best = all[crossed.indexOf(Math.min(...crossed))];
     if (!best) return false;
     this.#taken.push(best.box);
     this.#root.append(label(text, best.x, best.y, `${kind} halo`));

@@ -177,9 +177,9 @@ function showResults(app: App, now: { value: { sets: Sets; scores: Scores } | un
     slider.step = "any";
     slider.value = String(threshold);
     slider.setAttribute("aria-valuetext", decimal(threshold));
-    const [kept, let_in] = [accepted(id, threshold), accepted(ood, threshold)];
+    const [kept, passed] = [accepted(id, threshold), accepted(ood, threshold)];
     byId("measure-counts").textContent =
-      `At ${decimal(threshold)}: ${count(kept)} of ${count(id.length)} ID images accepted (${percent(kept / id.length)}), and ${count(let_in)} of ${count(ood.length)} OOD images (${percent(let_in / ood.length)}).`;
+      `At ${decimal(threshold)}: ${count(kept)} of ${count(id.length)} ID images accepted (${percent(kept / id.length)}), and ${count(passed)} of ${count(ood.length)} OOD images (${percent(passed / ood.length)}).`;
     const place = byId("measure-faces");
     const width = place.clientWidth;
     const x = scale([low, high], [10, width - 10]);
