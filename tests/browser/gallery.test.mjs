@@ -14,15 +14,12 @@ const itp = at("target/release/itp");
 
 /** The page's verdicts on a model's images. */
 async function verdictsOf(page, model, images) {
-  // A model's images stand together, in the order of the list.
-  const thumbs = page.locator(
-    `#gallery section[aria-label$=" ${await page.locator(`#model option[value="${model}"]`).textContent()}"] .thumb`,
-  );
+  const thumbs = page.locator(`#gallery section[data-model="${model}"] .thumb`);
   assert.equal(await thumbs.count(), images.length);
   const found = [];
-  for (const [i, { title, truth }] of images.entries()) {
+  for (const { file, title, truth } of images) {
     await page.evaluate(() => (globalThis.answers.length = 0));
-    await thumbs.nth(i).evaluate((thumb) => thumb.click());
+    await page.locator(`.thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
     await page.waitForFunction(() => globalThis.answers.length > 0);
     const shown = await verdict(page, title);
     const [{ label, inDistribution, score, threshold }] = await page.evaluate(() => globalThis.answers);

@@ -86,6 +86,7 @@ export async function verdict(page, caption) {
     return {
       kind: document.querySelector("#verdict")?.dataset.kind,
       words: text("#verdict-words"),
+      says: text("#verdict-says"),
       advice: text("#verdict-advice"),
       score: Number(text("#score").replace("−", "-")),
       threshold: Number(text("#threshold").replace("−", "-")),
@@ -99,6 +100,33 @@ export async function verdict(page, caption) {
 export async function open(page, view) {
   await page.locator(`nav a[href="#${view}"]`).click();
   await page.locator(`#view-${view}`).waitFor();
+}
+
+/** Draws a stroke on the pad with the mouse, through points relative to its side. */
+export async function draw(page, points) {
+  await page.locator("#pad").waitFor();
+  const box = await page.locator("#pad").boundingBox();
+  for (const [i, [x, y]] of points.entries()) {
+    await page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 8 });
+    if (i === 0) await page.mouse.down();
+  }
+  await page.mouse.up();
+}
+
+/** Gives files to the page as a visitor does who drops or pastes them on an element. */
+export async function give(page, kind, selector, files) {
+  await page.evaluate(
+    ([type, where, all]) => {
+      const transfer = new DataTransfer();
+      for (const { name, mimeType, bytes } of all) transfer.items.add(new File([new Uint8Array(bytes)], name, { type: mimeType }));
+      const event =
+        type === "paste"
+          ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+          : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+      document.querySelector(where).dispatchEvent(event);
+    },
+    [kind, selector, files.map(({ name, mimeType, buffer }) => ({ name, mimeType, bytes: [...buffer] }))],
+  );
 }
 
 /** Numbers as the page writes them. */

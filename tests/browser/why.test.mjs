@@ -113,3 +113,76 @@ test("the list of overconfident weights leads to the map", { skip }, async () =>
     assert.equal(await page.evaluate(() => document.activeElement.id), "map");
   });
 });
+
+test("the waterfall stands before what is usual, with ITP's threshold", { skip }, async () => {
+  await onPage(up, { hash: "#why", fresh: true }, async (page) => {
+    const { threshold } = await verdict(page);
+    await page.locator("#why-waterfall .ghost").first().waitFor();
+    // Four steps, and the key.
+    assert.equal(await page.locator("#why-waterfall .ghost").count(), 5);
+    const says = (await page.locator("#why-waterfall svg").getAttribute("aria-label")).replaceAll("−", "-");
+    const [, limit, energy, itp] = /ITP's threshold is (\S+)\. For the median familiar image: Energy is (\S+), .* ITP is (\S+)\.$/.exec(
+      says,
+    );
+    assert.equal(Number(limit), threshold);
+    assert.ok(Number(itp) > Number(limit), "the median familiar image is accepted");
+    assert.ok(Number(energy) > 0);
+    // Half of the held-out images score below the median.
+    await page.evaluate(() => (location.hash = "#play"));
+    await page.locator("#play-waterfall .ghost").first().waitFor();
+  });
+});
+
+test("one sentence says how many weights shout, and how loud", { skip }, async () => {
+  await onPage(up, { hash: "#why?lambda=1", fresh: true }, async (page) => {
+    const { answer } = await verdict(page);
+    const sentence = page.locator("#why-sentence");
+    await page.waitForFunction(() => document.querySelector("#why-sentence").textContent);
+    const row = page.locator("#list tr").first();
+    await row.locator("button").waitFor();
+    const said = (await sentence.textContent()).replaceAll("−", "-");
+    const [, shouting, of, feature, contribution, usual] =
+      /^([\d,]+) of .+'s ([\d,]+) weights shouts?: the loudest, of feature (\d+), says (\S+) where (\S+) is usual\.$/.exec(said);
+    assert.ok(said.includes(`${answer}'s`));
+    assert.ok(number(shouting) > 0 && number(shouting) <= number(of));
+    assert.match(await page.locator("#list-note").textContent(), new RegExp(`^${shouting} of the ${of} `));
+    assert.equal(await row.locator("button").textContent(), feature);
+    const cells = await row.locator("td").allTextContents();
+    assert.ok(Math.abs(number(cells[3]) - Number(contribution)) < 0.01);
+    assert.ok(Math.abs(number(cells[4].split("±")[0]) - Number(usual)) < 0.01);
+    // Without FTP nothing shouts.
+    await page.evaluate(() => (location.hash = "#why?lambda=off"));
+    await sentence.filter({ hasText: /^None of / }).waitFor();
+  });
+});
+
+test("pointing at one view highlights the others", { skip }, async () => {
+  await onPage(up, { hash: "#why?lambda=1", fresh: true }, async (page) => {
+    await page.locator("#list tr button").first().waitFor();
+    const pointedClass = () => page.locator("#why-logits .band.pointed").count();
+    const map = page.locator("#map canvas");
+    // A row of the list: its weight in the map and in words, its class among the logits.
+    const second = page.locator("#list tr").nth(1);
+    const feature = await second.locator("button").textContent();
+    await second.evaluate((row) => row.scrollIntoView({ block: "center" }));
+    await second.hover();
+    await page.waitForFunction((wanted) => document.querySelector("#weight-title").textContent.endsWith(`feature ${wanted}`), feature);
+    assert.match(await second.getAttribute("class"), /pointed/);
+    assert.equal(await pointedClass(), 1);
+    // A class of the logits: its row of the map.
+    const before = await map.screenshot();
+    const fifth = page.locator("#why-logits .band").nth(4);
+    await fifth.evaluate((band) => band.scrollIntoView({ block: "center" }));
+    await fifth.hover();
+    await page.waitForFunction(
+      () => [...document.querySelectorAll("#why-logits .band")].findIndex((band) => band.matches(".pointed")) === 4,
+    );
+    assert.notDeepEqual(await map.screenshot(), before);
+    assert.equal(await page.locator("#list tr.pointed").count(), 0);
+    // The map: its class among the logits.
+    await page.locator("#map").focus();
+    await page.keyboard.press("Home");
+    await page.waitForFunction(() => document.querySelector("#weight-title").textContent.endsWith("feature 0"));
+    assert.equal(await pointedClass(), 1);
+  });
+});

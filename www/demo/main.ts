@@ -1,104 +1,100 @@
 // The entry point: sets up the sections, and opens the first image.
 
+import { effect } from "@preact/signals-core";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/charts.css";
+import { startOwnModel } from "./measure/own-model.js";
+import { readAddress } from "./state/address.js";
 import { App } from "./state/app.js";
 import { isSingleFile } from "./state/assets.js";
 import { messageOf } from "./state/errors.js";
-import { builtIn, type GalleryImage, loadGallery } from "./state/models.js";
-import { fromQuery } from "./state/overrides.js";
-import { showGallery } from "./try/gallery.js";
+import { Game } from "./state/game.js";
+import { builtIn, type GalleryImage, isBuiltIn, loadGallery, loadSeparation } from "./state/models.js";
+import { OwnImages } from "./state/own-images.js";
+import { pointing } from "./state/pointing.js";
+import { usualEnergies } from "./state/reference.js";
+import { showGallery, showOwnImages } from "./try/gallery.js";
+import { openGalleryImage } from "./try/open.js";
+import { fileTaker, takeEverywhere } from "./try/take-files.js";
 import { byId, setOptions } from "./ui/dom.js";
 import { startCalibrate } from "./views/calibrate.js";
 import { startExplain } from "./views/explain.js";
 import { startMeasure } from "./views/measure.js";
-import { type Address, readAddress, startNavigation } from "./views/navigation.js";
+import { startNavigation } from "./views/navigation.js";
 import { startPlay } from "./views/play.js";
 import { startSubjectStrip } from "./views/subject-strip.js";
 import { startTry } from "./views/try.js";
 import { startWhy } from "./views/why.js";
 
 const app = new App(builtIn);
-let gallery: GalleryImage[] = [];
 
 // Start downloading the model, its stats file and the engine before setting up the page.
-const address = readAddress();
-const linked = builtIn.find(({ id }) => id === address.query.get("model")) ?? builtIn[0];
-if (!linked) throw new Error("The page was built without a model.");
-const firstModel = linked;
-const loading = app.use(firstModel.id, fromQuery(address.query));
+const named = readAddress(location.hash)?.model;
+const first = named !== undefined && isBuiltIn(named) ? named : builtIn[0]?.id;
+if (first === undefined) throw new Error("The page was built without a model.");
+app.wanted.value = first;
+app.load(first).catch(() => undefined);
 
-const { openGallery } = startTry(app);
-startSubjectStrip(app);
-startWhy(app);
-startPlay(app);
+const loading = loadGallery();
+let gallery: readonly GalleryImage[] = [];
+loadSeparation().then(
+  (separation) => (app.separation.value = separation),
+  // Without it, no score is warned of.
+  () => undefined,
+);
+
+const game = new Game(app);
+const own = new OwnImages(app);
+const reference = usualEnergies(app);
+const pointed = pointing();
+const takeModel = startOwnModel(app, byId("own"));
+const takeFiles = fileTaker(app, own, takeModel);
+takeEverywhere(takeFiles);
+startTry(app, game, takeFiles);
+showOwnImages(app, own);
+startSubjectStrip(app, game);
+startWhy(app, reference, pointed);
+startPlay(app, reference, pointed);
 startMeasure(app, () => gallery);
 startCalibrate(app, () => gallery);
 startExplain();
 
 const notice = byId("notice");
-app.on("notice", () => {
-  notice.textContent = app.notice ?? "";
-  notice.hidden = app.notice === undefined;
+effect(() => {
+  const text = app.failure.value ?? app.notice.value;
+  notice.textContent = text ?? "";
+  notice.hidden = text === undefined;
 });
+
+/** The image that a model is shown with at first. */
+const openingImage = (model: string, all = gallery): GalleryImage | undefined =>
+  all.find((image) => image.model === model && image.opening);
 
 const select = byId<HTMLSelectElement>("model");
-const showModels = (): void =>
+effect(() => {
   setOptions(
     select,
-    app.entries.map(({ id, title }) => ({ value: id, text: title })),
-    app.model?.id ?? firstModel.id,
+    app.entries.value.map(({ id, title }) => ({ value: id, text: title })),
+    app.wanted.value,
   );
-app.on("entries", showModels);
-app.on("model", () => {
-  showModels();
-  const { subject } = app;
-  // A gallery image belongs to its model; any other image is run on the new model.
-  if (subject && !subject.gallery) void app.detect(subject);
 });
-showModels();
 select.addEventListener("change", () => {
-  const first = gallery.find(({ model }) => model === select.value);
-  if (first) void openGallery(first);
-  else void app.use(select.value);
+  const model = select.value;
+  // A gallery image belongs to its model; the visitor's own stays.
+  const { gallery: shown } = app.subject.peek() ?? {};
+  const next = shown && shown.model !== model ? openingImage(model) : undefined;
+  void app.open({ model, ...(next && { image: openGalleryImage(next) }) });
 });
 
-let shownQuery = address.query.toString();
-startNavigation(({ query }: Address) => {
-  // A link followed while the page is open.
-  if (query.size === 0 || query.toString() === shownQuery) return;
-  shownQuery = query.toString();
-  void openLink(query);
-});
-
-/** The gallery image of a link; earlier links call it `picture`. */
-function imageOf(query: URLSearchParams): string | null {
-  return query.get("image") ?? query.get("picture");
-}
-
-async function openLink(query: URLSearchParams): Promise<void> {
-  const model = query.get("model");
-  if (model && model !== app.model?.id) await app.use(model);
-  const image = gallery.find(({ file }) => file === imageOf(query));
-  if (image && image !== app.subject?.gallery) await openGallery(image);
-  app.override(fromQuery(query));
-}
-
-async function start(): Promise<void> {
-  try {
-    gallery = await loadGallery();
-    showGallery(app, gallery, (image) => void openGallery(image));
-    const first =
-      gallery.find(({ file, model }) => file === imageOf(address.query) && model === firstModel.id) ??
-      gallery.find(({ model }) => model === firstModel.id);
-    if (first) await openGallery(first);
-    else await loading;
-  } catch (error) {
-    app.notify(messageOf(error));
-  }
-}
-void start();
+void (async () => {
+  const known = loading.then((all) => {
+    gallery = all;
+    showGallery(app, game, all);
+    return all;
+  });
+  await startNavigation(app, known, openingImage);
+})().catch((error: unknown) => (app.notice.value = messageOf(error)));
 
 // Works offline after the first visit.
 if (!isSingleFile && "serviceWorker" in navigator && location.protocol !== "file:") {

@@ -21,11 +21,10 @@ export function statsActions(app: App, { title, model, bytes }: NewStats, mark =
   const use = h("button", { type: "button" }, "Use it on this page");
   use.addEventListener("click", async () => {
     try {
-      await app.add({ id: "own", title: `${title} (${mark})`, model, stats: new Blob([bytes]) });
-      await app.use("own");
+      await app.adopt({ id: "own", title: `${title} (${mark})`, model, stats: new Blob([bytes]) });
       location.hash = "#try";
     } catch (error) {
-      app.notify(messageOf(error));
+      app.notice.value = messageOf(error);
     }
   });
   return [save, use];

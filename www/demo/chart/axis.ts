@@ -1,19 +1,21 @@
 // The score axis: a histogram of held-out ID images, the threshold, and this image's score before and
 // after pruning.
 
+import type { Outcome } from "../state/app.js";
+import type { LoadedModel } from "../state/models.js";
 import { isReact, withoutReact } from "../state/overrides.js";
 import { nameOf } from "../state/scores.js";
 import { svg } from "../ui/dom.js";
-import { decimal } from "../ui/format.js";
+import { apart, decimal } from "../ui/format.js";
 import { chart, label, type Scale, scale, ticks } from "./frame.js";
 import { paddedRange, type Range, shares } from "./histogram.js";
+import { Labels } from "./labels.js";
 import type { Detection } from "itp-ood";
 
-/** Data of the axis. */
-export interface AxisData {
-  result: Detection;
-  idScores: Float32Array | undefined;
-}
+/** Baselines of the three rows of labels above the histogram; the marks are in the second. */
+const ROWS = [13, 36.5, 57] as const;
+const MARKS = 32;
+const TOP = 63;
 
 /** Whether a score is the energy of changed features or weights, and so compares with that before the change. */
 function comparesWithEnergy({ scoreName, energies }: Detection): boolean {
@@ -22,52 +24,48 @@ function comparesWithEnergy({ scoreName, energies }: Detection): boolean {
 }
 
 /** Adds the axis to `container`; the returned function redraws it. */
-export function axisChart(container: HTMLElement, data: () => AxisData | undefined, { small = false } = {}): () => void {
+export function axisChart(
+  container: HTMLElement,
+  data: () => Outcome | undefined,
+  { small = () => false }: { small?: () => boolean } = {},
+): () => void {
   // The range only grows while a slider is dragged, so that the axis stays still.
-  let previous: { score: string; idCount: number; range: Range } | undefined;
+  let previous: { model: LoadedModel; score: string; range: Range } | undefined;
   return chart(
     container,
-    () => (small ? 108 : 200),
+    () => (small() ? 128 : 210),
     ({ svg: root, width, height }) => {
-      const shown = data();
-      if (!shown) return undefined;
-      const { result, idScores } = shown;
-      const name = result.scoreName;
+      const outcome = data();
+      if (!outcome) return undefined;
+      const { model, result, idScores } = outcome;
+      const { scoreName: score, threshold } = result;
       const before = comparesWithEnergy(result) ? result.unprunedScore : undefined;
-      const marks = [
-        result.score,
-        ...(before === undefined ? [] : [before]),
-        ...(result.threshold === undefined ? [] : [result.threshold]),
-      ];
+      const marks = [result.score, before, threshold].filter((value) => value !== undefined);
       const range = paddedRange(idScores ?? [], marks);
-      const idCount = idScores?.length ?? 0;
-      if (previous?.score === name && previous.idCount === idCount) {
+      if (previous?.model === model && previous.score === score) {
         const [low, high] = previous.range;
         // Unless it has become much too wide.
         if (high - low < 2 * (range[1] - range[0])) range.splice(0, 2, Math.min(low, range[0]), Math.max(high, range[1]));
       }
-      previous = { score: name, idCount, range };
-      const side = 14;
-      const bottom = height - (small ? 22 : 40);
-      const top = small ? 40 : 62;
-      const x = scale(range, [side, width - side]);
-      if (idScores) drawHistogram(root, shares(idScores, range, small ? 32 : 48), x, top, bottom);
+      previous = { model, score, range };
+      const bottom = height - (small() ? 22 : 40);
+      const x = scale(range, [14, width - 14]);
+      if (idScores) drawHistogram(root, shares(idScores, range, small() ? 32 : 48), x, bottom);
       drawTicks(root, x, width, bottom);
-      if (!small)
-        root.append(label(`${nameOf(name)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
-      if (result.threshold !== undefined) drawThreshold(root, x(result.threshold), result.threshold, bottom, width);
-      drawImageMarks(root, { score: result.score, before, threshold: result.threshold, x, width, bottom, inside: result.inDistribution });
+      if (!small())
+        root.append(label(`${nameOf(score)} score: higher is more in-distribution`, width / 2, height - 4, "axis-title", "middle"));
+      drawMarks(root, { result, before, x, width, bottom });
       return describe(result, idScores, before);
     },
   );
 }
 
-function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, top: number, bottom: number): void {
+function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, bottom: number): void {
   const tallest = Math.max(...bars, 1e-9);
   const [left = 0, right = 0] = x.range();
   const wide = (right - left) / bars.length;
   bars.forEach((share, i) => {
-    const tall = (share / tallest) * (bottom - top);
+    const tall = (share / tallest) * (bottom - TOP);
     if (tall > 0)
       root.append(
         svg("rect", { x: left + i * wide + 0.5, y: bottom - tall, width: Math.max(1, wide - 1), height: tall, class: "bar-id", rx: 1 }),
@@ -78,71 +76,72 @@ function drawHistogram(root: SVGSVGElement, bars: number[], x: Scale, top: numbe
 function drawTicks(root: SVGSVGElement, x: Scale, width: number, bottom: number): void {
   const [left = 0, right = 0] = x.range();
   root.append(svg("line", { x1: left, x2: right, y1: bottom + 0.5, y2: bottom + 0.5, class: "axis-line" }));
-  for (const { value, text } of ticks(x, width, 3)) root.append(label(text, x(value), bottom + 16, "tick", "middle"));
+  const labels = new Labels(root, width);
+  for (const { value, text } of ticks(x, width, 3)) labels.place(text, "tick", [{ x: x(value), y: bottom + 16, anchor: "middle" }]);
 }
 
-function drawThreshold(root: SVGSVGElement, at: number, value: number, bottom: number, width: number): void {
-  root.append(svg("line", { x1: at, x2: at, y1: 20, y2: bottom, class: "threshold" }));
-  const text = `threshold ${decimal(value)}`;
-  const room = text.length * 6.4;
-  const anchor = at + room / 2 > width - 4 ? "end" : at - room / 2 < 4 ? "start" : "middle";
-  root.append(
-    label(
-      text,
-      anchor === "end" ? Math.min(at + 4, width - 4) : anchor === "start" ? Math.max(at - 4, 4) : at,
-      13,
-      "threshold-text",
-      anchor,
-    ),
-  );
-}
-
-interface Mark {
-  score: number;
+interface Marks {
+  result: Detection;
   before: number | undefined;
-  threshold: number | undefined;
   x: Scale;
   width: number;
   bottom: number;
-  inside: boolean | undefined;
 }
 
-function drawImageMarks(root: SVGSVGElement, { score, before, threshold, x, width, bottom, inside }: Mark): void {
-  const y = 32;
+/** The threshold, the image's score, and that before pruning, each with its name. */
+function drawMarks(root: SVGSVGElement, { result, before, x, width, bottom }: Marks): void {
+  const { score, threshold, inDistribution: inside } = result;
+  const [scoreText, thresholdText] = apart(score, threshold ?? score);
+  const labels = new Labels(root, width);
   const at = x(score);
   const kind = inside === undefined ? "mark-none" : inside ? "mark-in" : "mark-out";
+  const from = before === undefined ? at : x(before);
+  labels.keepFree({ left: at - 9, right: at + 9, top: MARKS - 9, bottom: MARKS + 9 });
+  labels.avoid({ left: at - 1, right: at + 1, top: MARKS, bottom });
   if (before !== undefined) {
-    const from = x(before);
-    if (Math.abs(from - at) > 10) {
-      const way = Math.sign(at - from);
-      root.append(svg("line", { x1: from + way * 6, x2: at - way * 9, y1: y, y2: y, class: "move" }));
-    }
-    root.append(svg("circle", { cx: from, cy: y, r: 5, class: "mark-before" }));
-    // Its name stands above it, unless it would meet the threshold's.
-    const isApart = Math.abs(from - at) > 24 && (threshold === undefined || Math.abs(from - x(threshold)) > 90);
-    if (isApart) root.append(label("unpruned", Math.max(30, Math.min(width - 30, from)), y - 11, "tick halo", "middle"));
+    labels.keepFree({ left: from - 6, right: from + 6, top: MARKS - 6, bottom: MARKS + 6 });
+    labels.avoid({ left: Math.min(from, at), right: Math.max(from, at), top: MARKS - 1, bottom: MARKS + 1 });
   }
-  root.append(svg("line", { x1: at, x2: at, y1: y + 8, y2: bottom, class: `stem ${kind}` }));
+  if (threshold !== undefined) {
+    const limit = x(threshold);
+    labels.avoid({ left: limit - 1, right: limit + 1, top: 20, bottom });
+    root.append(svg("line", { x1: limit, x2: limit, y1: 20, y2: bottom, class: "threshold" }));
+    labels.place(`threshold ${thresholdText}`, "threshold-text", [{ x: limit, y: ROWS[0], anchor: "middle" }]);
+  }
+  if (before !== undefined) {
+    if (Math.abs(from - at) > 16) {
+      const way = Math.sign(at - from);
+      root.append(svg("line", { x1: from + way * 6, x2: at - way * 9, y1: MARKS, y2: MARKS, class: "move" }));
+    }
+    root.append(svg("circle", { cx: from, cy: MARKS, r: 5, class: "mark-before" }));
+  }
+  root.append(svg("line", { x1: at, x2: at, y1: MARKS + 8, y2: bottom, class: `stem ${kind}` }));
   root.append(
     svg("path", {
-      d: inside === false ? `M${at} ${y - 8}l8 14h-16Z` : `M${at} ${y - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`,
+      d: inside === false ? `M${at} ${MARKS - 8}l8 14h-16Z` : `M${at} ${MARKS - 7.5}l7.5 7.5-7.5 7.5-7.5-7.5Z`,
       class: `mark ${kind}`,
     }),
   );
-  // Beside the marks, where it fits without crossing the threshold; otherwise below them.
-  const text = `this image ${decimal(score)}`;
-  const room = text.length * 7.5;
-  const sides = [-1, 1].map((way) => {
-    const beyond = before === undefined ? 0 : way * (x(before) - at);
-    const start = at + way * (beyond > 0 ? Math.max(13, beyond + 11) : 13);
-    const end = start + way * room;
-    const crossed = threshold !== undefined && (x(threshold) - start) * (x(threshold) - end) < 0;
-    return { way, start, fits: end > 4 && end < width - 4, crossed };
-  });
-  const fitting = sides.filter(({ fits }) => fits);
-  const side = fitting.find(({ crossed }) => !crossed) ?? fitting[0];
-  if (side) root.append(label(text, side.start, y + 4.5, "mark-text halo", side.way < 0 ? "end" : "start"));
-  else root.append(label(text, at + (at > width / 2 ? -13 : 13), y + 21, "mark-text halo", at > width / 2 ? "end" : "start"));
+  // Beside its own mark, or else below it: beside the other one it would be read as that one's.
+  labels.place(`this image ${scoreText}`, "mark-text", [
+    { x: at + 13, y: ROWS[1], anchor: "start" },
+    { x: at - 13, y: ROWS[1], anchor: "end" },
+    { x: at + 5, y: ROWS[2], anchor: "start" },
+    { x: at - 5, y: ROWS[2], anchor: "end" },
+    { x: at, y: ROWS[2], anchor: "middle" },
+  ]);
+  // Where the two marks are one, there is nothing to tell apart.
+  if (before !== undefined && Math.abs(from - at) > 12)
+    labels.place("unpruned", "tick", [
+      { x: from, y: ROWS[0], anchor: "middle" },
+      { x: from, y: ROWS[2], anchor: "middle" },
+      { x: from - 9, y: ROWS[1], anchor: "end" },
+      { x: from + 9, y: ROWS[1], anchor: "start" },
+      { x: from, y: ROWS[0], anchor: "start" },
+      { x: from, y: ROWS[0], anchor: "end" },
+      { x: from, y: ROWS[2], anchor: "start" },
+      { x: from, y: ROWS[2], anchor: "end" },
+    ]);
 }
 
 function describe(result: Detection, idScores: Float32Array | undefined, before: number | undefined): string {

@@ -1,30 +1,16 @@
 // Measured scores and metrics, and their export as CSV and JSON.
 
 import type { LoadedModel } from "../state/models.js";
-import type { DetectOptions, Metrics } from "itp-ood";
-
-/** A set of images after inference. */
-export interface ImageSet {
-  paths: string[];
-  /** Predicted classes. */
-  labels: string[];
-  features: Float32Array[];
-  broken: { path: string; message: string }[];
-}
-
-/** Scores of both sets and the resulting metrics, by the score's name. */
-export interface Scores {
-  id: Map<string, Float64Array>;
-  ood: Map<string, Float64Array>;
-  metrics: Map<string, Metrics>;
-}
+import type { Scores } from "./scores.js";
+import type { ImageSet } from "./sets.js";
+import type { DetectOptions } from "itp-ood";
 
 /** One line per image. */
 export function csvOf(sets: { id: ImageSet; ood: ImageSet }, scores: Scores): string {
   const names = Array.from(scores.metrics.keys());
   const lines = [["set", "path", "label", ...names]];
   for (const side of ["id", "ood"] as const) {
-    sets[side].paths.forEach((path, i) => {
+    sets[side].files.forEach(({ path }, i) => {
       lines.push([side, path, sets[side].labels[i] ?? "", ...names.map((name) => String(scores[side].get(name)?.[i] ?? ""))]);
     });
   }

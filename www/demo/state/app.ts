@@ -1,190 +1,263 @@
-// The state of the page: a model, an image, overridden hyperparameters, and the result.
+// The state of the page: signals that views read. What depends on the model, the image or the
+// hyperparameters is derived from them, so that no view can be forgotten when one of them changes.
 
+import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals-core";
 import { messageOf } from "./errors.js";
 import { latest } from "./latest.js";
-import { type GalleryImage, type LoadedModel, loadModel, type ModelEntry } from "./models.js";
+import { type GalleryImage, type LoadedModel, loadModel, type ModelEntry, type Separation } from "./models.js";
 import { type Overrides, toOptions } from "./overrides.js";
+import type { View } from "./views.js";
 import { type DetectOptions, type Detection, type Input, OodError } from "itp-ood";
 
-/** The image that the page is about. */
+/** Where the image comes from. */
+export type Source = "image" | "camera" | "draw";
+
+/** An image that the page can be about. */
 export interface Subject {
   title: string;
   input: Input;
-  /** The decoded image, for display; missing for the webcam, which has its own element. */
-  drawable?: CanvasImageSource & { width: number; height: number };
+  /** The decoded image, for display. */
+  drawable: CanvasImageSource & { width: number; height: number };
   gallery?: GalleryImage;
+  /** Frames of the webcam, states of a drawing: the verdict on one stays until the next one has its own. */
+  series?: Source;
 }
 
-/** Events of the state. */
-export type Change = "entries" | "model" | "subject" | "result" | "overrides" | "notice";
+/** What the detector says, and of what. */
+export interface Outcome {
+  readonly model: LoadedModel;
+  readonly subject: Subject;
+  readonly overrides: Overrides;
+  /** By the chosen score. */
+  readonly result: Detection;
+  /** Sorted scores of held-out ID images under the same hyperparameters. */
+  readonly idScores: Float32Array | undefined;
+  /** What these two scores say of the same image, where the model has them. */
+  readonly energy: Detection | undefined;
+  readonly itp: Detection | undefined;
+}
+
+/** A change of several parts of the state at once. */
+export interface Opening {
+  /** Id of a model; its own hyperparameters apply, unless others are given. */
+  model?: string;
+  image?: Promise<Subject>;
+  /** May depend on what the model has. */
+  overrides?: (model: LoadedModel) => Overrides;
+}
 
 /** The state of the page. Only this class asks the detector for results. */
 export class App {
-  entries: ModelEntry[];
-  model: LoadedModel | undefined;
-  subject: Subject | undefined;
-  result: Detection | undefined;
-  /** Sorted scores of held-out ID images under the hyperparameters of `result`. */
-  idScores: Float32Array | undefined;
-  overrides: Overrides = {};
-  notice: string | undefined;
-  readonly #listeners = new Map<Change, Set<() => void>>();
+  /** The section that is visible; set by the navigation. */
+  readonly view = signal<View>("try");
+  readonly entries = signal<readonly ModelEntry[]>([]);
+  /** Id of the model that was chosen, which may still be loading. */
+  readonly wanted = signal("");
+  readonly model = signal<LoadedModel | undefined>(undefined);
+  readonly overrides = signal<Overrides>({});
+  readonly source = signal<Source>("image");
+  /** The image of each source. */
+  readonly chosen = signal<Subject | undefined>(undefined);
+  readonly frame = signal<Subject | undefined>(undefined);
+  readonly drawing = signal<Subject | undefined>(undefined);
+  readonly notice = signal<string | undefined>(undefined);
+  /** Known of the models that ship with the page. */
+  readonly separation = signal<Separation>({});
+
+  readonly subject: ReadonlySignal<Subject | undefined> = computed(
+    () => ({ image: this.chosen, camera: this.frame, draw: this.drawing })[this.source.value].value,
+  );
+  /** The model, unless another one has been chosen and is loading. */
+  readonly current: ReadonlySignal<LoadedModel | undefined> = computed(() =>
+    this.model.value?.id === this.wanted.value ? this.model.value : undefined,
+  );
+  readonly #last = signal<Outcome | undefined>(undefined);
+  readonly #failure = signal<{ model: LoadedModel; subject: Subject; message: string } | undefined>(undefined);
+  /** What is known of the current image on the current model; never of another one. */
+  readonly outcome: ReadonlySignal<Outcome | undefined> = computed(() => {
+    const last = this.#last.value;
+    return last && last.model === this.current.value && isSame(last.subject, this.subject.value) ? last : undefined;
+  });
+  /** Why there is no outcome, if the detector failed. */
+  readonly failure: ReadonlySignal<string | undefined> = computed(() => {
+    const failure = this.#failure.value;
+    return failure && failure.model === this.current.value && failure.subject === this.subject.value ? failure.message : undefined;
+  });
+
   readonly #loaded = new Map<string, Promise<LoadedModel>>();
-  /** The model that is being loaded for use. */
-  #pendingModel: { id: string; use: Promise<void> } | undefined;
-  /** Incremented for each image and model, so that outdated results can be dropped. */
-  #generation = 0;
-  /** Incremented for each chosen model: images detected meanwhile do not cancel the choice. */
+  /** Incremented for each choice, so that one that loads late does not replace a newer one. */
   #modelChoice = 0;
-  readonly #rescore: (generation: number) => void;
+  #imageChoice = 0;
+  #generation = 0;
+  #running: Promise<void> = Promise.resolve();
 
   constructor(entries: readonly ModelEntry[]) {
-    this.entries = [...entries];
-    this.#rescore = latest((generation) => this.#rescoreNow(generation));
-  }
-
-  /** Calls `listener` after each change of this kind. */
-  on(change: Change, listener: () => void): void {
-    const listeners = this.#listeners.get(change) ?? new Set();
-    this.#listeners.set(change, listeners.add(listener));
+    this.entries.value = entries;
+    effect(() => {
+      const { value: model } = this.current;
+      const { value: subject } = this.subject;
+      const last = this.#last.peek();
+      if (!subject) this.#last.value = undefined;
+      else if (model && !(last?.model === model && last.subject === subject)) this.#running = this.#detect(model, subject);
+    });
+    const rescore = latest(() => this.#rescore());
+    effect(() => {
+      if (this.outcome.value && this.outcome.value.overrides !== this.overrides.value) rescore(undefined);
+    });
   }
 
   /** The overrides as options of a call. */
   get options(): DetectOptions {
-    return this.model ? toOptions(this.overrides, this.model.info) : {};
-  }
-
-  /** Shows a notice, or removes it. */
-  notify(notice: string | undefined): void {
-    if (this.notice === notice) return;
-    this.notice = notice;
-    this.#emit("notice");
+    const model = this.model.peek();
+    return model ? toOptions(this.overrides.peek(), model.info) : {};
   }
 
   /** Loads a model in the background, once. */
-  load(entry: ModelEntry): Promise<LoadedModel> {
-    const known = this.#loaded.get(entry.id);
+  load(id: string): Promise<LoadedModel> {
+    const known = this.#loaded.get(id);
     if (known) return known;
+    const entry = this.entries.peek().find((candidate) => candidate.id === id);
+    if (!entry) return Promise.reject(new Error(`There is no model “${id}” on this page.`));
     const loading = loadModel(entry);
-    this.#loaded.set(entry.id, loading);
-    loading.catch(() => this.#loaded.delete(entry.id));
+    this.#loaded.set(id, loading);
+    loading.catch(() => this.#loaded.delete(id));
     return loading;
   }
 
-  /** Adds the visitor's own model, replacing an earlier one. */
-  async add(entry: ModelEntry): Promise<LoadedModel> {
-    const loading = loadModel(entry);
-    const model = await loading;
-    const old = this.#loaded.get(entry.id);
-    if (old)
-      void old.then(
-        ({ detector }) => detector.dispose(),
-        () => undefined,
-      );
-    this.#loaded.set(entry.id, loading);
-    this.entries = [...this.entries.filter(({ id }) => id !== entry.id), entry];
-    if (this.model?.id === entry.id) this.model = undefined;
-    this.#emit("entries");
-    return model;
+  /** The chosen model, once it is loaded. */
+  loaded(): Promise<LoadedModel> {
+    return this.load(this.wanted.peek());
   }
 
-  /** Switches to a model, with its own hyperparameters unless `overrides` are given. */
-  use(id: string, overrides: Overrides = {}): Promise<void> {
-    if (this.#pendingModel?.id === id) return this.#pendingModel.use;
-    const entry = this.entries.find((candidate) => candidate.id === id);
-    if (!entry || this.model?.id === id) return Promise.resolve();
-    const pending = { id, use: this.#use(entry, overrides) };
-    this.#pendingModel = pending;
-    return pending.use.finally(() => {
-      if (this.#pendingModel === pending) this.#pendingModel = undefined;
+  /** Changes model, image and hyperparameters together, once all are there. */
+  async open({ model: id, image, overrides }: Opening): Promise<void> {
+    if (id !== undefined && id !== this.wanted.peek()) {
+      this.#modelChoice++;
+      this.wanted.value = id;
+    }
+    if (image) this.#imageChoice++;
+    const [modelChoice, imageChoice] = [this.#modelChoice, this.#imageChoice];
+    try {
+      const [model, subject] = await Promise.all([id === undefined ? undefined : this.load(id), image]);
+      batch(() => {
+        if (modelChoice === this.#modelChoice) {
+          const used = model ?? this.model.peek();
+          const isNew = used !== this.model.peek();
+          this.model.value = used;
+          if (used && (isNew || overrides)) this.overrides.value = overrides?.(used) ?? {};
+        }
+        if (subject && imageChoice === this.#imageChoice) {
+          this.source.value = "image";
+          this.chosen.value = subject;
+        }
+        this.notice.value = undefined;
+      });
+    } catch (error) {
+      if (modelChoice !== this.#modelChoice || (image && imageChoice !== this.#imageChoice)) return;
+      batch(() => {
+        this.wanted.value = this.model.peek()?.id ?? this.wanted.peek();
+        this.notice.value = messageOf(error);
+      });
+    }
+  }
+
+  /** Changes the hyperparameters; the stored features are rescored. */
+  override(overrides: Overrides): void {
+    batch(() => {
+      this.overrides.value = overrides;
+      this.notice.value = undefined;
     });
   }
 
-  async #use(entry: ModelEntry, overrides: Overrides): Promise<void> {
-    this.#generation++;
-    const choice = ++this.#modelChoice;
-    try {
-      const model = await this.load(entry);
-      if (choice !== this.#modelChoice) return;
-      this.model = model;
-      this.overrides = overrides;
-      this.result = undefined;
-      this.notify(undefined);
-      this.#emit("model");
-      this.#emit("overrides");
-    } catch (error) {
-      if (choice === this.#modelChoice) this.notify(messageOf(error));
-    }
+  /** Takes the image from elsewhere; images that are still loading are dropped. */
+  take(source: Source): void {
+    this.#imageChoice++;
+    batch(() => {
+      this.source.value = source;
+      this.notice.value = undefined;
+    });
   }
 
-  /** The model in use, once it is loaded. */
-  async loaded(): Promise<LoadedModel> {
-    await this.#pendingModel?.use;
-    if (!this.model) throw new Error(this.notice ?? "No model is loaded.");
-    return this.model;
+  /** Loads the visitor's own model and uses it, in place of an earlier one. */
+  async adopt(entry: ModelEntry): Promise<LoadedModel> {
+    const model = await loadModel(entry);
+    const old = this.#loaded.get(entry.id);
+    this.#modelChoice++;
+    this.#loaded.set(entry.id, Promise.resolve(model));
+    batch(() => {
+      this.entries.value = [...this.entries.peek().filter(({ id }) => id !== entry.id), entry];
+      this.wanted.value = entry.id;
+      this.model.value = model;
+      this.overrides.value = {};
+      this.notice.value = undefined;
+    });
+    old?.then(
+      ({ detector }) => detector.dispose(),
+      () => undefined,
+    );
+    return model;
   }
 
-  /** Runs the detector on an image; `quietly` for video frames, which don't count as a new subject. */
-  async detect(subject: Subject, quietly = false): Promise<void> {
+  /** Runs the detector on a frame of the webcam. */
+  async watch(frame: Subject): Promise<void> {
+    this.frame.value = frame;
+    await this.#running;
+  }
+
+  async #detect(model: LoadedModel, subject: Subject): Promise<void> {
     const generation = ++this.#generation;
-    this.subject = subject;
-    if (!quietly) this.#emit("subject");
-    const model = this.model;
-    if (!model) return;
+    const overrides = this.overrides.peek();
     try {
-      const options = this.options;
-      const result = await model.detector.detect(subject.input, options);
-      const idScores = await idScoresOf(model, options);
-      if (generation !== this.#generation || model !== this.model) return;
-      this.#show(result, idScores);
+      const result = model.detector.detect(subject.input, toOptions(overrides, model.info));
+      const outcome = await complete({ model, subject, overrides }, result);
+      if (generation === this.#generation) this.#show(outcome);
     } catch (error) {
-      if (generation !== this.#generation) return;
-      this.result = undefined;
-      this.notify(messageOf(error));
-      this.#emit("result");
+      if (generation === this.#generation) this.#failure.value = { model, subject, message: messageOf(error) };
     }
   }
 
-  /** Changes the overrides and rescores the stored features. */
-  override(overrides: Overrides): void {
-    this.overrides = overrides;
-    this.#emit("overrides");
-    this.#rescore(this.#generation);
-  }
-
-  /** Removes the image and its result. */
-  clear(): void {
-    this.#generation++;
-    this.subject = undefined;
-    this.result = undefined;
-    this.#emit("subject");
-    this.#emit("result");
-  }
-
-  async #rescoreNow(generation: number): Promise<void> {
-    const { model, result } = this;
-    if (!model || !result) return;
+  /** Rescores the stored features under the present hyperparameters. */
+  async #rescore(): Promise<void> {
+    const last = this.outcome.peek();
+    const overrides = this.overrides.peek();
+    if (!last || last.overrides === overrides) return;
+    const { model, subject, energy } = last;
     try {
-      const options = this.options;
-      const [next, idScores] = await Promise.all([model.detector.rescore(result, options), idScoresOf(model, options)]);
-      if (generation === this.#generation && model === this.model) this.#show(next, idScores);
+      const result = model.detector.rescore(last.result, toOptions(overrides, model.info));
+      // Energy depends on none of the hyperparameters that can be changed here.
+      const outcome = await complete({ model, subject, overrides }, result, energy);
+      if (this.outcome.peek() === last) this.#show(outcome);
     } catch (error) {
-      if (!(error instanceof OodError && error.code === "aborted")) this.notify(messageOf(error));
+      if (!(error instanceof OodError && error.code === "aborted")) this.notice.value = messageOf(error);
     }
   }
 
-  #show(result: Detection, idScores: Float32Array | undefined): void {
-    this.result = result;
-    this.idScores = idScores;
-    this.notify(undefined);
-    this.#emit("result");
-  }
-
-  #emit(change: Change): void {
-    for (const listener of this.#listeners.get(change) ?? []) listener();
+  #show(outcome: Outcome): void {
+    batch(() => {
+      this.#last.value = outcome;
+      this.#failure.value = undefined;
+    });
   }
 }
 
-function idScoresOf({ detector, info }: LoadedModel, options: DetectOptions): Promise<Float32Array | undefined> {
-  return detector.idScores(options.score ?? info.settings.score, options);
+/** Adds what depends on the result, the model and the hyperparameters alone. */
+async function complete(
+  of: Pick<Outcome, "model" | "subject" | "overrides">,
+  pending: Promise<Detection>,
+  knownEnergy?: Detection,
+): Promise<Outcome> {
+  const { detector, info } = of.model;
+  const options = toOptions(of.overrides, info);
+  const [result, idScores] = await Promise.all([pending, detector.idScores(options.score ?? info.settings.score, options)]);
+  const by = (score: string): Promise<Detection> | Detection | undefined => {
+    if (result.scoreName === score) return result;
+    return info.scores.includes(score) ? detector.rescore(result, { ...options, score }) : undefined;
+  };
+  const [energy, itp] = await Promise.all([knownEnergy ?? by("energy"), by("itp")]);
+  return { ...of, result, idScores, energy, itp };
+}
+
+/** Whether a verdict on one image may stand beside the other. */
+function isSame(a: Subject, b: Subject | undefined): boolean {
+  return a === b || (a.series !== undefined && a.series === b?.series);
 }

@@ -29,7 +29,13 @@ export interface GalleryImage {
   model: string;
   title: string;
   /** Its class, if it is one of the model's; `null` if the image is OOD. */
-  truth?: string | null;
+  truth: string | null;
+  /** What the model says of it with its own hyperparameters. */
+  expected: { label: string; inDistribution: boolean };
+  /** Whether its model is shown with it at first: one that Energy believes and ITP does not. */
+  opening?: boolean;
+  /** Whether one may well be mistaken about it. */
+  tricky?: boolean;
   source?: string | null;
   licence?: string | null;
   attribution?: string | null;
@@ -42,6 +48,9 @@ export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => (
   model: assetUrl(`${id}.onnx`),
   stats: assetUrl(`${id}.itp.safetensors`),
 }));
+
+/** Whether a model ships with the page. */
+export const isBuiltIn = (id: string): boolean => builtIn.some((entry) => entry.id === id);
 
 /** Loads a model; all models share the compiled engine. */
 export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadProgress) => void): Promise<LoadedModel> {
@@ -60,6 +69,14 @@ export async function loadGallery(): Promise<GalleryImage[]> {
   return (await response.json()) as GalleryImage[];
 }
 
+/** For each model and score, the AUROC between the gallery's familiar images and the others, 0 to 1. */
+export type Separation = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** How well each score separates the gallery; tests/browser/measure.test.mjs keeps the file true. */
+export async function loadSeparation(): Promise<Separation> {
+  return (await fetch(assetUrl("gallery/separation.json"))).json() as Promise<Separation>;
+}
+
 /** The URL of a gallery image. */
 export const galleryUrl = ({ file }: GalleryImage): string => assetUrl(`gallery/${file}`);
 
@@ -68,6 +85,11 @@ export const takesDrawings = ({ info }: LoadedModel): boolean => info.inputShape
 
 /** A gallery image as a file, as if the visitor had chosen it. */
 export async function fetchGalleryFile(image: GalleryImage): Promise<ChosenFile> {
-  const blob = await (await fetch(galleryUrl(image))).blob();
-  return { file: new File([blob], image.file, { type: blob.type }), path: image.file };
+  const blob = await fetchBlob(galleryUrl(image));
+  return { file: new File([blob], image.file, { type: blob.type }), path: image.file, gallery: image };
+}
+
+/** Fetches a file of the page. */
+export async function fetchBlob(url: string): Promise<Blob> {
+  return (await fetch(url)).blob();
 }

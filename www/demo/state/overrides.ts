@@ -55,20 +55,26 @@ export function toQuery(overrides: Overrides): URLSearchParams {
   return query;
 }
 
-/** The overrides in a link; invalid values are ignored. */
-export function fromQuery(query: URLSearchParams): Overrides {
+/** The overrides in a link, and what in it can't be. */
+export function fromQuery(query: URLSearchParams): { overrides: Overrides; problems: string[] } {
+  const problems: string[] = [];
   const number = (name: string, low: number, high: number): number | undefined => {
-    const value = Number(query.get(name) ?? NaN);
-    return value >= low && value <= high ? value : undefined;
+    const text = query.get(name);
+    if (text === null) return undefined;
+    const value = text === "" ? NaN : Number(text);
+    if (value >= low && value <= high) return value;
+    problems.push(`The address asks for ${name} = ${text}, which can't be: it is a number from ${low} to ${high}.`);
+    return undefined;
   };
   const p = number("p", 0, 100);
   const lambda = query.get("lambda") === "off" ? Infinity : number("lambda", 0, 1e6);
   const clip = number("react", 0, 1e6);
   const score = query.get("score") ?? undefined;
-  return {
+  const overrides = {
     ...(p !== undefined && { p }),
     ...(lambda !== undefined && { lambda }),
     ...(score !== undefined && { score }),
     ...(clip !== undefined && { clip }),
   };
+  return { overrides, problems };
 }

@@ -1,5 +1,7 @@
 // Names, summaries and hyperparameters of the scores, as the engine's registry describes them.
 
+import { percent } from "../ui/format.js";
+import type { Separation } from "./models.js";
 import type { Hyperparameter, PostHocDetector } from "itp-ood";
 
 const known = new Map<string, PostHocDetector>();
@@ -31,6 +33,13 @@ export function descriptionOf(score: string): string {
   if (!base) return "";
   const combined = modifiers.map((of) => (of ? ` Combined with ${of.title}: ${of.summary}` : ""));
   return `${base.summary}${combined.join("")} Formula: ${base.formula}. Source: ${base.reference}.`;
+}
+
+/** A warning where a score separates the gallery worse than chance would. */
+export function warningOn(score: string, model: string, separation: Separation): string {
+  const auroc = separation[model]?.[score];
+  if (auroc === undefined || auroc >= 0.5) return "";
+  return `On this model, ${nameOf(score)} is worse than chance: its AUROC between the familiar and the other images of this page's gallery is ${percent(auroc)}.`;
 }
 
 /** A hyperparameter by its full name, such as `itp.p`. */

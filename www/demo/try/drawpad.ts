@@ -11,7 +11,6 @@ const IMAGE_SIDE = 6 * 28;
 /** Controls the pad. */
 export interface DrawPad {
   clear(): void;
-  redraw(): void;
 }
 
 /** Starts the pad. `onDrawing` gets the drawing after each stroke, and undefined when it is cleared. */
@@ -79,7 +78,7 @@ export function startDrawPad(canvas: HTMLCanvasElement, onDrawing: (subject: Sub
     report();
   };
   redraw();
-  return { clear, redraw };
+  return { clear };
 }
 
 function subjectOf(strokes: readonly Stroke[]): Subject {
@@ -88,5 +87,5 @@ function subjectOf(strokes: readonly Stroke[]): Subject {
   drawCentred(image, strokes);
   const context = image.getContext("2d", { willReadFrequently: true });
   const input = context?.getImageData(0, 0, IMAGE_SIDE, IMAGE_SIDE) ?? image;
-  return { title: "Your drawing", input, drawable: image };
+  return { title: "Your drawing", input, drawable: image, series: "draw" };
 }

@@ -1,12 +1,13 @@
-// The webcam: runs the detector on one frame after the other while the page is visible.
+// The webcam: gives one frame after the other while the page is visible.
 
+import type { Subject } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
 
 /** What the webcam needs of the page. */
 export interface WebcamHost {
   video: HTMLVideoElement;
-  /** Runs the detector on the current frame. */
-  detect(video: HTMLVideoElement): Promise<void>;
+  /** Gets each frame; the next one is taken when this is done. */
+  onFrame(frame: Subject): Promise<void>;
   /** Gets the recent number of results per second. */
   onRate(perSecond: number): void;
   /** Called when the webcam stops; `problem` says why, unless it was stopped on purpose. */
@@ -14,7 +15,7 @@ export interface WebcamHost {
 }
 
 /** Starts the webcam; the returned function stops it. */
-export async function startWebcam(host: WebcamHost): Promise<() => void> {
+export function startWebcam(host: WebcamHost): () => void {
   const { video } = host;
   let stopped = false;
   let stream: MediaStream | undefined;
@@ -30,30 +31,40 @@ export async function startWebcam(host: WebcamHost): Promise<() => void> {
     if (document.hidden) stop();
   };
   document.addEventListener("visibilitychange", onVisibilityChange);
-  try {
-    if (!navigator.mediaDevices) throw new Error("This browser allows the webcam only on pages served over https.");
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    if (stopped) {
-      for (const track of stream.getTracks()) track.stop();
-      return stop;
+
+  const begin = async (): Promise<void> => {
+    try {
+      if (!navigator.mediaDevices) throw new Error("This browser allows the webcam only on pages served over https.");
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      if (stopped) {
+        for (const track of stream.getTracks()) track.stop();
+        return;
+      }
+      video.srcObject = stream;
+      await video.play();
+      await run();
+    } catch (error) {
+      // OverconstrainedError is no DOMException everywhere, and some browsers give it no message.
+      const { name } = error as { name?: string };
+      const refused = /^(NotAllowed|NotFound|Overconstrained)Error$/.test(name ?? "");
+      const busy = name === "NotReadableError";
+      if (busy) stop("Another program is using the webcam.");
+      else stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
     }
-    video.srcObject = stream;
-    await video.play();
-    void run();
-  } catch (error) {
-    // OverconstrainedError is no DOMException everywhere, and some browsers give it no message.
-    const { name } = error as { name?: string };
-    const refused = /^(NotAllowed|NotFound|Overconstrained)Error$/.test(name ?? "");
-    const busy = name === "NotReadableError";
-    if (busy) stop("Another program is using the webcam.");
-    else stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
-  }
+  };
+  void begin();
   return stop;
 
   async function run(): Promise<void> {
     const times: number[] = [];
+    // Of its own, so that the last frame stays when the webcam is off.
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     while (!stopped) {
-      await host.detect(video);
+      canvas.width = video.videoWidth;
+      canvas.height = video.videoHeight;
+      context?.drawImage(video, 0, 0);
+      await host.onFrame({ title: "Your webcam", input: canvas, drawable: canvas, series: "camera" });
       const now = performance.now();
       times.push(now);
       while (times.length > 2 && now - (times[0] as number) > 2000) times.shift();

@@ -1,5 +1,6 @@
 // Selecting hyperparameters without OOD images: the last part of Calibrate.
 
+import { effect } from "@preact/signals-core";
 import { classOf } from "../calibrate/classes.js";
 import { fileName, type NewStats, plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import type { App } from "../state/app.js";
@@ -42,7 +43,9 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
   const made = h("input", { type: "radio", name: "tune", value: "made", disabled: true });
   const current = h("input", { type: "radio", name: "tune", value: "current", checked: true });
   const currentTitle = h("span", {}, "The model in use");
-  app.on("model", () => (currentTitle.textContent = `The model in use, ${app.model?.title ?? ""}`));
+  effect(() => {
+    currentTitle.textContent = `The model in use, ${app.model.value?.title ?? ""}`;
+  });
 
   const held = h("div", { class: "intake tune-intake" });
   const images = intake(held, {

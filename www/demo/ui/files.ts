@@ -1,12 +1,17 @@
 // Files that are chosen or dropped, with their folders.
 
+import type { GalleryImage } from "../state/models.js";
+
 /** A file, and its path relative to what was chosen or dropped. */
 export interface ChosenFile {
   file: File;
   path: string;
+  /** Where it comes from the page itself. */
+  gallery?: GalleryImage;
 }
 
-const IMAGE_NAME = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
+/** What is meant as an image, even if no browser or only some can read it. */
+const IMAGE_NAME = /\.(png|jpe?g|webp|gif|bmp|avif|hei[cf]|tiff?|svgz?|dng)$/i;
 
 /** Whether the file looks like an image, by its type or name. */
 export const isImage = ({ file }: ChosenFile): boolean => file.type.startsWith("image/") || IMAGE_NAME.test(file.name);
@@ -47,11 +52,13 @@ function sorted(files: ChosenFile[]): ChosenFile[] {
   return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
+/** Whether what is dragged are files. */
+export const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+
 /** Lets files be dropped on an element, and highlights it while they hover. */
 export function onDrop(target: HTMLElement, take: (files: ChosenFile[]) => void): void {
   let depth = 0;
   const highlight = (on: boolean): void => void target.classList.toggle("dropping", on);
-  const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
   target.addEventListener("dragenter", (event) => {
     if (!holdsFiles(event)) return;
     event.preventDefault();

@@ -30,3 +30,10 @@ export function count(value: number): string {
 export function probability(value: number): string {
   return value.toFixed(value < 0.01 ? 4 : value < 0.1 ? 3 : 2);
 }
+
+/** Two numbers with as many decimals as tell them apart: a score and the threshold that it fails by little. */
+export function apart(a: number, b: number): [a: string, b: string] {
+  let digits = 2;
+  while (digits < 8 && a !== b && decimal(a, digits) === decimal(b, digits)) digits++;
+  return [decimal(a, digits), decimal(b, digits)];
+}

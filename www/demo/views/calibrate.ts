@@ -1,11 +1,12 @@
 // The section Calibrate: makes a stats file for a network from training images by class.
 
+import { effect } from "@preact/signals-core";
 import { type CalibrationStep, classesOf, holdBack, MIN_RELIABLE, plan, type TrainingClass } from "../calibrate/classes.js";
 import { preprocessForm } from "../calibrate/preprocess-form.js";
 import { plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import type { App } from "../state/app.js";
 import { loadPageDetector } from "../state/assets.js";
-import { messageOf } from "../state/errors.js";
+import { modelProblem } from "../state/errors.js";
 import type { GalleryImage } from "../state/models.js";
 import { hyperparameter } from "../state/scores.js";
 import { type HeldOutImage, startTuning } from "../tuning/panel.js";
@@ -45,7 +46,9 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   const chooseNetwork = (): void => void (ownFields.hidden = !own.checked);
   own.addEventListener("change", chooseNetwork);
   current.addEventListener("change", chooseNetwork);
-  app.on("model", () => (currentTitle.textContent = `The model in use, ${app.model?.title ?? ""}`));
+  effect(() => {
+    currentTitle.textContent = `The model in use, ${app.model.value?.title ?? ""}`;
+  });
 
   // The training images.
   const training = h("div", { class: "card intake", id: "calibrate-training" });
@@ -139,7 +142,9 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   // Hyperparameters, and the calibration.
   const p = h("input", { type: "number", step: "any" });
   const lambda = h("input", { type: "number", step: "any" });
-  app.on("model", () => {
+  effect(() => {
+    // The engine's registry is known once a model is loaded.
+    if (!app.model.value) return;
     for (const [name, field] of [
       ["itp.p", p],
       ["itp.lambda", lambda],
@@ -222,7 +227,7 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       outcome.append(h("div", { class: "actions" }, ...statsActions(app, stats)));
       panel.offer(stats, made.heldOut);
     } catch (error) {
-      status.textContent = signal.aborted ? "Cancelled." : messageOf(error);
+      status.textContent = signal.aborted ? "Cancelled." : modelProblem(error, onnx.files?.[0]?.name ?? "The model");
     } finally {
       detector?.dispose();
       running = undefined;

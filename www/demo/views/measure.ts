@@ -1,72 +1,79 @@
 // The section Measure: how well each score separates the visitor's ID and OOD images.
 
-import { idOodHistograms } from "../chart/id-ood-histograms.js";
+import { computed, effect, signal } from "@preact/signals-core";
+import { scale } from "../chart/frame.js";
+import { idOodHistograms, type IdOodScores, rangeOf } from "../chart/id-ood-histograms.js";
 import { rocChart } from "../chart/roc.js";
-import { csvOf, jsonOf, type ImageSet, type Scores } from "../measure/export.js";
-import { startOwnModel } from "../measure/own-model.js";
+import { csvOf, jsonOf } from "../measure/export.js";
+import { faceRow, worst } from "../measure/faces.js";
+import { accepted, type Scores, scoreSets } from "../measure/scores.js";
+import { extract, type ImageSet, type Side, summary } from "../measure/sets.js";
+import { showTable } from "../measure/table.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
-import { fetchGalleryFile, type GalleryImage, type LoadedModel } from "../state/models.js";
-import { inOrder, nameOf } from "../state/scores.js";
-import { byId, h, setOptions } from "../ui/dom.js";
+import { fetchGalleryFile, type GalleryImage } from "../state/models.js";
+import { nameOf } from "../state/scores.js";
+import { whenShown } from "../state/views.js";
+import { byId, setOptions } from "../ui/dom.js";
 import { download, type ChosenFile, isImage } from "../ui/files.js";
-import { count, percent } from "../ui/format.js";
+import { count, decimal, percent } from "../ui/format.js";
 import { intake, type Intake, type IntakeContext } from "../ui/intake.js";
-import { whenShown } from "./navigation.js";
-import type { Metrics } from "itp-ood";
 
-type Side = "id" | "ood";
+const SIDES = ["id", "ood"] as const;
+
+/** Both sets, of the same model. */
+type Sets = Readonly<Record<Side, ImageSet>>;
+
+/** Milliseconds that a slider of Play must rest before everything is measured again. */
+const PAUSE = 200;
 
 /** Starts the section. */
 export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): void {
-  const sets: Record<Side, ImageSet> = { id: empty(), ood: empty() };
-  let scores: Scores | undefined;
-  const select = byId<HTMLSelectElement>("measure-score");
-  startOwnModel(app, byId("own"));
-
-  const chosen = (): Metrics | undefined => scores?.metrics.get(select.value);
-  const charts = [
-    idOodHistograms(byId("measure-histogram"), () => {
-      const id = scores?.id.get(select.value);
-      const ood = scores?.ood.get(select.value);
-      return id && ood && { id, ood, threshold: chosen()?.threshold95 ?? 0 };
-    }),
-    rocChart(byId("measure-roc"), () => scores && { all: scores.metrics, selected: select.value }),
-  ];
-  const draw = whenShown("measure", () => charts.forEach((redraw) => redraw()));
-
-  const measure = async (): Promise<void> => {
-    const { model } = app;
-    scores = undefined;
-    if (model && sets.id.features.length && sets.ood.features.length) {
-      try {
-        scores = await score(app, sets);
-      } catch (error) {
-        app.notify(messageOf(error));
-      }
+  const chosen = { id: signal<ImageSet | undefined>(undefined), ood: signal<ImageSet | undefined>(undefined) };
+  /** The sets, while the model is the one that they were run on. */
+  const sets = computed<Sets | undefined>(() => {
+    const { current } = app;
+    const [id, ood] = SIDES.map((side) => chosen[side].value);
+    const fits = id && ood && id.model === current.value && ood.model === current.value && id.features.length && ood.features.length;
+    return fits ? { id, ood } : undefined;
+  });
+  const intakes = startIntakes(app, chosen);
+  byId("measure-gallery").addEventListener("click", () => void measureGallery(app, gallery(), intakes));
+  effect(() => {
+    const { value: model } = app.current;
+    for (const side of SIDES) {
+      const set = chosen[side].peek();
+      if (!model || !set || set.model === model) continue;
+      intakes[side].cancel();
+      intakes[side].setStatus("The model has changed: choose the images again.");
     }
-    byId("measure-results").hidden = !scores;
-    if (!scores || !model) return;
-    const names = Array.from(scores.metrics.keys());
-    setOptions(
-      select,
-      names.map((value) => ({ value, text: nameOf(value) })),
-      select.value || model.info.settings.score,
-    );
-    showTable(scores);
-    byId("measure-size").textContent = `From ${count(sets.id.features.length)} ID and ${count(sets.ood.features.length)} OOD images.`;
-    draw();
-  };
+  });
+  const measured = signal<{ sets: Sets; scores: Scores } | undefined>(undefined);
+  startScoring(app, sets, (value) => (measured.value = value));
+  /** What was measured, while it is of the present sets. */
+  const now = computed(() => (measured.value?.sets === sets.value ? measured.value : undefined));
+  showResults(app, now);
+  byId("csv").addEventListener("click", () => {
+    const of = now.peek();
+    if (of) download("itp-scores.csv", csvOf(of.sets, of.scores), "text/csv");
+  });
+  byId("json").addEventListener("click", () => {
+    const of = now.peek();
+    if (of) download("itp-measured.json", jsonOf(of.sets.id.model, app.options, of.sets, of.scores), "application/json");
+  });
+}
 
+type Chosen = Readonly<Record<Side, { value: ImageSet | undefined }>>;
+
+function startIntakes(app: App, chosen: Chosen): Record<Side, Intake> {
   const process =
     (side: Side) =>
     async (files: ChosenFile[], context: IntakeContext): Promise<string> => {
       const set = await extract(app, files.filter(isImage), context);
-      sets[side] = set;
-      await measure();
+      chosen[side].value = set;
       return summary(set, files.length);
     };
-  const intakes: Record<Side, Intake> = {
+  return {
     id: intake(byId("measure-id"), {
       title: "In-distribution (ID) images",
       hint: "Images of the classes that the model was trained on, but not its training images.",
@@ -78,103 +85,113 @@ export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): 
       process: process("ood"),
     }),
   };
-  byId("measure-gallery").addEventListener("click", () => {
-    const of = gallery().filter(({ model, truth }) => model === app.model?.id && truth !== undefined);
-    if (of.length === 0) {
-      app.notify("The gallery has no images for this model.");
-      return;
-    }
-    void (async () => {
-      const files = async (inDistribution: boolean): Promise<ChosenFile[]> =>
-        Promise.all(of.filter(({ truth }) => (truth !== null) === inDistribution).map(fetchGalleryFile));
-      await intakes.id.add(await files(true));
-      await intakes.ood.add(await files(false));
-    })().catch((error: unknown) => app.notify(messageOf(error)));
-  });
+}
 
-  select.addEventListener("change", draw);
-  let used: LoadedModel | undefined;
-  app.on("model", () => {
-    const isFirst = used === undefined;
-    used = app.model;
-    // Images may have been chosen while the first model was still loading.
-    if (isFirst) return;
-    for (const side of ["id", "ood"] as const) {
-      intakes[side].cancel();
-      if (sets[side].features.length) intakes[side].setStatus("The model has changed: choose the images again.");
-      sets[side] = empty();
+async function measureGallery(app: App, images: readonly GalleryImage[], intakes: Readonly<Record<Side, Intake>>): Promise<void> {
+  try {
+    const of = images.filter(({ model }) => model === app.wanted.peek());
+    if (of.length === 0) throw new Error("The gallery has no images for this model.");
+    for (const side of SIDES) {
+      const files = of.filter(({ truth }) => (truth !== null) === (side === "id")).map(fetchGalleryFile);
+      await intakes[side].add(await Promise.all(files));
     }
-    void measure();
-  });
+  } catch (error) {
+    app.notice.value = messageOf(error);
+  }
+}
+
+/** Scores the sets when they or the hyperparameters have changed. */
+function startScoring(app: App, sets: { value: Sets | undefined }, done: (measured: { sets: Sets; scores: Scores }) => void): void {
   let waiting: ReturnType<typeof setTimeout> | undefined;
-  app.on("overrides", () => {
+  let scored: Sets | undefined;
+  effect(() => {
+    const { value: of } = sets;
+    const { value: overrides } = app.overrides;
     clearTimeout(waiting);
-    if (scores) waiting = setTimeout(() => void measure(), 200);
+    if (!of) return;
+    const work = (): void => {
+      scoreSets(app, of).then(
+        (scores) => {
+          if (app.overrides.peek() === overrides) done({ sets: of, scores });
+        },
+        (error: unknown) => (app.notice.value = messageOf(error)),
+      );
+    };
+    if (scored === of) waiting = setTimeout(work, PAUSE);
+    else work();
+    scored = of;
   });
-  byId("csv").addEventListener("click", () => scores && download("itp-scores.csv", csvOf(sets, scores), "text/csv"));
-  byId("json").addEventListener("click", () => {
-    if (scores && app.model) download("itp-measured.json", jsonOf(app.model, app.options, sets, scores), "application/json");
+}
+
+function showResults(app: App, now: { value: { sets: Sets; scores: Scores } | undefined }): void {
+  const select = byId<HTMLSelectElement>("measure-score");
+  const slider = byId<HTMLInputElement>("measure-threshold");
+  const score = signal("");
+  /** The visitor's threshold for a score; at first the stats file's own. */
+  const own = signal<{ score: string; value: number } | undefined>(undefined);
+  const view = computed<IdOodScores | undefined>(() => {
+    const { scores } = now.value ?? {};
+    const name = score.value;
+    const [id, ood, metrics] = [scores?.id.get(name), scores?.ood.get(name), scores?.metrics.get(name)];
+    if (!scores || !id || !ood || !metrics) return undefined;
+    const initial = scores.thresholds.get(name) ?? metrics.threshold95;
+    return { id, ood, threshold: own.value?.score === name ? own.value.value : initial };
   });
-}
+  const setThreshold = (value: number): void => void (own.value = { score: score.peek(), value });
+  select.addEventListener("change", () => (score.value = select.value));
+  slider.addEventListener("input", () => setThreshold(Number(slider.value)));
+  byId("measure-reset").addEventListener("click", () => (own.value = undefined));
 
-const empty = (): ImageSet => ({ paths: [], labels: [], features: [], broken: [] });
-
-/** Runs the network on all images; unreadable ones are listed with their errors. */
-async function extract(app: App, files: ChosenFile[], { signal, progress }: IntakeContext): Promise<ImageSet> {
-  const { detector } = await app.loaded();
-  if (files.length === 0) throw new Error("There are no images among these files.");
-  const set = empty();
-  const images = files.map(({ file }) => file);
-  for await (const { index, detection, error } of detector.detectAll(images, {
-    signal,
-    onProgress: ({ done }) => progress(done, files.length),
-  })) {
-    const path = files[index]?.path ?? "";
-    if (error) {
-      set.broken.push({ path, message: error.message });
-      continue;
-    }
-    set.paths.push(path);
-    set.labels.push(detection.label);
-    set.features.push(detection.features);
-  }
-  signal.throwIfAborted();
-  return set;
-}
-
-async function score(app: App, sets: Record<Side, ImageSet>): Promise<Scores> {
-  const { detector, info } = app.model as NonNullable<App["model"]>;
-  const result: Scores = { id: new Map(), ood: new Map(), metrics: new Map() };
-  for (const name of inOrder(info.scores)) {
-    const options = { ...app.options, score: name };
-    const id = await detector.scores(sets.id.features, options);
-    const ood = await detector.scores(sets.ood.features, options);
-    result.id.set(name, id);
-    result.ood.set(name, ood);
-    result.metrics.set(name, await detector.metrics(id, ood));
-  }
-  return result;
-}
-
-function summary({ features, broken }: ImageSet, files: number): string {
-  const parts = [`${count(features.length)} images`];
-  if (broken.length) parts.push(`${broken.length} can't be read, such as ${broken[0]?.path ?? ""}: ${broken[0]?.message ?? ""}`);
-  const others = files - features.length - broken.length;
-  if (others > 0) parts.push(others === 1 ? "1 file is not an image" : `${others} files are not images`);
-  return `${parts.join("; ")}.`;
-}
-
-function showTable({ metrics }: Scores): void {
-  const best = Math.max(...Array.from(metrics.values(), ({ auroc }) => auroc));
-  byId("measure-table").replaceChildren(
-    ...Array.from(metrics, ([name, { auroc, fpr95, auprIn, auprOut }]) =>
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, nameOf(name)),
-        h("td", { class: auroc === best ? "best" : "" }, percent(auroc, 1)),
-        ...[fpr95, auprIn, auprOut].map((value) => h("td", {}, percent(value, 1))),
-      ),
-    ),
+  effect(() => {
+    byId("measure-results").hidden = !now.value;
+    if (!now.value) return;
+    const { scores, sets } = now.value;
+    const names = Array.from(scores.metrics.keys());
+    setOptions(
+      select,
+      names.map((value) => ({ value, text: nameOf(value) })),
+      score.peek() || sets.id.model.info.settings.score,
+    );
+    score.value = select.value;
+    showTable(scores);
+    byId("measure-size").textContent = `From ${count(sets.id.features.length)} ID and ${count(sets.ood.features.length)} OOD images.`;
+  });
+  whenShown(
+    app,
+    "measure",
+    idOodHistograms(byId("measure-histogram"), () => view.value, setThreshold),
   );
+  whenShown(
+    app,
+    "measure",
+    rocChart(byId("measure-roc"), () => now.value && { all: now.value.scores.metrics, selected: score.value }),
+  );
+  whenShown(app, "measure", () => {
+    const { value: shown } = view;
+    const { sets } = now.value ?? {};
+    if (!shown || !sets) return;
+    const { id, ood, threshold } = shown;
+    const [low, high] = rangeOf(shown);
+    slider.min = String(low);
+    slider.max = String(high);
+    slider.step = "any";
+    slider.value = String(threshold);
+    slider.setAttribute("aria-valuetext", decimal(threshold));
+    const [kept, passed] = [accepted(id, threshold), accepted(ood, threshold)];
+    byId("measure-counts").textContent =
+      `At ${decimal(threshold)}: ${count(kept)} of ${count(id.length)} ID images accepted (${percent(kept / id.length)}), and ${count(passed)} of ${count(ood.length)} OOD images (${percent(passed / ood.length)}).`;
+    const place = byId("measure-faces");
+    const width = place.clientWidth;
+    const x = scale([low, high], [10, width - 10]);
+    const scored = [
+      { side: "id" as const, set: sets.id, scores: id },
+      { side: "ood" as const, set: sets.ood, scores: ood },
+    ];
+    place.replaceChildren(...scored.map((of) => faceRow(app, of, x, width, threshold)));
+    for (const of of scored) {
+      const figures = worst(app, of, threshold);
+      byId(`measure-worst-${of.side}`).replaceChildren(...figures);
+      byId(`measure-none-${of.side}`).hidden = figures.length > 0;
+    }
+  });
 }

@@ -1,72 +1,101 @@
-// The sections of the page. One is visible at a time, as given by the URL's hash.
+// Follows the address: shows the section that it names, and keeps it true to what is shown.
 
+import { effect } from "@preact/signals-core";
+import { type Address, hashOf, imageOf, possible, readAddress } from "../state/address.js";
+import type { App } from "../state/app.js";
+import { messageOf } from "../state/errors.js";
+import { type GalleryImage, isBuiltIn, type LoadedModel } from "../state/models.js";
+import type { Overrides } from "../state/overrides.js";
+import { VIEWS, type View } from "../state/views.js";
+import { openGalleryImage } from "../try/open.js";
 import { byId } from "../ui/dom.js";
 
-export const VIEWS = ["try", "why", "play", "measure", "calibrate", "explain"] as const;
-export type View = (typeof VIEWS)[number];
+/**
+ * Starts with the section, model, image and hyperparameters of the address. Where it names no image,
+ * `opening` gives the one for a model.
+ */
+export async function startNavigation(
+  app: App,
+  gallery: Promise<readonly GalleryImage[]>,
+  opening: (model: string, all: readonly GalleryImage[]) => GalleryImage | undefined,
+): Promise<void> {
+  const first = readAddress(location.hash);
+  showSection(app, first?.view ?? "try", true);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
 
-/** The parts of a hash: `#view?overrides`. */
-export interface Address {
-  view: View;
-  query: URLSearchParams;
-}
-
-let current: View = "try";
-const onShow = new Map<View, (() => void)[]>();
-
-/** Parses a hash. */
-export function readAddress(hash = location.hash): Address {
-  const [name = "", query = ""] = hash.replace(/^#/, "").split("?");
-  return { view: VIEWS.find((view) => view === name) ?? "try", query: new URLSearchParams(query) };
-}
-
-/** Wraps `draw` so that it runs when the view is visible: at once, or as soon as it is opened. */
-export function whenShown(view: View, draw: () => void): () => void {
-  let stale = false;
-  const run = (): void => {
-    stale = false;
-    draw();
-  };
-  const listeners = onShow.get(view) ?? [];
-  onShow.set(view, [...listeners, () => stale && run()]);
-  return () => {
-    if (current === view) run();
-    else stale = true;
-  };
-}
-
-/** Calls `listener` whenever the view is closed. */
-export function onLeave(view: View, listener: () => void): void {
-  leaveListeners.push((from) => from === view && listener());
-}
-
-const leaveListeners: ((from: View) => void)[] = [];
-
-/** Starts following the hash; `onAddress` is called after each change. */
-export function startNavigation(onAddress: (address: Address) => void): void {
-  const follow = (first: boolean): void => {
-    const address = readAddress();
-    const from = current;
-    if (address.view !== from) for (const listener of leaveListeners) listener(from);
-    current = address.view;
-    for (const view of VIEWS) byId(`view-${view}`).hidden = view !== current;
-    for (const link of document.querySelectorAll<HTMLAnchorElement>("nav a")) {
-      if (link.hash === `#${current}`) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+  /** How many addresses are being followed: until they are, the state does not say what they say. */
+  let following = 0;
+  let written = "";
+  const write = (): void => {
+    const { view, source, subject, model, overrides } = app;
+    const image = source.value === "image" ? subject.value?.gallery?.file : undefined;
+    const hash = hashOf({ view: view.value, model: model.value?.id, image, overrides: overrides.value });
+    const place = `${model.value?.id ?? ""} ${image ?? subject.value?.title ?? ""}`;
+    if (following > 0 || !model.value) return;
+    if (hash !== location.hash) {
+      // Back leads to the image before, not through each position of a slider.
+      if (written !== "" && place !== written) history.pushState(null, "", hash);
+      else history.replaceState(null, "", hash);
     }
-    const heading = byId(`${current}-title`);
-    document.title = `${document.querySelector("nav a[aria-current]")?.textContent ?? ""} · itp-ood`;
-    if (!first && address.view !== from) {
-      scrollTo({ top: 0 });
-      // Screen readers announce the new section.
-      heading.focus({ preventScroll: true });
-    }
-    for (const show of onShow.get(current) ?? []) show();
-    onAddress(address);
+    written = place;
   };
-  addEventListener("hashchange", () => follow(false));
-  follow(true);
+
+  const follow = async (address: Address | undefined, isFirst: boolean): Promise<void> => {
+    following++;
+    const problems = [...(address?.problems ?? [])];
+    try {
+      const all = await gallery;
+      const named = address ?? { image: undefined, model: undefined, overrides: {} };
+      const found = imageOf(named, all);
+      problems.push(...found.problems);
+      let id = named.model ?? found.image?.model;
+      if (id !== undefined && !isBuiltIn(id)) {
+        problems.push(`This page has no model “${id}”.`);
+        id = undefined;
+      }
+      const model = id ?? app.wanted.peek();
+      const image = found.image ?? (isFirst && !app.subject.peek() ? opening(model, all) : undefined);
+      const isShown = image === app.subject.peek()?.gallery && app.source.peek() === "image";
+      const overrides = (of: LoadedModel): Overrides => {
+        const checked = possible(named.overrides, of);
+        problems.push(...checked.problems);
+        return checked.overrides;
+      };
+      await app.open({ model, overrides, ...(image && !isShown && { image: openGalleryImage(image) }) });
+    } catch (error) {
+      problems.push(messageOf(error));
+    } finally {
+      following--;
+      if (problems.length) app.notice.value = problems.join(" ");
+      write();
+    }
+  };
+  addEventListener("hashchange", () => {
+    const address = readAddress(location.hash);
+    if (!address) return;
+    showSection(app, address.view, false);
+    if (address.isComplete) void follow(address, false);
+    else write();
+  });
+  effect(write);
+  await follow(first, true);
 }
 
-/** Whether a view is visible. */
-export const isShown = (view: View): boolean => current === view;
+function showSection(app: App, view: View, isFirst: boolean): void {
+  const from = app.view.peek();
+  for (const name of VIEWS) byId(`view-${name}`).hidden = name !== view;
+  for (const link of document.querySelectorAll<HTMLAnchorElement>("nav a")) {
+    if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${document.querySelector("nav a[aria-current]")?.textContent ?? ""} · itp-ood`;
+  // Charts measure the place that they are drawn in: it must be visible by now.
+  app.view.value = view;
+  if (isFirst || view === from) return;
+  scrollTo({ top: 0 });
+  // Screen readers announce the new section.
+  byId(`${view}-title`).focus({ preventScroll: true });
+}

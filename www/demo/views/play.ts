@@ -1,41 +1,47 @@
 // The section Play: hyperparameters as controls, with immediate results.
 
+import { effect } from "@preact/signals-core";
 import { axisChart } from "../chart/axis.js";
 import { logitsChart } from "../chart/logits.js";
 import { waterfallChart } from "../chart/waterfall.js";
 import type { App } from "../state/app.js";
-import { baseScore, isReact, type Overrides, reactIsOn, toQuery, withReact } from "../state/overrides.js";
-import { descriptionOf, helpOf, hyperparameter, inOrder, labelOf, nameOf } from "../state/scores.js";
+import { isBuiltIn } from "../state/models.js";
+import { baseScore, isReact, type Overrides, reactIsOn, withReact } from "../state/overrides.js";
+import type { Pointing } from "../state/pointing.js";
+import type { Reference } from "../state/reference.js";
+import { descriptionOf, helpOf, hyperparameter, inOrder, labelOf, nameOf, warningOn } from "../state/scores.js";
+import { whenShown } from "../state/views.js";
 import { byId, setOptions } from "../ui/dom.js";
 import { decimal, percent } from "../ui/format.js";
 import { fillLegend } from "../weights/palette.js";
-import { whenShown } from "./navigation.js";
 
 /** Lambda has no greatest value: the right end of its slider stands for infinity. */
 const LAMBDA_INFINITY = 6;
 
 /** Starts the section. */
-export function startPlay(app: App): void {
+export function startPlay(app: App, reference: Reference, pointing: Pointing): void {
+  for (const draw of [
+    axisChart(byId("play-axis"), () => app.outcome.value, { small: () => innerWidth < 980 }),
+    logitsChart(byId("play-logits"), () => app.outcome.value, pointing),
+    waterfallChart(byId("play-waterfall"), () => app.outcome.value, reference),
+  ])
+    whenShown(app, "play", draw);
+  whenShown(app, "play", () => {
+    const { result } = app.outcome.value ?? {};
+    if (result) fillLegend(byId("play-counts"), result);
+  });
+  startControls(app);
+  startLink(app);
+}
+
+function startControls(app: App): void {
   const p = byId<HTMLInputElement>("p");
   const lambda = byId<HTMLInputElement>("lambda");
   const score = byId<HTMLSelectElement>("score-choice");
   const react = byId<HTMLInputElement>("react");
   const clip = byId<HTMLInputElement>("clip");
-
-  const charts = [
-    axisChart(byId("play-axis"), () => app.result && { result: app.result, idScores: app.idScores }),
-    logitsChart(byId("play-logits"), () => app.result && { result: app.result, labels: app.model?.info.labels ?? [] }),
-    waterfallChart(byId("play-waterfall"), () => app.result),
-  ];
-  app.on(
-    "result",
-    whenShown("play", () => {
-      for (const redraw of charts) redraw();
-      if (app.result) fillLegend(byId("play-counts"), app.result);
-    }),
-  );
-
-  app.on("model", () => {
+  effect(() => {
+    if (!app.model.value) return;
     for (const [name, control] of [
       ["itp.p", p],
       ["itp.lambda", lambda],
@@ -49,10 +55,11 @@ export function startPlay(app: App): void {
     }
   });
 
-  const showOverrides = (): void => {
-    const { info } = app.model ?? {};
-    if (!info) return;
-    const { overrides } = app;
+  effect(() => {
+    const { id, info } = app.model.value ?? {};
+    const overrides = app.overrides.value;
+    const separation = app.separation.value;
+    if (!info || id === undefined) return;
     const lambdaNow = overrides.lambda ?? info.settings.lambda;
     const base = baseScore(overrides, info);
     const reactable = info.scores.includes(withReact(base));
@@ -67,10 +74,11 @@ export function startPlay(app: App): void {
       score,
       inOrder(info.scores)
         .filter((name) => !isReact(name) || !info.scores.some((other) => withReact(other) === name))
-        .map((name) => ({ value: name, text: nameOf(name) })),
+        .map((name) => ({ value: name, text: `${nameOf(name)}${warningOn(name, id, separation) ? " (worse than chance here)" : ""}` })),
       base,
     );
     byId("score-help").textContent = descriptionOf(base);
+    byId("score-warning").textContent = warningOn(on ? withReact(base) : base, id, separation);
     react.checked = on;
     react.disabled = !reactable;
     clip.disabled = !on;
@@ -80,43 +88,45 @@ export function startPlay(app: App): void {
       ? descriptionOf("react")
       : `Not available for the score ${nameOf(base)} with this stats file.`;
     byId("changed").hidden = Object.keys(overrides).length === 0;
-  };
-  app.on("overrides", showOverrides);
+  });
 
-  const merge = (changed: Overrides): void => app.override({ ...app.overrides, ...changed });
+  const merge = (changed: Overrides): void => app.override({ ...app.overrides.peek(), ...changed });
   p.addEventListener("input", () => merge({ p: Number(p.value) }));
   lambda.addEventListener("input", () => merge({ lambda: Number(lambda.value) >= LAMBDA_INFINITY ? Infinity : Number(lambda.value) }));
   score.addEventListener("change", () => merge({ score: score.value }));
   clip.addEventListener("input", () => merge({ clip: Number(clip.value) }));
   react.addEventListener("change", () => {
-    const { info } = app.model ?? {};
+    const { info } = app.model.peek() ?? {};
     if (!info) return;
-    const rest = { ...app.overrides };
+    const overrides = app.overrides.peek();
+    const rest = { ...overrides };
     delete rest.clip;
-    const base = baseScore(app.overrides, info);
+    const base = baseScore(overrides, info);
     app.override(react.checked ? { ...rest, score: base, clip: info.settings.react ?? Number(clip.value) } : { ...rest, score: base });
   });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("reset").addEventListener("click", () => app.override({}));
-
-  // The link to this state.
-  const done = byId("link-done");
-  byId("link").addEventListener("click", () => {
-    const link = linkOf(app);
-    history.replaceState(null, "", link);
-    void navigator.clipboard?.writeText(link).then(
-      () => (done.textContent = "Copied."),
-      () => (done.textContent = "The link is in the address bar."),
-    );
-    if (!navigator.clipboard) done.textContent = "The link is in the address bar.";
-  });
-  app.on("overrides", () => (done.textContent = ""));
 }
 
-/** A link to the model, the gallery image and the overrides. */
-export function linkOf(app: App): string {
-  const query = toQuery(app.overrides);
-  if (app.model) query.set("model", app.model.id);
-  if (app.subject?.gallery) query.set("image", app.subject.gallery.file);
-  return `${location.href.replace(/#.*$/, "")}#play?${query}`;
+/** The address says it all; only what is the visitor's own has none. */
+function startLink(app: App): void {
+  const done = byId("link-done");
+  byId("link").addEventListener("click", () => {
+    const model = app.model.peek();
+    const own = [
+      ...(app.subject.peek()?.gallery && app.source.peek() === "image" ? [] : ["image"]),
+      ...(model && !isBuiltIn(model.id) ? ["model"] : []),
+    ];
+    const without = own.length ? `, without your ${own.join(" and ")}: what is yours stays in this browser` : "";
+    const inBar = `The link is in the address bar${without}.`;
+    if (!navigator.clipboard) done.textContent = inBar;
+    else
+      navigator.clipboard.writeText(location.href).then(
+        () => (done.textContent = `Copied${without}.`),
+        () => (done.textContent = inBar),
+      );
+  });
+  // What was copied is what is shown no more.
+  const forget = (): void => void (done.textContent = "");
+  for (const of of [app.overrides, app.subject, app.model]) of.subscribe(forget);
 }

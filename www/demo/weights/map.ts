@@ -32,6 +32,7 @@ export class WeightMap {
   #data: MapData | undefined;
   #window: Window = whole(1, 1);
   #cursor = { column: 0, row: 0 };
+  #pointed: { classIndex: number; feature?: number } | undefined;
   #drag: { x: number; y: number; window: Window } | undefined;
 
   constructor(place: HTMLElement, onPoint: (weight: Weight) => void) {
@@ -87,6 +88,12 @@ export class WeightMap {
     const data = this.#data;
     if (!data) return;
     this.#moveCursor(Array.prototype.indexOf.call(data.columnOrder, weight.feature), data.rowOrder.indexOf(weight.classIndex));
+  }
+
+  /** Marks the row of a class that is pointed at elsewhere, and one of its weights. */
+  highlight(pointed: { classIndex: number; feature?: number } | undefined): void {
+    this.#pointed = pointed;
+    this.#draw();
   }
 
   /** Zooms in (above 1) or out, around the cursor. */
@@ -239,7 +246,22 @@ export class WeightMap {
     if (cell.width >= 5) this.#drawGaps(context, x, width, height, cell, style.getPropertyValue("--surface"));
     if (cell.width >= 14) this.#drawMarks(context, x, cell);
     if (this.#hasLabels()) this.#drawLabels(context, cell.height, style);
+    this.#drawPointed(context, x, width, cell, style.getPropertyValue("--accent"));
     this.#drawCursor(context, x, cell, style.getPropertyValue("--text"));
+  }
+
+  #drawPointed(context: CanvasRenderingContext2D, x: number, width: number, cell: { width: number; height: number }, colour: string): void {
+    const { rowOrder, columnOrder } = this.#data as MapData;
+    const { left, top, columns, rows } = this.#window;
+    const pointed = this.#pointed;
+    const row = pointed ? rowOrder.indexOf(pointed.classIndex) - top : -1;
+    if (!pointed || row < 0 || row >= rows) return;
+    context.strokeStyle = colour;
+    context.lineWidth = 2;
+    context.strokeRect(x + 1, row * cell.height + 1, width - x - 2, cell.height - 2);
+    if (pointed.feature === undefined) return;
+    const column = Array.prototype.indexOf.call(columnOrder, pointed.feature) - left;
+    if (column >= 0 && column < columns) context.strokeRect(x + column * cell.width - 1, row * cell.height, cell.width + 2, cell.height);
   }
 
   #drawGaps(
