@@ -1,118 +1,26 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
 mod holdout;
+mod result;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
-use serde::Serialize;
 
 use crate::detectors::detector::{Context, Score, once};
 use crate::detectors::energy::TEMPERATURE;
-use crate::detectors::held_t::{HeldExplanation, Parts};
-use crate::detectors::{itp, overrides, registry};
+use crate::detectors::held_t::Parts;
+use crate::detectors::{auto, itp, overrides, registry};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits;
-use crate::pruning::{ClassExplanation, Counts, Pruned, Pruning, Reasons};
+use crate::pruning::{Pruned, Pruning, Reasons};
 use crate::settings::{Options, Settings};
-use crate::stats::Stats;
+use crate::stats::{AUTO, Member, Stats};
 use crate::threshold::{accepts, p_value, threshold};
-use crate::wire::Doubles;
 
-pub(crate) use holdout::score_holdout;
-
-/// A class with its probability.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ClassProbability"))]
-pub struct TopClass {
-    /// The class's name.
-    pub label: String,
-    /// Its row in the last layer, from 0.
-    pub class_index: usize,
-    /// Softmax of the unpruned logits, 0 to 1.
-    pub probability: f64,
-}
-
-/// Energies (logsumexp) of the logits under each [`Variant`](crate::Variant); all of the same features.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct Energies {
-    /// Of the unpruned logits.
-    pub plain: f64,
-    /// With CRP alone.
-    pub crp: f64,
-    /// With FTP alone.
-    pub ftp: f64,
-    /// With both.
-    pub itp: f64,
-}
-
-/// What was found for one image.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(
-    feature = "typescript",
-    derive(ts_rs::TS),
-    ts(rename = "FeatureDetection", optional_fields)
-)]
-pub struct Detection {
-    /// Name of the predicted class; always from the unpruned logits.
-    pub label: String,
-    /// Its row in the last layer.
-    pub class_index: usize,
-    /// The score that `score_name` names; higher = more in-distribution.
-    pub score: f64,
-    /// Name of the score.
-    #[cfg_attr(feature = "typescript", ts(type = "ScoreName"))]
-    pub score_name: String,
-    /// Energy of the unpruned logits, for comparison.
-    pub unpruned_score: f64,
-    /// The image is in-distribution when its score is at least this; `None` where the stats file
-    /// has no in-distribution scores for these settings and none was given.
-    pub threshold: Option<f64>,
-    /// The verdict; `None` without a threshold.
-    pub in_distribution: Option<bool>,
-    /// Conformal p-value of the score among the stored in-distribution scores (0 to 1).
-    pub p_value: Option<f64>,
-    /// The most probable classes, from the unpruned logits.
-    pub top_k: Vec<TopClass>,
-    /// Energies of the logits under each pruning; `None` where the last layer isn't linear.
-    pub energies: Option<Energies>,
-    /// How many weights were pruned for this image; `None` where the last layer isn't linear.
-    pub counts: Option<Counts>,
-    /// The settings used, in full.
-    pub settings: Settings,
-    /// The model's own logits, `[K]`.
-    #[serde(skip_serializing_if = "is_empty")]
-    pub logits: Doubles,
-    /// The logits after ITP's pruning, `[K]`; empty where the last layer isn't linear.
-    #[serde(skip_serializing_if = "is_empty")]
-    pub pruned_logits: Doubles,
-}
-
-fn is_empty(values: &Doubles) -> bool {
-    values.0.is_empty()
-}
-
-/// Why one class's logit is what it is for an image.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct Explanation {
-    /// The class's row in the last layer.
-    pub class_index: usize,
-    /// The class's name.
-    pub label: String,
-    /// The percentile at or below which CRP prunes.
-    pub omega: f64,
-    /// The class's weights, one by one.
-    #[serde(flatten)]
-    pub weights: ClassExplanation,
-    /// What HELD and T make of the same features.
-    pub held: HeldExplanation,
-}
+pub(crate) use holdout::{fit_to_holdout, score_holdout};
+pub use result::{Detection, Energies, Explanation, MemberShare, TopClass};
 
 /// A last layer with its statistics: everything that follows from features, without a backbone.
 pub struct FeatureDetector {
@@ -135,6 +43,7 @@ struct Prepared {
     score: Box<dyn Score>,
     /// For explanations, which most calls don't ask for.
     held: OnceLock<Parts>,
+    members: OnceLock<Vec<(Member, Box<dyn Score>)>>,
     id_scores: Option<Vec<f32>>,
 }
 
@@ -245,6 +154,7 @@ impl FeatureDetector {
             pruning: if head.is_linear() { Some(itp::pruning(&context)?) } else { None },
             temperature: context.value(&TEMPERATURE)?,
             held: OnceLock::new(),
+            members: OnceLock::new(),
             id_scores: self.find_id_scores(&settings, &*score)?,
             score,
             settings,
@@ -404,16 +314,25 @@ impl FeatureDetector {
         let prepared = self.prepare(self.settings(options)?)?;
         let Self { head, stats, .. } = self;
         let weights = prepared.pruning(head)?.explain(head, stats, features, class_index)?;
-        let held = once(&prepared.held, || {
-            let (settings, pruning) = (&prepared.settings, &OnceLock::new());
-            Parts::new(&Context { head, stats, settings, pruning, earlier: None })
-        })?;
+        let (settings, pruning) = (&prepared.settings, &OnceLock::new());
+        let context = Context { head, stats, settings, pruning, earlier: None };
+        let held = once(&prepared.held, || Parts::new(&context))?;
+        let members = match settings.score == AUTO {
+            true => once(&prepared.members, || auto::members(&context))?.as_slice(),
+            false => &[],
+        };
+        let logits = head.logits(features);
+        let share = |(member, score): &(Member, Box<dyn Score>)| MemberShare {
+            score: member.settings.score.clone(),
+            share: member.share(score.score(features, logits.view())),
+        };
         Ok(Explanation {
             class_index,
             label: self.stats.labels[class_index].clone(),
             omega: prepared.pruning(head)?.omega(),
             weights,
             held: held.explain(features, class_index)?,
+            members: members.iter().map(share).collect(),
         })
     }
 

@@ -6,6 +6,7 @@
 //! How to add one: docs/adding-a-detector.md.
 
 pub mod ash;
+pub mod auto;
 pub mod bats;
 pub mod cadref;
 mod compose;

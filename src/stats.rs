@@ -6,6 +6,7 @@
 
 mod checks;
 mod file;
+mod members;
 mod merge;
 mod moments;
 mod pooled;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::settings::Settings;
 
+pub use members::{AUTO, Member};
 pub use merge::MAX_ID_FEATURES;
 pub(crate) use merge::thin;
 pub use moments::Moments;
@@ -62,6 +64,8 @@ pub struct Stats {
     pub(crate) trained_on: bool,
     /// What was odd about the training images, in sentences.
     pub(crate) notes: Vec<String>,
+    /// What the score `auto` adds up.
+    pub(crate) members: Vec<Member>,
 }
 
 /// The tensor that [`Stats::id_features`] reads.
@@ -98,6 +102,7 @@ impl Stats {
             created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
             trained_on: false,
             notes: Vec::new(),
+            members: Vec::new(),
         })
     }
 

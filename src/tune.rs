@@ -32,38 +32,39 @@
 //! ```
 
 pub mod candidates;
+mod choice;
+mod finish;
+mod leave_out;
+mod others;
 pub mod pseudo;
 mod rating;
 pub mod report;
 mod rule;
 mod setting;
 mod spectrum;
+mod task;
 mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
+use ndarray::ArrayView1;
+use serde::Deserialize;
 
-use crate::detection::score_holdout;
 use crate::detectors::detector::resolve;
 use crate::detectors::energy::TEMPERATURE;
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::image::Pixels;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
 use crate::numeric::logits;
 use crate::stats::Stats;
-use candidates::Candidates;
+pub use choice::Choice;
 use pseudo::{Kind, below, shuffle};
-use rating::Scored;
-use report::Report;
 pub use rule::Rule;
 pub use setting::Setting;
+pub use task::PseudoOodTask;
+use task::rng;
 use weights::Weights;
 
 /// Fewer held-out images than this earn a warning.
@@ -80,51 +81,22 @@ pub struct TuneOptions {
     pub per_kind: usize,
     /// The rule whose picks are written.
     pub rule: Rule,
+    /// Whether the score is chosen, too.
+    pub detector: Choice,
     /// The held-out images are among those that the model was trained on.
     pub trained_on: bool,
 }
 
 impl Default for TuneOptions {
     fn default() -> Self {
-        Self { seed: 0, per_kind: 100, rule: Rule::default(), trained_on: false }
+        Self {
+            seed: 0,
+            per_kind: 100,
+            rule: Rule::default(),
+            detector: Choice::default(),
+            trained_on: false,
+        }
     }
-}
-
-/// A pseudo-OOD image to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
-pub struct PseudoOodTask {
-    /// What is made.
-    pub kind: Kind,
-    /// The caller's number of the image that it is made of.
-    pub image: usize,
-    /// The caller's number of a second image, of another class, where the kind takes one.
-    pub partner: Option<usize>,
-    /// Its place among those of its kind.
-    #[serde(skip)]
-    position: u32,
-    #[serde(skip)]
-    seed: u64,
-}
-
-impl PseudoOodTask {
-    /// Makes the image from [`image`](Self::image) and [`partner`](Self::partner) as
-    /// [`Preprocess::resized`](crate::Preprocess::resized) gives them.
-    ///
-    /// # Errors
-    /// As [`Kind::make`].
-    pub fn make(&self, image: &Pixels, partner: Option<&Pixels>) -> Result<Pixels> {
-        let mut rng = rng(self.seed, 1 + ((self.kind as u64) << 32) + u64::from(self.position));
-        self.kind.make(image, partner, &mut rng)
-    }
-}
-
-/// Every image has a stream of random numbers of its own, whatever the order of work.
-fn rng(seed: u64, stream: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    rng
 }
 
 struct HeldOut {
@@ -349,84 +321,8 @@ impl Tuner {
         Weights::new(accuracy, kept)
     }
 
-    /// Rates every setting, picks, and writes the picks, the scores of the held-out images and
-    /// what follows from them into the statistics.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) without held-out images of two classes, or
-    /// without a pseudo-OOD image of some kind.
-    pub fn finish(self) -> Result<(Stats, Report)> {
-        let classes = self.by_class().len();
-        if classes < 2 {
-            // The same complaint as before any image was made.
-            self.tasks()?;
-        }
-        if let Some(kind) = Kind::ALL.into_iter().find(|&kind| self.number_made(kind) == 0) {
-            return Err(Error::data(format!(
-                "there is no pseudo-OOD image of kind {}; all of its held-out images were \
-                 unreadable, or its tasks were left out",
-                kind.name()
-            )));
-        }
-        let holdout = self.holdout_matrix();
-        let temperature = self.temperature()?;
-        let candidates = Candidates::new(&self.head, &self.stats, temperature, holdout.view())?;
-        let weights = self.weights();
-        let kind_weights = weights.values().to_vec();
-        let scored = Scored::new(&self, &candidates, weights)?;
-        let families = scored.families(&candidates.settings());
-        let mut warnings = self.warnings();
-        let mean_of = |at: usize| families[at].pick(self.options.rule).mean;
-        let (energy, itp) = (mean_of(0), mean_of(1));
-        if itp <= energy {
-            warnings.push(format!(
-                "ITP tells no pseudo-OOD images apart that Energy doesn't ({itp:.2} to {energy:.2} \
-                 AUROC at best): its settings prune next to nothing"
-            ));
-        }
-        let report = Report {
-            created_with: format!("itp-ood {}", env!("CARGO_PKG_VERSION")),
-            model_sha256: self.stats.model_sha256.clone(),
-            seed: self.options.seed,
-            rule: self.options.rule,
-            holdout: self.holdout.len(),
-            classes,
-            kinds: Kind::ALL.to_vec(),
-            images: Kind::ALL.iter().map(|&kind| self.number_made(kind)).collect(),
-            weights: kind_weights,
-            families,
-            warnings,
-            seconds: None,
-        };
-        let mut stats = self.stats;
-        stats.trained_on = self.options.trained_on;
-        let settings = &mut stats.settings;
-        if itp < energy && settings.score == "itp" {
-            // Even p 0 prunes one weight, and here it matters.
-            settings.score = "energy".to_owned();
-        }
-        for family in &report.families {
-            // HELD alone is not what HELD+T's lambda is chosen for.
-            if family.score == "held" {
-                continue;
-            }
-            for (name, value) in family.pick(report.rule).setting.hyperparameters() {
-                settings.set(name, value);
-            }
-        }
-        let stats = score_holdout(&self.head, stats, holdout.view())?;
-        Ok((stats, report))
-    }
-
     fn temperature(&self) -> Result<f64> {
         let found = resolve(&TEMPERATURE, &self.stats.settings, &self.stats)?;
         found.ok_or_else(|| Error::stats("there is no temperature"))
-    }
-
-    fn holdout_matrix(&self) -> Array2<f32> {
-        let features = self.head.num_features();
-        let rows: Vec<f32> =
-            self.holdout.values().flat_map(|image| image.features.iter().copied()).collect();
-        Array2::from_shape_vec((self.holdout.len(), features), rows).expect("whole rows")
     }
 }

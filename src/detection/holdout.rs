@@ -42,7 +42,11 @@ pub(crate) fn score_holdout(
 
 /// Adds to `stats` what detectors need from held-out images' features `[n, D]`: tensors, and
 /// hyperparameters that the settings don't have.
-fn fit_to_holdout(head: &Arc<Head>, stats: &mut Stats, features: ArrayView2<f32>) -> Result<()> {
+pub(crate) fn fit_to_holdout(
+    head: &Arc<Head>,
+    stats: &mut Stats,
+    features: ArrayView2<f32>,
+) -> Result<()> {
     for detector in registry::available(head) {
         let (settings, pruning) = (&stats.settings, &OnceLock::new());
         let context = Context { head, stats, settings, pruning, earlier: None };

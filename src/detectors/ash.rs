@@ -1,6 +1,6 @@
 //! ASH: only an image's largest features stay.
 
-use super::detector::{About, Context, Input, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 
@@ -14,6 +14,8 @@ pub const P: Hyperparameter = Hyperparameter {
     default: PerScale::new(95.0, 95.0, 90.0),
     source: "its code, ASH-S: CIFAR DenseNet, ImageNet ResNet-50",
 };
+
+const TRIED: &[Tried] = &[Tried { of: &P, values: &[65.0, 75.0, 80.0, 85.0, 90.0, 95.0] }];
 
 /// One of the three kinds of ASH.
 pub struct Ash(Kind);
@@ -43,6 +45,7 @@ impl PostHocDetector for Ash {
                 reference,
                 formula: "energy of the largest features alone",
                 hyperparameters: &[P],
+                tried: TRIED,
                 inputs: &[Input::Head],
                 ..About::default()
             },
@@ -52,6 +55,7 @@ impl PostHocDetector for Ash {
                 summary: "Energy of the largest features, binarised to equal shares of their sum.",
                 reference,
                 formula: "energy of the largest features, all sum(h) / n",
+                tried: TRIED,
                 inputs: &[Input::Head],
                 ..About::default()
             },
@@ -61,6 +65,7 @@ impl PostHocDetector for Ash {
                 summary: "Energy of the largest features, scaled by the ratio of the total sum to theirs.",
                 reference,
                 formula: "energy of the largest features times exp(sum before / sum after)",
+                tried: TRIED,
                 inputs: &[Input::Head],
                 ..About::default()
             },

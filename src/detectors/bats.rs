@@ -2,7 +2,7 @@
 
 use ndarray::Array1;
 
-use super::detector::{About, Context, Input, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::stats::Pooled;
@@ -30,6 +30,7 @@ impl PostHocDetector for Bats {
             reference: "Zhu et al. 2022 (alibaba/easyrobust)",
             formula: "energy of clamp(h, M - lambda S, M + lambda S)",
             hyperparameters: &[LAMBDA],
+            tried: &[Tried { of: &LAMBDA, values: &[3.25, 2.5, 2.0, 1.5, 1.05, 0.75] }],
             inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }

@@ -94,6 +94,8 @@ pub struct About {
     pub inputs: &'static [Input],
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
+    /// What tuning tries for them, and for those of other detectors that it reads.
+    pub tried: &'static [Tried],
     /// Its tensors in the stats file.
     pub tensors: &'static [TensorSpec],
     /// The combinations that publications report, such as `react` for `dice+react`. Others work as
@@ -101,6 +103,16 @@ pub struct About {
     pub combinations: &'static [&'static str],
     /// Part of combinations only.
     pub only_combined: bool,
+}
+
+/// Values of a hyperparameter that tuning tries, the gentlest first: of equally good ones the first is
+/// picked.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    /// The hyperparameter.
+    pub of: &'static Hyperparameter,
+    /// Finite values in its range.
+    pub values: &'static [f64],
 }
 
 /// What a detector reads.

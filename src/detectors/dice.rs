@@ -1,6 +1,6 @@
 //! DICE: only the weights that contribute most on average stay.
 
-use super::detector::{About, Context, Input, PostHocDetector, PrunedHead};
+use super::detector::{About, Context, Input, PostHocDetector, PrunedHead, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use super::masked::MaskedHead;
 use crate::error::Result;
@@ -31,6 +31,7 @@ impl PostHocDetector for Dice {
             reference: "Sun & Li 2022 (deeplearning-wisc/dice)",
             formula: "energy of the weights with W_kj M_j above its p-th percentile",
             hyperparameters: &[P],
+            tried: &[Tried { of: &P, values: &[10.0, 30.0, 50.0, 70.0, 80.0, 90.0, 95.0] }],
             combinations: &["react"],
             inputs: &[Input::Head, Input::Moments],
             ..About::default()

@@ -100,7 +100,7 @@ impl Fit {
             features.iter().for_each(|&h| histogram.push(h));
         }
         if let Some(reservoir) = &mut self.reservoir {
-            reservoir.push(features);
+            reservoir.push(class, features);
         }
         if let Some(second_moments) = &mut self.second_moments {
             second_moments.push(features);

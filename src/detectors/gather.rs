@@ -105,6 +105,11 @@ impl<'a> Training<'a> {
         needed(self.reservoir).map(Reservoir::rows)
     }
 
+    /// Their true classes, `[n]`.
+    pub fn reservoir_classes(&self) -> Result<&'a [usize]> {
+        needed(self.reservoir).map(Reservoir::classes)
+    }
+
     /// Sums of `h h^T`.
     pub fn second_moments(&self) -> Result<&'a SecondMoments> {
         needed(self.second_moments)

@@ -1,6 +1,6 @@
 //! GEN: generalised entropy of the largest probabilities.
 
-use super::detector::{About, Context, Input, LogitScore, PostHocDetector};
+use super::detector::{About, Context, Input, LogitScore, PostHocDetector, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::numeric::logits::softmax;
@@ -39,6 +39,7 @@ impl PostHocDetector for Gen {
             reference: "Liu et al., CVPR 2023 (XixiLiu95/GEN)",
             formula: "-sum p^gamma (1 - p)^gamma over the M largest p",
             hyperparameters: &[GAMMA, M],
+            tried: &[Tried { of: &GAMMA, values: &[0.5, 0.25, 0.1, 0.05] }],
             combinations: &["itp"],
             inputs: &[Input::Logits],
             ..About::default()

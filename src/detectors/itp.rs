@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::{Array1, ArrayView1};
 use wide::f32x8;
 
-use super::detector::{About, Context, Input, KeptNorms, PostHocDetector, PrunedHead, once};
+use super::detector::{About, Context, Input, KeptNorms, PostHocDetector, PrunedHead, Tried, once};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::head::Head;
@@ -57,6 +57,7 @@ impl PostHocDetector for Itp {
                 summary: "Energy with the redundant weights pruned.",
                 reference,
                 formula: "energy without the weights with W_kj m_kj <= Omega_p",
+                tried: &[Tried { of: &P, values: &[0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0] }],
                 inputs: &[Input::Head, Input::Moments],
                 ..About::default()
             },
@@ -66,6 +67,10 @@ impl PostHocDetector for Itp {
                 summary: "Energy with this image's overconfident weights pruned.",
                 reference,
                 formula: "energy without the weights with c_kj > mu_kj + lambda sigma_kj",
+                tried: &[Tried {
+                    of: &LAMBDA,
+                    values: &[3.0, 2.6, 2.2, 2.0, 1.8, 1.6, 1.4, 1.2, 1.0, 0.8],
+                }],
                 inputs: &[Input::Head, Input::Moments],
                 ..About::default()
             },

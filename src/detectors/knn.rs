@@ -2,9 +2,9 @@
 
 use std::any::Any;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1};
 
-use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec, Tried};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::{Error, Result};
@@ -28,6 +28,10 @@ pub(super) const BANK: TensorSpec = TensorSpec {
     meaning: "unit features of at most 5000 training images",
 };
 
+/// Of which classes they are: tuning leaves classes out.
+pub(crate) const CLASSES: TensorSpec =
+    TensorSpec { name: "knn.class", shape: "[n]", meaning: "true classes of the same images" };
+
 /// KNN.
 pub struct Knn;
 
@@ -40,7 +44,8 @@ impl PostHocDetector for Knn {
             reference: "Sun et al. 2022 (deeplearning-wisc/knn-ood)",
             formula: "-||z - z_(k)||, z = h / ||h||",
             hyperparameters: &[K],
-            tensors: &[BANK],
+            tried: &[Tried { of: &K, values: &[1.0, 5.0, 20.0, 50.0, 200.0, 1000.0] }],
+            tensors: &[BANK, CLASSES],
             inputs: &[Input::Features],
             ..About::default()
         }
@@ -62,18 +67,23 @@ impl PostHocDetector for Knn {
     }
 
     fn fit(&self, training: &Training, _own: Option<&dyn Any>) -> Result<Tensors> {
-        Ok(Tensors::from([(BANK.name.to_owned(), fit_bank(training)?.into_dyn())]))
+        fit_bank(training)
     }
 }
 
-/// Unit features of some training images, `[n, D]`.
-pub(super) fn fit_bank(training: &Training) -> Result<Array2<f32>> {
+/// Unit features of some training images, and their classes.
+pub(super) fn fit_bank(training: &Training) -> Result<Tensors> {
     let mut bank = training.reservoir()?.to_owned();
     for mut row in bank.rows_mut() {
         let unit = unit(row.view());
         row.assign(&unit);
     }
-    Ok(bank)
+    let classes: Array1<f32> =
+        training.reservoir_classes()?.iter().map(|&class| class as f32).collect();
+    Ok(Tensors::from([
+        (BANK.name.to_owned(), bank.into_dyn()),
+        (CLASSES.name.to_owned(), classes.into_dyn()),
+    ]))
 }
 
 /// The same from a stats file; one row or more.

@@ -3,7 +3,7 @@
 use ndarray::Array1;
 
 use super::bats::Clamp;
-use super::detector::{About, Context, Input, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::stats::Pooled;
@@ -47,6 +47,10 @@ impl PostHocDetector for Laps {
             reference: "He et al. 2024 (rm1972/LAPS)",
             formula: "energy of clamp(h, M - (lambda - d) S, M + (lambda + d) S), d = t (mean(M) - M) / sd(M)",
             hyperparameters: &[LAMBDA, RELATIVE_SHIFT],
+            tried: &[
+                Tried { of: &LAMBDA, values: &[3.0, 2.0, 1.5, 1.0] },
+                Tried { of: &RELATIVE_SHIFT, values: &[0.1, 0.2, 0.33, 0.5] },
+            ],
             inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }

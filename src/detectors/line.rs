@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ndarray::{Array1, Array2, ArrayView1};
 use wide::{CmpGt, f32x8};
 
-use super::detector::{About, Context, Input, PostHocDetector, Score};
+use super::detector::{About, Context, Input, PostHocDetector, Score, Tried};
 use super::energy::TEMPERATURE;
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
@@ -62,6 +62,10 @@ impl PostHocDetector for Line {
             reference: "Ahn et al. 2023 (LINe-OOD)",
             formula: "energy of min(h, clip) with the important features and weights of the predicted class",
             hyperparameters: &[WEIGHT_P, UNIT_P, CLIP],
+            tried: &[
+                Tried { of: &WEIGHT_P, values: &[10.0, 50.0, 90.0] },
+                Tried { of: &UNIT_P, values: &[10.0, 50.0, 90.0] },
+            ],
             inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }

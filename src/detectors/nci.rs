@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView1};
 
-use super::detector::{About, Context, Input, PostHocDetector, Score};
+use super::detector::{About, Context, Input, PostHocDetector, Score, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 use crate::head::Head;
@@ -39,6 +39,7 @@ impl PostHocDetector for Nci {
             reference: "Liu & Qin, CVPR 2025 (litianliu/NCI-OOD, OpenOOD)",
             formula: "w_c (h - M) / ||h - M|| + alpha ||h||_1",
             hyperparameters: &[ALPHA],
+            tried: &[Tried { of: &ALPHA, values: &[0.0, 0.0001, 0.001, 0.01, 0.1] }],
             inputs: &[Input::Head, Input::Moments],
             ..About::default()
         }

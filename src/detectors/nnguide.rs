@@ -5,7 +5,7 @@ use std::any::Any;
 
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec, Tried};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use super::knn;
@@ -43,7 +43,8 @@ impl PostHocDetector for NnGuide {
             reference: "Park et al., ICCV 2023 (roomo7time/nnguide, OpenOOD)",
             formula: "E(x) mean over the k largest of E(x_i) z z_i, z = h / ||h||, E = logsumexp(f)",
             hyperparameters: &[K],
-            tensors: &[knn::BANK, ENERGY],
+            tried: &[Tried { of: &K, values: &[1.0, 10.0, 50.0, 100.0] }],
+            tensors: &[knn::BANK, knn::CLASSES, ENERGY],
             inputs: &[Input::Head],
             ..About::default()
         }
@@ -65,10 +66,9 @@ impl PostHocDetector for NnGuide {
     fn fit(&self, training: &Training, _own: Option<&dyn Any>) -> Result<Tensors> {
         let energy = |h: ArrayView1<f32>| logsumexp(training.head.logits(h).view(), 1.0) as f32;
         let energies: Array1<f32> = training.reservoir()?.outer_iter().map(energy).collect();
-        Ok(Tensors::from([
-            (knn::BANK.name.to_owned(), knn::fit_bank(training)?.into_dyn()),
-            (ENERGY.name.to_owned(), energies.into_dyn()),
-        ]))
+        let mut tensors = knn::fit_bank(training)?;
+        tensors.insert(ENERGY.name.to_owned(), energies.into_dyn());
+        Ok(tensors)
     }
 }
 

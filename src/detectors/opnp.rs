@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ndarray::{Array2, Axis, Zip};
 
-use super::detector::{About, Context, Input, PostHocDetector, PrunedHead, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, PrunedHead, TensorSpec, Tried};
 use super::gather::{Gatherer, Training, TrainingImage};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use super::masked::MaskedHead;
@@ -62,6 +62,7 @@ impl PostHocDetector for Opnp {
             reference: "Chen et al. 2023, arXiv 2402.10062 (no code)",
             formula: "energy without the weights and features with extreme E[p_k |h_j|]",
             hyperparameters: &[WEIGHT_LOW, WEIGHT_HIGH, UNIT_LOW, UNIT_HIGH],
+            tried: &[Tried { of: &WEIGHT_LOW, values: &[10.0, 30.0, 50.0, 70.0, 80.0, 90.0] }],
             tensors: &[TensorSpec {
                 name: SENSITIVITY,
                 shape: "[K, D]",

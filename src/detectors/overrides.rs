@@ -66,10 +66,14 @@ impl Stats {
 /// [`ErrorKind::Stats`] naming the hyperparameter.
 pub(crate) fn check_stored(stats: &Stats) -> Result<()> {
     let as_stats = |error: Error| Error::stats(format!("the stats file's settings: {error}"));
-    for (name, value) in stats.settings().hyperparameters() {
-        hyperparameter(name).map_err(as_stats)?.check(value, ErrorKind::Stats)?;
+    let members = stats.members();
+    for settings in members.iter().map(|member| &member.settings).chain([stats.settings()]) {
+        for (name, value) in settings.hyperparameters() {
+            hyperparameter(name).map_err(as_stats)?.check(value, ErrorKind::Stats)?;
+        }
+        settings.check_tpr().map_err(as_stats)?;
     }
-    stats.settings().check_tpr().map_err(as_stats)
+    members.iter().try_for_each(|member| member.check().map_err(as_stats))
 }
 
 /// The settings with every hyperparameter that has a short name at its resolved value: what results

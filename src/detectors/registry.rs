@@ -47,6 +47,7 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &held::Held,
     &held_t::HeldT,
     &cadref::CadRef,
+    &auto::Auto,
 ];
 
 /// Names of all scores: each detector, and the combinations that publications report.
@@ -193,6 +194,14 @@ mod tests {
                 for value in default.iter().flatten() {
                     assert!(known.range.contains(*value), "{}: {value}", known.name);
                 }
+            }
+            for tried in about.tried {
+                let of_registry = hyperparameter(tried.of.name).unwrap();
+                assert_eq!(of_registry, tried.of);
+                let are_possible =
+                    |value: &f64| value.is_finite() && tried.of.range.contains(*value);
+                assert!(tried.values.iter().all(are_possible), "{}", tried.of.name);
+                assert!(!tried.values.is_empty(), "{}", tried.of.name);
             }
             about.combinations.iter().for_each(|with| assert!(find(with).is_some(), "{with}"));
         }

@@ -1,7 +1,7 @@
 //! SCALE: every feature multiplied by the exponential of ASH-S's ratio, and none left out.
 
 use super::ash::{largest, scale, sum};
-use super::detector::{About, Context, Input, PostHocDetector, Shape};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, Tried};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
 
@@ -28,6 +28,7 @@ impl PostHocDetector for Scale {
             reference: "Xu et al. 2024 (kai422/SCALE, OpenOOD)",
             formula: "energy of h exp(sum(h) / sum of the largest)",
             hyperparameters: &[P],
+            tried: &[Tried { of: &P, values: &[65.0, 75.0, 80.0, 85.0, 90.0, 95.0] }],
             inputs: &[Input::Head],
             ..About::default()
         }

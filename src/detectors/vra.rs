@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::detector::{About, Context, Input, PostHocDetector, Shape, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Shape, TensorSpec, Tried};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::Result;
@@ -49,6 +49,10 @@ impl PostHocDetector for Vra {
             reference: "Xu et al. 2023 (zeroQiaoba/VRA)",
             formula: "energy of 0 where h < low, else min(h, high)",
             hyperparameters: &[LOW, HIGH],
+            tried: &[
+                Tried { of: &LOW, values: &[0.0, 40.0, 60.0, 80.0] },
+                Tried { of: &HIGH, values: &[100.0, 95.0, 90.0, 85.0] },
+            ],
             tensors: &[TensorSpec {
                 name: QUANTILES,
                 shape: "[21, D]",

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, arr1};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
+use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec, Tried};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::{Error, Result};
@@ -93,6 +93,10 @@ impl PostHocDetector for WeiPerKld {
             reference: "Granz et al., NeurIPS 2024 (mgranz/weiper)",
             formula: "-(KL(h) + lambda1 KL(f~) - lambda2 mean max softmax(f~)), KL symmetric to the training histogram, f~ logits of perturbed W",
             hyperparameters: &[LAMBDA1, LAMBDA2, SMOOTHING, SMOOTHING_PERTURBED],
+            tried: &[
+                Tried { of: &LAMBDA1, values: &[0.1, 1.0, 2.5] },
+                Tried { of: &LAMBDA2, values: &[0.1, 1.0, 2.5] },
+            ],
             tensors: &[RANGE, DENSITY],
             inputs: &[Input::Head],
             ..About::default()

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 
-use super::Stats;
+use super::{AUTO, Stats};
 use crate::error::{Error, Result};
 
 const FORMAT: &str = "itp-ood-stats";
@@ -87,10 +87,8 @@ impl Stats {
             },
             created_with: metadata.get("created_with").cloned().unwrap_or_default(),
             trained_on: metadata.get("holdout").is_some_and(|from| from == TRAINING),
-            notes: match metadata.contains_key("notes") {
-                true => json(&metadata, "notes")?,
-                false => Vec::new(),
-            },
+            notes: optional(&metadata, "notes")?,
+            members: optional(&metadata, AUTO)?,
         };
         stats.validate()?;
         Ok(stats)
@@ -156,10 +154,18 @@ impl Stats {
         if !self.notes.is_empty() {
             metadata.insert("notes".to_owned(), to_json(&self.notes)?);
         }
+        if !self.members.is_empty() {
+            metadata.insert(AUTO.to_owned(), to_json(&self.members)?);
+        }
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
         sort_header(bytes)
     }
+}
+
+/// What a key holds; nothing without it.
+fn optional<T: DeserializeOwned>(metadata: &HashMap<String, String>, key: &str) -> Result<Vec<T>> {
+    if metadata.contains_key(key) { json(metadata, key) } else { Ok(Vec::new()) }
 }
 
 /// Tensors that may be large and lose nothing by half precision: features, which only rank.

@@ -2,8 +2,9 @@
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
-use super::{ID_FEATURES, Stats};
+use super::{AUTO, ID_FEATURES, Stats};
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 /// Most held-out images whose features are kept in a stats file.
 pub const MAX_ID_FEATURES: usize = 512;
@@ -13,7 +14,7 @@ impl Stats {
     ///
     /// Means, deviations and counts are exact. The stored scores of held-out images depend on them
     /// and are left out: thresholds then come from the samples of held-out features. Detectors'
-    /// tensors can't be merged and are left out, too.
+    /// tensors can't be merged and are left out, too, and so are the members of `auto`.
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if they are of different models (see
@@ -30,6 +31,10 @@ impl Stats {
         let mut merged = Self::from_moments(&moments, first.preprocess.clone())?;
         merged.labels.clone_from(&first.labels);
         merged.settings = first.settings.clone();
+        if merged.settings.score == AUTO {
+            // Its members' means and deviations are those of one part.
+            merged.settings.score = Settings::default().score;
+        }
         merged.model_sha256.clone_from(&first.model_sha256);
         merged.feature_node.clone_from(&first.feature_node);
         merged.model_output.clone_from(&first.model_output);

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::candidates;
+use super::choice::Choice;
 use super::pseudo::Kind;
 use super::rule::Rule;
 use super::setting::Setting;
+use crate::stats::Member;
 
 /// A setting with its AUROCs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,6 +67,8 @@ pub struct Report {
     pub seed: u64,
     /// The rule whose picks were written.
     pub rule: Rule,
+    /// Whether the score was chosen, too.
+    pub detector: Choice,
     /// Held-out images used.
     pub holdout: usize,
     /// Classes among them.
@@ -79,6 +83,17 @@ pub struct Report {
     /// Energy, ITP, ReAct, HELD, HELD+T.
     #[cfg_attr(feature = "typescript", ts(type = "AnyTuneFamily[]"))]
     pub families: Vec<Family>,
+    /// Every other detector that the stats file suffices for, where the score was chosen, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "typescript",
+        ts(optional, type = "TuneFamily<ScoreName, HyperparameterValues>[]")
+    )]
+    pub others: Vec<Family>,
+    /// What the score `auto` adds up, where it was chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "typescript", ts(optional, type = "AutoMember[]"))]
+    pub members: Vec<Member>,
     /// What a user should know before trusting the result.
     pub warnings: Vec<String>,
     /// How long it took, where somebody measured.
@@ -89,7 +104,12 @@ pub struct Report {
 impl Report {
     /// The family of a score.
     pub fn family(&self, score: &str) -> Option<&Family> {
-        self.families.iter().find(|family| family.score == score)
+        self.all().find(|family| family.score == score)
+    }
+
+    /// All families, those of other detectors last.
+    pub fn all(&self) -> impl Iterator<Item = &Family> {
+        self.families.iter().chain(&self.others)
     }
 
     /// The report as JSON.
@@ -139,15 +159,16 @@ impl Report {
              | score | R1 | mean | near | R* | mean | near |\n|---|---|---|---|---|---|---|",
             self.rule.name()
         );
-        for family in &self.families {
+        for family in self.all() {
             let cells = [Rule::R1, Rule::RStar].map(|rule| {
                 let tried = family.pick(rule);
                 format!("{} | {:.2} | {:.2}", tried.setting, tried.mean, tried.near_mean)
             });
             let _ = writeln!(text, "| {} | {} |", family.score, cells.join(" | "));
         }
+        self.members_table(&mut text);
         self.itp_table(&mut text);
-        for family in &self.families {
+        for family in self.all() {
             let _ = writeln!(text, "\n## {} against each kind\n", family.score);
             let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
             let _ = writeln!(text, "| setting | {} | mean | near |", names.join(" | "));
@@ -166,6 +187,21 @@ impl Report {
             }
         }
         text
+    }
+
+    /// What `auto` adds up.
+    fn members_table(&self, text: &mut String) {
+        if self.members.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "\n## auto\nThe score is the sum of (score - mean) / deviation, both over the held-out \
+             images.\n\n| detector | times | mean | deviation |\n|---|---|---|---|"
+        );
+        for Member { settings, times, mean, deviation } in &self.members {
+            let _ = writeln!(text, "| {} | {times} | {mean:.4} | {deviation:.4} |", settings.score);
+        }
     }
 
     /// ITP's means as a map of p and lambda.

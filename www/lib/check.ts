@@ -161,7 +161,15 @@ export const CALIBRATE: Rules = {
   detectors: [(value) => (Array.isArray(value) && value.length <= MAX_TEXT && listOf(value).every(isText) ? listOf(value) : undefined), "an array of names"], // prettier-ignore
 };
 export const HELD_BACK: Rules = { ...CALL, seed: COUNT };
-export const TUNE: Rules = { ...HELD_BACK, perKind: COUNT, rule: TEXT, trainedOn: FLAG, onProgress: CALLBACK, onPreview: CALLBACK };
+export const TUNE: Rules = {
+  ...HELD_BACK,
+  perKind: COUNT,
+  rule: TEXT,
+  detector: TEXT,
+  trainedOn: FLAG,
+  onProgress: CALLBACK,
+  onPreview: CALLBACK,
+};
 
 /** What new stats files store: the score, and hyperparameters by their names. */
 export function settingRules(hyperparameters: readonly string[]): Rules {

@@ -47,6 +47,7 @@ export type ScoreName =
   | "held"
   | "held_t"
   | "cadref"
+  | "auto"
   | (string & {});
 
 /** Values of hyperparameters, by their short or their full names. */
@@ -416,6 +417,8 @@ export interface Explanation {
   omega: number;
   /** What HELD and T make of the same features. */
   held: HeldExplanation;
+  /** What each member adds to the score, where it is `auto`; they sum up to it. */
+  members?: MemberShare[];
   /** Bias of the class. */
   bias: number;
   /** The unpruned logit: the bias and all four sums. */
@@ -476,6 +479,17 @@ export interface HeldExplanation {
   heldT?: number;
 }
 
+/** What one member of the score `auto` says of an image. */
+export interface MemberShare {
+  /** Name of its score. */
+  score: ScoreName;
+  /**
+   * What it adds: its score's distance from that of held-out images, in their standard deviations;
+   * below 0 it speaks for out-of-distribution.
+   */
+  share: number;
+}
+
 /** What a page shows of two sets of scores. */
 export interface Metrics {
   /** The threshold that keeps 95 % of the ID images. */
@@ -508,12 +522,29 @@ export interface TunerOptions {
   perKind: number;
   /** The rule whose picks are written. */
   rule: TuneRule;
+  /** Whether the score is chosen, too. */
+  detector: TuneDetector;
   /** The held-out images are among those that the model was trained on. */
   trainedOn: boolean;
 }
 
 /** How a setting is picked. */
 export type TuneRule = "r1" | "r*";
+
+/** What else is chosen besides settings. */
+export type TuneDetector = "keep" | "auto" | "ensemble";
+
+/** One detector of the sum that `itp tune --detector` has chosen. */
+export interface AutoMember {
+  /** Its score and its hyperparameters, in full. */
+  settings: UsedSettings;
+  /** How often it is added. */
+  times: number;
+  /** Mean of its score over held-out images. */
+  mean: number;
+  /** Standard deviation (ddof 1) of its score over them. */
+  deviation: number;
+}
 
 /** A way to make a pseudo-OOD image. */
 export type TuneKind = "jigsaw2" | "jigsaw4" | "pixels" | "mixup" | "cutmix" | "rot90" | "rot180" | "blur" | "noise" | "invert" | "cutout" | "contrast" | "phase" | "swap" | "zoom" | "tile";
@@ -538,6 +569,8 @@ export interface TuneReport {
   seed: number;
   /** The rule whose picks were written. */
   rule: TuneRule;
+  /** Whether the score was chosen, too. */
+  detector: TuneDetector;
   /** Held-out images used. */
   holdout: number;
   /** Classes among them. */
@@ -553,6 +586,10 @@ export interface TuneReport {
   weights: number[];
   /** Energy, ITP, ReAct, HELD, HELD+T. */
   families: AnyTuneFamily[];
+  /** Every other detector that the stats file suffices for, where the score was chosen, too. */
+  others?: TuneFamily<ScoreName, HyperparameterValues>[];
+  /** What the score `auto` adds up, where it was chosen. */
+  members?: AutoMember[];
   /** What a user should know before trusting the result. */
   warnings: string[];
   /** How long it took, where somebody measured. */

@@ -20,11 +20,11 @@ export async function runTuning(
   id: number,
   link: Link,
   images: readonly TuneImage[],
-  { seed = 0, perKind = 100, rule = "r1", trainedOn = false, signal, onProgress, onPreview }: TuneOptions,
+  { seed = 0, perKind = 100, rule = "r1", detector = "keep", trainedOn = false, signal, onProgress, onPreview }: TuneOptions,
   { payload, toClassIndex, features }: Helpers,
 ): Promise<Tuned> {
   try {
-    await link.call("tune", [id, { seed, perKind, rule, trainedOn }], signal);
+    await link.call("tune", [id, { seed, perKind, rule, detector, trainedOn }], signal);
     const broken: Tuned["broken"] = [];
     let done = 0;
     let total = images.length + 16 * Math.min(perKind, images.length) + 1;

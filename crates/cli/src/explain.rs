@@ -54,6 +54,14 @@ pub fn text(why: &Explanation) -> String {
         "HELD holds back {:.4} of the logit, which leaves {:.4}; atypicality T is {:.4}.",
         held.held_back_sum, held.logit, held.t
     ));
+    if !why.members.is_empty() {
+        let shares = why.members.iter().map(|of| format!("{} {:+.2}", of.score, of.share));
+        let shares: Vec<String> = shares.collect();
+        table.notes.push(format!(
+            "auto adds up, in standard deviations of held-out images: {}.",
+            shares.join(", ")
+        ));
+    }
     let indented: Vec<String> = table.text().lines().map(|line| format!("  {line}")).collect();
     indented.join("\n")
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use image::{ColorType, ImageFormat};
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::Report;
-use itp_ood::tune::{PseudoOodTask, Rule, TuneOptions, Tuner};
+use itp_ood::tune::{Choice, PseudoOodTask, Rule, TuneOptions, Tuner};
 use itp_ood::{Error, Model, Pixels, Result, Stats, calibration};
 use itp_ood_cli::dataset::{Dataset, Entry, decode};
 use ndarray::{Array1, Array2, ArrayView1};
@@ -64,6 +64,11 @@ pub struct TuneArgs {
     /// one point to Energy on images near the training data
     #[arg(long, value_name = "RULE", default_value = "r1", value_parser = rule)]
     rule: Rule,
+    /// Also choose the score, among all detectors that the stats file suffices for (`itp calibrate
+    /// --detectors all`): auto, one of them; ensemble, a sum of some. The stats file's score is "auto"
+    /// then. It takes longer
+    #[arg(long, value_enum, value_name = "CHOICE", default_value = "keep")]
+    detector: Detector,
     /// Pseudo-OOD images of each kind
     #[arg(long, value_name = "N", default_value_t = 100)]
     per_kind: usize,
@@ -77,6 +82,27 @@ pub struct TuneArgs {
     /// by what was made of it
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+}
+
+/// [`Choice`], as an argument.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Detector {
+    /// The score stays what it is
+    Keep,
+    /// One detector, by its AUROC against pseudo-OOD images and against classes left out
+    Auto,
+    /// A sum of detectors, found greedily
+    Ensemble,
+}
+
+impl From<Detector> for Choice {
+    fn from(detector: Detector) -> Self {
+        match detector {
+            Detector::Keep => Self::Keep,
+            Detector::Auto => Self::Auto,
+            Detector::Ensemble => Self::Ensemble,
+        }
+    }
 }
 
 fn rule(text: &str) -> std::result::Result<Rule, String> {
@@ -183,6 +209,7 @@ pub fn choose(
         seed: args.seed,
         per_kind: args.per_kind,
         rule: args.rule,
+        detector: args.detector.into(),
         trained_on: held_out.trained_on,
     };
     let rows = labels::rows(set.classes(), stats.labels())?;
@@ -286,8 +313,8 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
             "output": args.output.display().to_string(), "rule": report.rule,
             "holdout": tally.used, "holdoutBroken": tally.broken,
             "holdoutSkipped": tally.skipped,
-            "settings": stats.settings(), "picks": picks(report), "seconds": report.seconds,
-            "warnings": report.warnings,
+            "settings": stats.settings(), "picks": picks(report), "members": report.members,
+            "seconds": report.seconds, "warnings": report.warnings,
         }));
     }
     output::line(format_args!(
@@ -298,12 +325,20 @@ fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<
         tally.broken,
         tally.passed_over()
     ))?;
-    output::line(table(report).text())
+    output::line(table(report).text())?;
+    if report.members.is_empty() {
+        return Ok(());
+    }
+    let members = report.members.iter().map(|member| match member.times {
+        1 => member.settings.score.clone(),
+        times => format!("{times} x {}", member.settings.score),
+    });
+    output::line(format_args!("auto: {}", members.collect::<Vec<_>>().join(" + ")))
 }
 
 /// The pick of each score, as JSON.
 pub fn picks(report: &Report) -> serde_json::Map<String, serde_json::Value> {
-    let families = report.families.iter();
+    let families = report.all();
     families.map(|family| (family.score.to_owned(), json!(family.pick(report.rule)))).collect()
 }
 
@@ -311,7 +346,7 @@ pub fn picks(report: &Report) -> serde_json::Map<String, serde_json::Value> {
 pub fn table(report: &Report) -> Table {
     let mut table =
         Table::new(2, ["score", "setting", "AUROC over all kinds", "near the training data"]);
-    for family in &report.families {
+    for family in report.all() {
         let pick = family.pick(report.rule);
         let figures = [pick.mean, pick.near_mean].map(|figure| format!("{figure:.2}"));
         let names = [family.score.to_owned(), pick.setting.to_string()];

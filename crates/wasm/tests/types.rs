@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use itp_ood::detection::{Energies, TopClass};
+use itp_ood::detection::{Energies, MemberShare, TopClass};
 use itp_ood::detectors::held_t::HeldExplanation;
 use itp_ood::detectors::hyperparameters::{Hyperparameter, PerScale};
 use itp_ood::detectors::registry;
@@ -11,9 +11,10 @@ use itp_ood::image::{Channels, Interpolation};
 use itp_ood::info::{DetectorInfo, HyperparameterInfo, Info, OperatorCounts, UnavailableScore};
 use itp_ood::metrics::{Metrics, Roc};
 use itp_ood::pruning::Counts;
+use itp_ood::stats::Member;
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::{Candidate, Family, Report};
-use itp_ood::tune::{PseudoOodTask, Rule, Setting, TuneOptions};
+use itp_ood::tune::{Choice, PseudoOodTask, Rule, Setting, TuneOptions};
 use itp_ood::{Detection, Explanation, Options, Preprocess};
 use serde_json::json;
 use ts_rs::{Config, TS};
@@ -102,10 +103,13 @@ fn generated() -> String {
         interface::<Counts>(""),
         interface::<Explanation>(""),
         interface::<HeldExplanation>(""),
+        interface::<MemberShare>(""),
         interface::<Metrics>(""),
         interface::<Roc>(""),
         interface::<TuneOptions>(""),
         interface::<Rule>(""),
+        interface::<Choice>(""),
+        interface::<Member>(""),
         interface::<Kind>(""),
         interface::<PseudoOodTask>(""),
         interface::<Report>(""),
