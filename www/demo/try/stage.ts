@@ -114,9 +114,9 @@ function startDrawing(app: App): void {
   byId("draw").addEventListener("click", () => {
     if (app.source.peek() === "draw") {
       // Back to the image before, which may belong to another model.
-      app.take("image");
       const { gallery } = app.chosen.peek() ?? {};
-      if (gallery) void app.open({ model: gallery.model, image: openGalleryImage(gallery) });
+      if (gallery && gallery.model !== app.wanted.peek()) void app.open({ model: gallery.model, image: openGalleryImage(gallery) });
+      else app.take("image");
       return;
     }
     app.take("draw");
