@@ -15,7 +15,7 @@ export default ({ single = false } = {}) => ({
   mode: "production",
   target: ["web", "es2022"],
   // One classic script works from file://, where module scripts are refused.
-  entry: { page: at("www/demo/main.ts"), ...(single && { worker: at("www/demo/state/embedded-worker.ts") }) },
+  entry: { page: at("www/demo/main.ts"), ...(single && { worker: "itp-ood/worker" }) },
   output: {
     path: at(single ? "target/single" : "target/site"),
     clean: true,

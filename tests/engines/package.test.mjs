@@ -184,7 +184,7 @@ inEveryEngine((check) => {
     [
       "a policy that forbids WebAssembly is named",
       POLICY.replace(" 'wasm-unsafe-eval'", ""),
-      /^engine: .*Add 'wasm-unsafe-eval' to script-src/,
+      /^engine: .*Add 'wasm-unsafe-eval' to script-src/s,
     ],
     ["a policy that forbids workers is named", POLICY.replace("worker-src 'self'", "worker-src 'none'"), /^engine: .*worker-src/],
     ["Trusted Types will do with a worker of the page's", `${POLICY}; require-trusted-types-for 'script'`, /^a verdict$/],

@@ -196,7 +196,12 @@ async function startEngine(module: WebAssembly.Module): Promise<void> {
 }
 
 async function bytesOf(blob: Blob): Promise<Uint8Array> {
-  return new Uint8Array(await blob.arrayBuffer());
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (cause) {
+    // WebKit's workers from a blob address, on a page from a disk, can read none.
+    throw new OodError("fetch", `A file can't be read where the engine runs: ${messageOf(cause)} Try \`worker: false\`.`, { cause });
+  }
 }
 
 async function externalData({ externalData = {} }: SessionInit): Promise<Map<string, Uint8Array>> {

@@ -1,7 +1,6 @@
 // Where models, images and the engine's worker are: beside the page, or inside it if the page is a
 // single file.
 
-import { pack } from "./bytes.js";
 import { type Detector, type LoadOptions, loadDetector, OodError } from "itp-ood";
 
 /** The files embedded in a single-file page: data URLs by path. */
@@ -26,8 +25,9 @@ export async function loadPageDetector(options: LoadOptions): Promise<Detector> 
   try {
     return await loadDetector({ ...embeddedOptions, worker: startEmbeddedWorker });
   } catch (error) {
-    if (!(error instanceof OodError && error.code === "engine")) throw error;
-    // Some browsers start no workers from a disk. Without one the page works, but freezes during inference.
+    if (!(error instanceof OodError && (error.code === "engine" || error.code === "fetch"))) throw error;
+    // Some browsers start no workers from a disk, and in WebKit such a worker can't read any blob. Without one the
+    // page works, but freezes during inference.
     return loadDetector({ ...embeddedOptions, worker: false });
   }
 }
@@ -41,19 +41,10 @@ async function unpackEngine(): Promise<string> {
   return URL.createObjectURL(await unpacked.blob());
 }
 
-/** Its other end is in embedded-worker.ts. The package posts one message at a time, so they can't overtake each other. */
-class EmbeddedWorker extends Worker {
-  override postMessage(message: unknown, transfer?: Transferable[] | StructuredSerializeOptions): void {
-    pack(message)
-      .then((packed) => super.postMessage(packed, transfer as Transferable[]))
-      .catch((error: unknown) => this.dispatchEvent(new ErrorEvent("error", { message: String(error) })));
-  }
-}
-
 let script: string | undefined;
 
 /** Browsers load no worker script from a disk, so it is embedded in the page. */
 function startEmbeddedWorker(): Worker {
   script ??= URL.createObjectURL(new Blob([document.getElementById("worker")?.textContent ?? ""], { type: "text/javascript" }));
-  return new EmbeddedWorker(script, { name: "itp-ood" });
+  return new Worker(script, { name: "itp-ood" });
 }
