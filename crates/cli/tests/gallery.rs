@@ -89,7 +89,8 @@ fn the_gallery_holds_just_what_its_list_names_and_stays_small() {
         let file = file.unwrap();
         bytes += file.metadata().unwrap().len();
         let name = file.file_name().into_string().unwrap();
-        if name != "gallery.json" {
+        // Beside the images: the list, and how well each score tells them apart.
+        if name != "gallery.json" && name != "separation.json" {
             let pixels = decode(&std::fs::read(file.path()).unwrap()).unwrap();
             assert!(pixels.width <= 128 && pixels.height <= 128, "{name} is too large");
             found.push(name);
