@@ -46,6 +46,8 @@ test("the browser's calibrator fits every detector, covariances included", async
       `${name} is not among ${tensors.join(", ")}`,
     );
   for (const { name, combinations } of detector.info.detectors) {
+    // A choice among the others, which only tuning makes.
+    if (name === "auto") continue;
     if (name !== "gradnorm_leaf") assert.ok(detector.info.scores.includes(name), `no score ${name}`);
     for (const combination of combinations) assert.ok(detector.info.scores.includes(combination), `no score ${combination}`);
   }
