@@ -24,7 +24,7 @@ use crate::kernels::simd::Width;
 use crate::linear::{LastLayer, Linear, OpaqueLayer};
 use crate::options::{Kernels, LoadOptions};
 use crate::profile::OperatorTime;
-use crate::{fusion, graph, head, lower, onnx, profile, strided};
+use crate::{fusion, graph, head, lower, onnx, places, profile};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -180,7 +180,7 @@ impl Backbone {
         })?;
         check_facts(&typed)?;
         let prepare = || {
-            strided::replace(&mut typed)?;
+            places::replace(&mut typed)?;
             if options.kernels == Kernels::Custom {
                 let widths = Width::available();
                 fusion::fuse(&mut typed, &widths)?;

@@ -14,8 +14,8 @@ mod linear;
 mod lower;
 mod onnx;
 mod options;
+mod places;
 mod profile;
-mod strided;
 
 pub use backbone::{Backbone, BackboneReport};
 pub use error::{Error, ErrorKind, Result};
