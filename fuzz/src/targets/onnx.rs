@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use itp_ood_backbone::{Backbone, Error, ErrorKind};
+use itp_ood_backbone::{Backbone, Error, ErrorKind, LoadOptions};
 use ndarray::Array4;
 
 /// Loads and runs models as they are, and says what became of each.
@@ -27,16 +27,21 @@ pub fn load(paths: &[PathBuf], size: u64) -> Result<(), String> {
 
 /// A backbone for the model's own image size, or for one of a few where it has none.
 fn loaded(model: &[u8], sizes: &[(usize, usize)]) -> Result<Backbone, Error> {
-    let mut loaded = Backbone::from_onnx(model, None);
+    // As every front end loads them, models without a linear last layer included.
+    let load = |input_size| {
+        let options = LoadOptions { input_size, ..LoadOptions::default() };
+        Backbone::load(model, &options).map(|(backbone, _)| backbone)
+    };
+    let mut loaded = load(None);
     for &size in sizes {
         let wants_size = |error: &Error| {
             error.kind() == ErrorKind::Mismatch || error.message().contains("height and width")
         };
         if loaded.as_ref().is_err_and(wants_size) {
-            loaded = Backbone::from_onnx(model, Some(size));
+            loaded = load(Some(size));
         }
     }
-    loaded.map(|(backbone, _)| backbone)
+    loaded
 }
 
 fn image(backbone: &Backbone) -> Array4<f32> {
