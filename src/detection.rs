@@ -103,31 +103,25 @@ impl FeatureDetector {
 
     /// Names of the scores that the statistics suffice for.
     pub fn scores_available(&self) -> Vec<String> {
-        let Self { head, stats, .. } = self;
-        let pruning = &OnceLock::new();
-        registry::names()
-            .filter(|name| {
-                let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
-                registry::build(&Context { head, stats, settings, pruning, earlier: None }).is_ok()
-            })
-            .collect()
+        let reasons = self.scores_with_obstacles().filter(|(_, reason)| reason.is_none());
+        reasons.map(|(name, _)| name).collect()
     }
 
-    /// The other names, each with the reason.
-    pub fn scores_unavailable(&self) -> Vec<(String, String)> {
+    /// Every score by name; with the reason if it can't be had.
+    pub fn scores_with_obstacles(&self) -> impl Iterator<Item = (String, Option<String>)> {
         let Self { head, stats, .. } = self;
-        let reason = |name: String| {
-            if let Some(obstacle) =
-                registry::parts(&name).ok().and_then(|parts| registry::obstacle(&parts, head))
-            {
-                return Some((name, obstacle.to_owned()));
-            }
-            let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
-            let pruning = &OnceLock::new();
-            let context = Context { head, stats, settings, pruning, earlier: None };
-            registry::build(&context).err().map(|error| (name, error.message().to_owned()))
-        };
-        registry::names().filter_map(reason).collect()
+        // All have the same hyperparameters, so they share what is pruned.
+        let pruning = OnceLock::new();
+        registry::names().map(move |name| {
+            let parts = registry::parts(&name).ok();
+            let obstacle = parts.and_then(|parts| registry::obstacle(&parts, head));
+            let reason = obstacle.map(str::to_owned).or_else(|| {
+                let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
+                let context = Context { head, stats, settings, pruning: &pruning, earlier: None };
+                registry::build(&context).err().map(|error| error.message().to_owned())
+            });
+            (name, reason)
+        })
     }
 
     /// The settings of a call: its overrides over the stored ones over the defaults, with every

@@ -204,13 +204,19 @@ impl Info {
         let stats = detector.map(FeatureDetector::stats);
         let (head, backbone) = (model.head(), model.backbone());
         let ids = stats.and_then(|stats| stats.id_scores().get(&stats.settings().score));
-        let unavailable = match detector {
-            None => UnavailableScore::of(head),
+        let (mut scores, mut unavailable) = (Vec::new(), Vec::new());
+        match detector {
+            None => unavailable = UnavailableScore::of(head),
+            // Once: some detectors are costly to prepare.
             Some(detector) => {
-                let found = detector.scores_unavailable().into_iter();
-                found.map(|(name, reason)| UnavailableScore { name, reason }).collect()
+                for (name, obstacle) in detector.scores_with_obstacles() {
+                    match obstacle {
+                        None => scores.push(name),
+                        Some(reason) => unavailable.push(UnavailableScore { name, reason }),
+                    }
+                }
             }
-        };
+        }
         let mut warnings = model.warnings();
         warnings.extend(stats.map_or(vec![], Stats::warnings));
         let threshold = stats.map(Stats::threshold).transpose()?.flatten();
@@ -228,7 +234,7 @@ impl Info {
             preprocess: model.preprocess().clone(),
             settings,
             counts: stats.map_or(vec![], |s| s.counts().iter().map(|&n| n as f64).collect()),
-            scores: detector.map_or(vec![], FeatureDetector::scores_available),
+            scores,
             unavailable,
             threshold,
             id_images: ids.map_or(0, Vec::len),

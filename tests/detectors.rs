@@ -267,7 +267,8 @@ fn without_a_linear_last_layer_the_scores_that_remain_are_the_same() {
         let error = opaque.scores(test.view(), &Options::default().score(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Options, "{name}");
         assert!(error.message().contains("for this test"), "{error}");
-        assert!(opaque.scores_unavailable().iter().any(|(other, _)| other == name), "{name}");
+        let mut all = opaque.scores_with_obstacles();
+        assert!(all.any(|(other, obstacle)| other == name && obstacle.is_some()), "{name}");
     }
 }
 
