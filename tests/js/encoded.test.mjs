@@ -99,3 +99,17 @@ test("a PNG file whose pixels can't be unpacked is left to the browser, which re
   file.fill(0, 60, 200);
   assert.equal(await decodePng(prepare(file).parts), undefined);
 });
+
+test("a PNG file without pixels, or with more than there is memory for, is left to the browser", async () => {
+  for (const [width, height] of [
+    [0, 5],
+    [5, 0],
+    [2 ** 31, 2 ** 31],
+  ]) {
+    const file = read("alpha.png");
+    const header = new DataView(file.buffer);
+    header.setUint32(16, width);
+    header.setUint32(20, height);
+    assert.equal(await decodePng(prepare(file).parts), undefined, `${width} x ${height}`);
+  }
+});

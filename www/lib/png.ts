@@ -21,7 +21,8 @@ export async function decodePng(chunks: readonly Bytes[]): Promise<(RawImage & {
   const values = VALUES[type] ?? 0;
   const hasAlpha = values % 2 === 0;
   if (!values || isInterlaced || (depth !== 16 && !(depth === 8 && hasAlpha))) return undefined;
-  if (named("tRNS").length > 0 || width * height > MAX_PIXELS) return undefined;
+  const pixels = width * height;
+  if (named("tRNS").length > 0 || !(pixels > 0 && pixels <= MAX_PIXELS)) return undefined;
 
   const step = (values * depth) / 8;
   const rows = await inflate(
@@ -43,9 +44,10 @@ export async function decodePng(chunks: readonly Bytes[]): Promise<(RawImage & {
 
 /** The first `size` bytes that zlib data unpacks to; undefined if there are fewer. */
 async function inflate(parts: Bytes[], size: number): Promise<Uint8Array | undefined> {
-  const unpacked = new Uint8Array(size);
+  let unpacked;
   let at = 0;
   try {
+    unpacked = new Uint8Array(size);
     const reader = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
     for (let step; at < size && !(step = await reader.read()).done; at += step.value.length) {
       unpacked.set(step.value.subarray(0, size - at), at);
