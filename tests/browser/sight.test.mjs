@@ -156,6 +156,17 @@ test("at 320 pixels nothing is cut off or scrolls sideways", { skip }, async () 
   });
 });
 
+test("at no width of a phone the page scrolls sideways", { skip }, async () => {
+  await onPage(up, { context: { viewport: { width: 430, height: 800 } } }, async (page) => {
+    await verdict(page);
+    for (let width = 430; width >= 320; width -= 2) {
+      await page.setViewportSize({ width, height: 800 });
+      const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(beyond <= 0, `at ${width} it is ${beyond} pixels too wide`);
+    }
+  });
+});
+
 test("with forced colours the current section and what is pressed are marked", { skip }, async () => {
   await onPage(up, { context: { forcedColors: "active" } }, async (page) => {
     await verdict(page);
