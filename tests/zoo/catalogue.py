@@ -201,3 +201,18 @@ def randomise(model):
             elif "token" in name or "pos" in name:
                 value.copy_(0.2 * noise)
     return model.eval()
+
+
+def settle(model, images):
+    """Takes the statistics of BatchNorm from images, as training does: without, values grow from
+    layer to layer, up to 1e14 where a network adds up branches."""
+    norms = [module for module in model.modules()
+             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # The mean of all that it sees.
+        norm.reset_running_stats()
+    with torch.no_grad():
+        if norms:
+            model(torch.from_numpy(images))
+    return model.eval()

@@ -34,7 +34,7 @@ from onnxruntime.quantization import QuantFormat, QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import make
-from catalogue import PRECISIONS, entries, randomise
+from catalogue import PRECISIONS, entries, randomise, settle
 
 U8, S8 = QuantType.QUInt8, QuantType.QInt8
 ROUNDS = 3
@@ -198,8 +198,8 @@ def export(entry, folder):
         subprocess.run([python, script, entry["keras"], path, str(entry["opset"])], check=True,
                        capture_output=True)
         return path, "tf2onnx"
-    model = randomise(entry["build"]())
     size = entry["size"]()
+    model = settle(randomise(entry["build"]()), pictures(size, 8))
     if entry.get("dynamic") == "all":
         with contextlib.suppress(ImportError, ValueError, KeyError, NotImplementedError):
             from optimum.exporters.onnx import onnx_export_from_model
