@@ -128,6 +128,11 @@ TIMM = {
     "swinv2": lambda: timm_model("swin_transformer_v2", "SwinTransformerV2", img_size=32,
                                  patch_size=4, window_size=4, embed_dim=8, depths=(2, 1),
                                  num_heads=(2, 2), mlp_ratio=2),
+    "mvitv2": lambda: timm_model(
+        "mvitv2", "MultiScaleVit", img_size=32,
+        cfg=importlib.import_module("timm.models.mvitv2").MultiScaleVitCfg(
+            depths=(1, 1), embed_dim=8, mlp_ratio=2.0, use_cls_token=True, stride_q=((1, 1), (2, 2)),
+            stride_kv_adaptive=(2, 2))),
     "pvt_v2": lambda: timm_model(
         "pvt_v2", "PyramidVisionTransformerV2", depths=(1, 1), embed_dims=(8, 16),
         num_heads=(1, 2), sr_ratios=(2, 1), mlp_ratios=(2, 2)),

@@ -13,8 +13,10 @@
 mod attributes;
 mod branch;
 mod call;
+mod computed;
 mod elementwise;
 mod fold;
+mod grid;
 mod index;
 mod matrix;
 mod memory;
@@ -35,6 +37,8 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use self::call::{Call, Outcome};
+use self::computed::Computed;
+use self::grid::Grid;
 use self::operator::{MANY, Operator};
 pub(crate) use self::range::MAX_WATCHED;
 use self::table::{CANONICAL_OPSET, OPSETS};
@@ -168,6 +172,8 @@ struct Checker {
     names: Names,
     nodes: Vec<pb::NodeProto>,
     tensors: Vec<pb::TensorProto>,
+    /// Constants that only need a tensor where an operator that stays reads them.
+    folded: HashSet<String>,
     node_names: HashSet<String>,
 }
 
@@ -178,6 +184,7 @@ impl Checker {
             names: Names::of(graph),
             nodes: Vec::new(),
             tensors: Vec::new(),
+            folded: HashSet::new(),
             node_names: HashSet::new(),
         };
         for tensor in &graph.initializer {
@@ -195,6 +202,7 @@ impl Checker {
         let mut queue: VecDeque<Waiting> =
             nodes.into_iter().map(|node| Waiting { node, opset }).collect();
         let mut count = 0;
+        let mut computed = Computed::default();
         while let Some(Waiting { node, opset }) = queue.pop_front() {
             count += 1;
             if count > MAX_OPERATORS {
@@ -212,6 +220,12 @@ impl Checker {
                 return Err(refused(&node));
             };
             let mut call = self.call(node, opset, operator)?;
+            let key = computed::key(&call.node, opset, &call.inputs).filter(|_| store);
+            if let Some(values) = key.as_ref().and_then(|key| computed.get(key)) {
+                let node = call.node;
+                self.keep(node, values.to_vec(), true, store)?;
+                continue;
+            }
             let outcome = (operator.rule)(&mut call)?;
             let Call { node, tensors, inputs, .. } = call;
             for (tensor, value) in tensors {
@@ -228,10 +242,16 @@ impl Checker {
                         // What is broadcast doesn't count.
                         _ => inputs.iter().flatten().any(|i| i.reshaped && i.len() >= value.len()),
                     };
-                    let values = values
+                    let values: Vec<Value> = values
                         .into_iter()
                         .map(|value| Value { reshaped: reshaped(&value), ..value })
+                        .map(|value| value.with_grid(&node, &inputs))
                         .collect();
+                    if let Some(key) = key
+                        && values.iter().all(is_folded)
+                    {
+                        computed.insert(key, inputs, values.clone());
+                    }
                     self.keep(node, values, constant, store)?;
                 }
                 Outcome::Replace(nodes) => {
@@ -251,7 +271,8 @@ impl Checker {
             .iter()
             .map(|name| match (name.as_str(), self.values.get(name)) {
                 ("", _) => Ok(None),
-                (_, Some(value)) => Ok(Some(value.clone())),
+                (_, Some(value)) if Grid::suffices(&node, value) => Ok(Some(value.clone())),
+                (_, Some(value)) => Ok(Some(value.clone().with_elements())),
                 (_, None) => Err(Error::model(format!(
                     "operator {} reads `{name}`, which nothing produces",
                     describe(&node)
@@ -326,23 +347,33 @@ impl Checker {
                 describe(&node)
             )));
         }
-        let is_folded =
-            |value: &Value| value.data.as_ref().is_some_and(|data| data.len() <= fold::MAX_LONG);
         let folded = store && values.iter().all(is_folded);
         for (name, mut value) in outputs.into_iter().zip(values) {
             value.constant = constant || value.data.is_some();
             self.check_size(&node, &value)?;
             if folded {
-                self.tensors.extend(value::tensor(name.clone(), &value));
+                self.folded.insert(name.clone());
             }
             self.define(name, value);
         }
         if !folded {
+            for name in &node.input {
+                self.store_folded(name);
+            }
             self.name_node(&mut node);
             node.domain.clear();
             self.nodes.push(node);
         }
         Ok(())
+    }
+
+    /// Makes a constant that an operator reads, or the caller, a tensor of the graph.
+    fn store_folded(&mut self, name: &str) {
+        if self.folded.remove(name)
+            && let Some(value) = self.values.get(name)
+        {
+            self.tensors.extend(value::tensor(name.to_owned(), value));
+        }
     }
 
     /// Refuses tensors that nothing could be computed with.
@@ -379,17 +410,33 @@ impl Checker {
     }
 
     /// Puts the checked operators into the graph, with the constants that they read.
-    fn finish(self, graph: &mut pb::GraphProto) -> HashMap<String, Value> {
+    fn finish(mut self, graph: &mut pb::GraphProto) -> HashMap<String, Value> {
+        for output in &graph.output {
+            self.store_folded(&output.name);
+        }
         graph.node = self.nodes;
         graph.initializer.extend(self.tensors);
-        let mut read: HashSet<&str> =
-            graph.node.iter().flat_map(|node| &node.input).map(String::as_str).collect();
-        read.extend(graph.output.iter().map(|output| output.name.as_str()));
-        // An input that is left out has the empty name.
-        read.remove("");
-        graph.initializer.retain(|tensor| read.contains(tensor.name.as_str()));
+        let mut read: HashSet<String> =
+            graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut kept = Vec::with_capacity(graph.node.len());
+        for node in graph.node.drain(..).rev() {
+            // What stands behind it comes later, so whether anything reads it is known.
+            if node.output.iter().any(|output| read.contains(output)) {
+                // An input that is left out has the empty name.
+                read.extend(node.input.iter().filter(|input| !input.is_empty()).cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        graph.node = kept;
+        graph.initializer.retain(|tensor| read.contains(&tensor.name));
         self.values
     }
+}
+
+/// Whether a value is a constant that takes its operator's place.
+fn is_folded(value: &Value) -> bool {
+    value.data.as_ref().is_some_and(|data| data.len() <= fold::MAX_LONG)
 }
 
 fn expected((least, greatest): (usize, usize)) -> String {

@@ -143,6 +143,13 @@ impl Call<'_> {
         )))
     }
 
+    /// Makes an input's elements known that were not needed before.
+    pub fn with_elements(&mut self, index: usize) {
+        if let Some(input) = self.inputs.get_mut(index) {
+            *input = input.take().map(Value::with_elements);
+        }
+    }
+
     /// The elements of an input of integers that must be known now.
     pub fn known_ints(&self, index: usize, what: &str) -> Result<Vec<i64>> {
         let input = self.input(index)?;

@@ -33,6 +33,13 @@ pub(super) fn may_fold(len: usize) -> bool {
     left.inspect(|&left| LEFT.set(left)).is_some()
 }
 
+/// Says that the elements of a constant aren't kept.
+pub(super) fn forget(len: usize) {
+    if len > MAX_FOLDED {
+        LEFT.set(LEFT.get() + len);
+    }
+}
+
 /// For each position of `shape`, the position in a tensor of shape `from` that broadcasts to it.
 pub(super) fn positions(from: &[usize], shape: &[usize]) -> Option<Vec<usize>> {
     let strides = strides(from);

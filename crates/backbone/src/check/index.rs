@@ -1,5 +1,7 @@
 //! Operators that pick elements by place.
 
+use std::ops::Range;
+
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attributes::{axes, axis, float, int, ints, text};
@@ -225,9 +227,49 @@ fn scatter_nd(call: &mut Call) -> Result<Outcome> {
     call.same_type(0, 2)?;
     let (depth, updates) = coordinates(call, &input.shape, &call.shape(1)?)?;
     call.expect_shape(2, &updates)?;
+    let places = call.input(1)?;
+    if let Some(ranges) = places.grid.as_ref().and_then(|grid| grid.ranges(&places.shape))
+        && ranges.iter().zip(&input.shape).all(|(range, &dim)| range.end <= dim)
+    {
+        return assign(call, &input.shape, &ranges);
+    }
+    call.with_elements(1);
     let places = indices(call, 1, |at| input.shape[at % depth])?;
     let data = scatter(&input, &places, depth, call.input(2)?);
     one(Value { data, ..Value::new(input.dtype, input.shape) })
+}
+
+/// Writes the updates over a range of each of the first axes.
+fn assign(call: &mut Call, shape: &[usize], ranges: &[Range<usize>]) -> Result<Outcome> {
+    let (data, updates) = (call.node.input[0].clone(), call.node.input[2].clone());
+    let mut nodes = Vec::new();
+    let lengths = ranges.iter().map(Range::len).chain(shape[ranges.len()..].iter().copied());
+    let lengths = call.store_list(lengths.map(|length| length as i64));
+    let mut value = call.step(&mut nodes, "Reshape", &[&updates, &lengths], vec![]);
+    for (axis, range) in ranges.iter().enumerate().rev() {
+        // The axes behind have all their places by now, those ahead only their ranges.
+        let mut beside = |call: &mut Call, along: Range<usize>| {
+            let all = || ranges[..axis].iter().chain([&along]);
+            let starts = call.store_list(all().map(|range| range.start as i64));
+            let ends = call.store_list(all().map(|range| range.end as i64));
+            let axes = call.store_list(0..=axis as i64);
+            call.step(&mut nodes, "Slice", &[&data, &starts, &ends, &axes], vec![])
+        };
+        let mut parts = Vec::new();
+        if range.start > 0 {
+            parts.push(beside(call, 0..range.start));
+        }
+        parts.push(value);
+        if range.end < shape[axis] {
+            parts.push(beside(call, range.end..shape[axis]));
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        value = match *parts {
+            [all] => all.to_owned(),
+            _ => call.step(&mut nodes, "Concat", &parts, vec![int_attribute("axis", axis as i64)]),
+        };
+    }
+    call.replace(nodes)
 }
 
 /// Integers with others written over some of them.

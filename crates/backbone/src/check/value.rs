@@ -5,6 +5,8 @@ use std::rc::Rc;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use super::fold;
+use super::grid::Grid;
 use crate::graph::{data_type, floats, integers};
 
 /// The most elements of a constant whose values are always followed.
@@ -20,6 +22,8 @@ pub(super) struct Value {
     /// Whether it is the same for every image.
     pub constant: bool,
     pub data: Option<Data>,
+    /// Of long constants, perhaps instead of the elements.
+    pub grid: Option<Grid>,
     /// Whether a change of shape lies between the last convolution or pooling and this.
     pub reshaped: bool,
 }
@@ -50,29 +54,61 @@ impl Data {
 
 impl Value {
     pub fn new(dtype: DataType, shape: impl Into<Vec<usize>>) -> Self {
-        Self { dtype, shape: shape.into(), constant: false, data: None, reshaped: false }
+        Self {
+            dtype,
+            shape: shape.into(),
+            constant: false,
+            data: None,
+            grid: None,
+            reshaped: false,
+        }
     }
 
     pub fn ints(dtype: DataType, shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Self {
         let data = Some(Data::Ints(values.into()));
-        Self { dtype, shape: shape.into(), constant: true, data, reshaped: false }
+        Self { dtype, shape: shape.into(), constant: true, data, grid: None, reshaped: false }
     }
 
     pub fn floats(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
         let data = Some(Data::Floats(values.into()));
-        Self { dtype: DataType::Float, shape: shape.into(), constant: true, data, reshaped: false }
+        Self {
+            dtype: DataType::Float,
+            shape: shape.into(),
+            constant: true,
+            data,
+            grid: None,
+            reshaped: false,
+        }
     }
 
     /// A stored tensor, which has been checked to hold as many elements as its shape says.
     pub fn stored(tensor: &pb::TensorProto) -> Self {
         let dtype = data_type(tensor);
         let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-        let mut value = Self { dtype, shape, constant: true, data: None, reshaped: false };
+        let mut value =
+            Self { dtype, shape, constant: true, data: None, grid: None, reshaped: false };
         let indices = matches!(dtype, DataType::Int64 | DataType::Int32);
         if value.len() <= if indices { MAX_INDICES } else { MAX_FOLDED } {
             value.data = elements(tensor, dtype);
         }
         value
+    }
+
+    /// What an operator yields, with its grid. Then the elements of a long one aren't kept.
+    pub fn with_grid(mut self, node: &pb::NodeProto, inputs: &[Option<Value>]) -> Self {
+        self.grid = Grid::of(node, inputs, &self);
+        if self.grid.is_some() && self.len() > MAX_FOLDED && self.data.take().is_some() {
+            fold::forget(self.len());
+        }
+        self
+    }
+
+    /// With the elements that its grid stands for.
+    pub fn with_elements(mut self) -> Self {
+        if let (None, Some(grid)) = (&self.data, &self.grid) {
+            self.data = grid.elements(&self.shape);
+        }
+        self
     }
 
     pub fn rank(&self) -> usize {
@@ -104,7 +140,7 @@ impl Value {
 
     /// The same elements in another shape.
     pub fn reshaped(&self, shape: impl Into<Vec<usize>>) -> Self {
-        Self { shape: shape.into(), ..self.clone() }
+        Self { shape: shape.into(), grid: None, ..self.clone() }
     }
 }
 
