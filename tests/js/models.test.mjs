@@ -165,3 +165,10 @@ test("a preprocessor_config.json of Hugging Face is read as preprocessing", asyn
   await refused(load({ ...config, resample: 0 }), "options", /resample/);
   await refused(load({ ...preprocess, stretch: [8, 8] }), "options", /exclude each other/);
 });
+
+test("a model may use as much memory as is said", async () => {
+  const load = (memory) => loadDetector({ model: at("www/models/photos.onnx"), preprocess, worker: false, memory });
+  await refused(load(1), "model", /limit of 1 MiB/);
+  (await load(64)).dispose();
+  for (const memory of [0, 1.5, "64", 2 ** 32]) await refused(load(memory), "options", /memory/);
+});

@@ -149,6 +149,7 @@ export const LOAD: Rules = {
     (value) => (isPlain(value) ? { ...value } : undefined),
     'an object with a URL or bytes for each file\'s name: { "model.data": "/model.data" }',
   ],
+  memory: rule((value) => isIn(value, 1, 2 ** 32 - 1), "a whole number of MiB, 1 or more"),
   engine: ANY,
   worker: rule(
     (value) => /^(boolean|function)$/.test(typeof value) || typeof (value as Worker).postMessage === "function",

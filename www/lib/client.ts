@@ -98,6 +98,7 @@ async function loadChecked(options: LoadOptions, platform: Platform): Promise<De
       ...(stats && { stats }),
       ...(options.preprocess && { preprocess: options.preprocess }),
       ...(options.output !== undefined && { output: options.output }),
+      ...(options.memory !== undefined && { memory: options.memory }),
       ...(files.length > 0 && { externalData: Object.fromEntries(files) }),
       ...(modelPath !== undefined && { modelPath }),
     };

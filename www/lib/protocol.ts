@@ -24,6 +24,7 @@ export interface SessionInit {
   stats?: Blob;
   preprocess?: Preprocess | HuggingFacePreprocessor;
   output?: string;
+  memory?: number;
   externalData?: Record<string, Blob>;
   /** Where Node finds further files of weights: beside this one. */
   modelPath?: string;

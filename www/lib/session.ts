@@ -119,6 +119,7 @@ export class Session {
         stats,
         preprocessOf(init),
         init.output,
+        init.memory,
         (name) => external.get(name) ?? (modelPath === undefined ? undefined : this.#readBeside?.(modelPath, name)),
       );
       return this.#engine.info;

@@ -122,6 +122,11 @@ export interface LoadOptions {
    */
   externalData?: Readonly<Record<string, Source>>;
   /**
+   * The most memory for the model's weights and for what it computes for one image, in MiB: 512 by default.
+   * A model that needs more is an error (`model`).
+   */
+  memory?: number;
+  /**
    * The engine's WebAssembly file, if it is not served beside the package's other files, or to use the
    * same engine everywhere. By default `engine-relaxed.wasm` where relaxed SIMD (which has a fused
    * multiply-add) is supported, and `engine.wasm` elsewhere.

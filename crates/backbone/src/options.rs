@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::kernels::simd::Width;
+use itp_ood_kernels::Width;
 
 /// Finds a file of a model's weights by the name that the model has for it.
 pub type ExternalData<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
@@ -45,6 +45,14 @@ pub struct Limits {
     pub memory: usize,
     /// The most multiplications for one image.
     pub multiplications: u64,
+}
+
+impl Limits {
+    /// The default limits with another one for memory, in MiB.
+    pub fn with_memory(mib: u32) -> Self {
+        let memory = usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX);
+        Self { memory, ..Self::default() }
+    }
 }
 
 impl Default for Limits {

@@ -65,6 +65,7 @@ fn load(args: &Args, bytes: &[u8]) -> Result<(Backbone, LastLayer)> {
         channels: given.as_ref().map(|preprocess| preprocess.channels.count()),
         output: args.model_args.output(),
         external_data: Some(&beside),
+        limits: args.model_args.limits(),
         ..LoadOptions::default()
     };
     Ok(Backbone::load(bytes, &options)?)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use itp_ood::{Model, ModelOptions, Preprocess, Result, Stats};
+use itp_ood::{Limits, Model, ModelOptions, Preprocess, Result, Stats};
 
 use crate::output;
 
@@ -13,12 +13,23 @@ pub struct ModelArgs {
     /// The model's output to use, where it has several classifiers; a stats file remembers it
     #[arg(long, value_name = "NAME")]
     model_output: Option<String>,
+    /// The most memory for the model's weights and for what it computes for one image, in MiB
+    #[arg(
+        long, value_name = "MIB", default_value_t = (Limits::default().memory >> 20) as u32,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    memory: u32,
 }
 
 impl ModelArgs {
     /// The output that was asked for.
     pub fn output(&self) -> Option<&str> {
         self.model_output.as_deref()
+    }
+
+    /// What the model may cost.
+    pub fn limits(&self) -> Limits {
+        Limits::with_memory(self.memory)
     }
 
     /// Loads a model with a preprocessing.
@@ -46,7 +57,7 @@ impl ModelArgs {
         let options = ModelOptions {
             output: self.output(),
             external_data: Some(&beside),
-            ..ModelOptions::default()
+            limits: self.limits(),
         };
         load(&output::read(path)?, &options).map_err(|error| error.context(path.display()))
     }

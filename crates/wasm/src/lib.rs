@@ -12,7 +12,8 @@ use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
 use itp_ood::{
-    Error, FeatureDetector, Info, Model, ModelOptions, Options, Pixels, Preprocess, Result, Stats,
+    Error, FeatureDetector, Info, Limits, Model, ModelOptions, Options, Pixels, Preprocess, Result,
+    Stats,
 };
 use js_sys::{Float32Array, Function, Uint8Array};
 use ndarray::{ArrayView1, ArrayView2};
@@ -80,14 +81,16 @@ impl Engine {
     /// Loads an ONNX model with its stats file, or with a preprocessing only (then features and
     /// calibration work, and nothing else).
     ///
-    /// `output` names the output to use where the model has several classifiers; `external_data`
-    /// gives the bytes of a file that the model's weights are in, by its name.
+    /// `output` names the output to use where the model has several classifiers; `memory` is the
+    /// most that the model may use, in MiB; `external_data` gives the bytes of a file that the
+    /// model's weights are in, by its name.
     #[wasm_bindgen(constructor)]
     pub fn new(
         model: Vec<u8>,
         stats: Option<Vec<u8>>,
         #[wasm_bindgen(unchecked_param_type = "Preprocess | undefined")] preprocess: JsValue,
         output: Option<String>,
+        memory: Option<u32>,
         #[wasm_bindgen(unchecked_optional_param_type = "(name: string) => Uint8Array | undefined")]
         external_data: Option<Function>,
     ) -> Result<Engine, JsValue> {
@@ -103,7 +106,8 @@ impl Engine {
             found.is_instance_of::<Uint8Array>().then(|| Uint8Array::new(&found).to_vec())
         };
         let (output, external_data) = (output.as_deref(), Some(&read as itp_ood::ExternalData));
-        let options = ModelOptions { output, external_data, ..ModelOptions::default() };
+        let limits = memory.map(Limits::with_memory).unwrap_or_default();
+        let options = ModelOptions { output, external_data, limits };
         let model = match (&stats, given) {
             (Some(stats), _) => Model::load_for_with(model, stats, &options),
             (None, Some(preprocess)) => Model::load_with(model, preprocess, &options),

@@ -39,7 +39,8 @@ pub(super) fn check(
         if live > limits.memory {
             return Err(Error::model(format!(
                 "the model needs {} MiB for one image at operator {}, more than the limit of {} \
-                 MiB; use a smaller image size or a smaller model, or raise the limit",
+                 MiB; use a smaller image size or a smaller model, or give a higher limit \
+                 (memory)",
                 live >> 20,
                 describe(node),
                 limits.memory >> 20
@@ -49,7 +50,7 @@ pub(super) fn check(
         if multiplications > limits.multiplications {
             return Err(Error::model(format!(
                 "the model needs more than {} multiplications for one image; use a smaller image \
-                 size or a smaller model, or raise the limit",
+                 size or a smaller model",
                 limits.multiplications
             )));
         }

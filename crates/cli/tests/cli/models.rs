@@ -199,3 +199,12 @@ fn hugging_face_files_give_preprocessing_and_labels() {
     assert!(message.contains("--resize"), "{message}");
     failed(itp(["inspect", &gemm, "--preset", &data.path("hf/nothing.json")]), 10);
 }
+
+#[test]
+fn a_model_may_use_as_much_memory_as_is_said() {
+    let photos = concat!(env!("CARGO_MANIFEST_DIR"), "/../../www/models/photos.onnx");
+    let message = failed(itp(["inspect", photos, "--memory", "1"]), 3);
+    assert!(message.contains("limit of 1 MiB"), "{message}");
+    done(itp(["inspect", photos, "--memory", "64"]));
+    failed(itp(["inspect", photos, "--memory", "0"]), 2);
+}
