@@ -20,7 +20,7 @@ use walrus::ir::{
 use walrus::{FunctionId, FunctionKind, LocalFunction, LocalId, Module, ValType};
 
 /// The module whose functions are rewritten.
-const KERNELS: &str = "itp_ood_backbone::kernels::";
+const KERNELS: &str = "itp_ood_kernels::";
 /// With fewer, the compiler must have started to order multiplications and additions differently.
 const EXPECTED: usize = 100;
 
@@ -162,8 +162,9 @@ mod tests {
 
     #[test]
     fn sums_of_products_become_one_instruction() {
-        let (mut module, function) =
-            module("<itp_ood_backbone::kernels::custom_op::WithWidth<K>>::run");
+        let (mut module, function) = module(
+            "<itp_ood_kernels::conv::DirectConv as itp_ood_kernels::custom_op::DynKernel>::run",
+        );
         // Too few for an engine, so this is an error; the module is rewritten all the same.
         assert!(relax(&mut module).is_err());
         assert_eq!(count(&module, function, |found| matches!(found, Instr::TernOp(_))), 2);

@@ -19,12 +19,12 @@ use tract_onnx::prelude::{
 use crate::check::{self, MAX_WATCHED};
 use crate::error::{Error, Result};
 use crate::head::{End, Features, Head, Opaque};
-use crate::kernels::CustomOp;
-use crate::kernels::simd::Width;
 use crate::linear::{LastLayer, Linear, OpaqueLayer};
 use crate::options::{Kernels, LoadOptions};
 use crate::profile::OperatorTime;
 use crate::{fusion, graph, head, lower, onnx, places, profile};
+use itp_ood_kernels::CustomOp;
+use itp_ood_kernels::Width;
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.

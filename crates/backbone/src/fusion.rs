@@ -32,7 +32,7 @@ mod tests;
 use tract_onnx::prelude::{TractResult, TypedModel, TypedModelPatch};
 use tract_onnx::tract_core::model::TypedNode;
 
-use crate::kernels::simd::Width;
+use itp_ood_kernels::Width;
 
 /// Replaces every operator that a kernel of this crate computes faster, on the given register
 /// types (narrowest first).

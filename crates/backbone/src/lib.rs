@@ -9,7 +9,6 @@ mod error;
 mod fusion;
 mod graph;
 mod head;
-mod kernels;
 mod linear;
 mod lower;
 mod onnx;

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::OpState;
 use tract_onnx::tract_core::plan::eval;
 
-use crate::kernels::CustomOp;
+use itp_ood_kernels::CustomOp;
 
 /// One operator of the network, and what it took.
 #[derive(Debug, Clone, Serialize)]

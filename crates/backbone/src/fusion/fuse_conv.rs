@@ -7,8 +7,8 @@ use super::graph::only_reader;
 use super::match_chain::match_prologue;
 use super::match_conv::{ConvMatch, is_depthwise};
 use super::patch::{replace, replace_channels_last};
-use crate::kernels::simd::Width;
-use crate::kernels::{CustomOp, DepthwiseBlock, DepthwiseConv, DirectConv, WinogradConv};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{CustomOp, DepthwiseBlock, DepthwiseConv, DirectConv, WinogradConv};
 
 /// Replaces a convolution with what surrounds it.
 pub(super) fn conv(

@@ -5,8 +5,8 @@ use tract_onnx::tract_core::model::TypedNode;
 
 use super::match_dense::DenseMatch;
 use super::patch::replace;
-use crate::kernels::CustomOp;
-use crate::kernels::simd::Width;
+use itp_ood_kernels::CustomOp;
+use itp_ood_kernels::Width;
 
 /// Replaces a product of rows with constant weights, and what stands behind it.
 pub(super) fn dense(

@@ -17,8 +17,8 @@ use tract_onnx::tract_core::ops::nn::{
 use super::graph::{constant, only_reader};
 use super::match_chain::is_product_with;
 use super::patch::{channels_last_source, replace, replace_channels_last};
-use crate::kernels::simd::Width;
-use crate::kernels::{self, Activation, CustomOp, Gate, LayerNorm};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{self as kernels, Activation, CustomOp, Gate, LayerNorm};
 
 /// The shape of a node's `f32` input, if it has just one.
 fn only_shape<'a>(model: &'a TypedModel, node: &TypedNode) -> Option<&'a [usize]> {

@@ -6,8 +6,8 @@ use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::patch::replace;
-use crate::kernels::simd::Width;
-use crate::kernels::{CustomOp, MatMul};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{CustomOp, MatMul};
 
 /// With fewer rows, packing the second operand takes as long as the product.
 const MIN_ROWS: usize = 8;

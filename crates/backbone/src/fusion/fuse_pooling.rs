@@ -7,8 +7,8 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::graph::window_of;
 use super::patch::{channels_last_source, replace};
-use crate::kernels::simd::Width;
-use crate::kernels::{self, ChannelSum, ChannelsLastSum, CustomOp};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{self as kernels, ChannelSum, ChannelsLastSum, CustomOp};
 
 /// Replaces max pooling.
 pub(super) fn max_pool(

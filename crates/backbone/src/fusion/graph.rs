@@ -8,7 +8,7 @@ use tract_onnx::tract_core::ops::cnn::PoolSpec;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use crate::kernels::Window;
+use itp_ood_kernels::Window;
 
 /// Number of channels and window of a node that slides one over a single `f32` feature map with
 /// channels first.

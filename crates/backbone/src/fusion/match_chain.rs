@@ -8,7 +8,7 @@ use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{HardSwish, Sigmoid};
 
 use super::graph::{constant, only_reader};
-use crate::kernels::{BnRelu, Clamp, Epilogue};
+use itp_ood_kernels::{BnRelu, Clamp, Epilogue};
 
 /// The chain behind a convolution or a dense layer, as far as it was matched.
 pub(super) struct EpilogueMatch<'a> {

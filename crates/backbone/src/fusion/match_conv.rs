@@ -7,8 +7,8 @@ use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
 use super::graph::{constant, window_of};
 use super::match_chain::{EpilogueMatch, reaches};
 use super::patch::channels_last_source;
-use crate::kernels::simd::Width;
-use crate::kernels::{BnRelu, ChannelsLastConv, ConvSpec, Window};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{BnRelu, ChannelsLastConv, ConvSpec, Window};
 
 /// With fewer pixels, tiles of 8 are mostly empty.
 pub(super) const MIN_PIXELS: usize = 6;

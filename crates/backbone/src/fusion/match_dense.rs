@@ -7,8 +7,8 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::graph::constant;
 use super::match_chain::EpilogueMatch;
-use crate::kernels::simd::Width;
-use crate::kernels::{ChannelsLastConv, ConvSpec, Window};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{ChannelsLastConv, ConvSpec, Window};
 
 /// With fewer rows, reading the weights takes most of the time, whoever does it.
 const MIN_ROWS: usize = 4;

@@ -3,8 +3,8 @@
 use tract_onnx::prelude::{OutletId, TVec, TractResult, TypedModel, TypedModelPatch};
 use tract_onnx::tract_core::internal::{TractErrorContext, bail};
 
-use crate::kernels::simd::Width;
-use crate::kernels::{CustomOp, Transpose};
+use itp_ood_kernels::Width;
+use itp_ood_kernels::{CustomOp, Transpose};
 
 const TO_CHANNELS_LAST: &str = "OwnToChannelsLast";
 const TO_CHANNELS_FIRST: &str = "OwnToChannelsFirst";

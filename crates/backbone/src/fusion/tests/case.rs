@@ -9,8 +9,8 @@ use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use crate::fusion::{fuse, fuse_simplified};
-use crate::kernels::CustomOp;
-use crate::kernels::simd::Width;
+use itp_ood_kernels::CustomOp;
+use itp_ood_kernels::Width;
 
 /// A convolution with what may surround it.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::simd::Simd;
 /// Where the elements of a product's axes lie. Transposed and interleaved operands are gathered,
 /// contiguous ones read in place.
 #[derive(Debug)]
-pub(crate) struct MatMul {
+pub struct MatMul {
     /// Offsets of each product in the first operand, the second, and the output.
     pub batches: Vec<[usize; 3]>,
     /// Offsets of the M rows in the first operand and in the output.

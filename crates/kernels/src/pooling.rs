@@ -7,11 +7,12 @@ use super::window::Window;
 
 /// Max pooling with channels first; the padding never wins.
 #[derive(Debug)]
-pub(crate) struct MaxPool {
+pub struct MaxPool {
     window: Window,
 }
 
 impl MaxPool {
+    /// The pooling over a window of each channel.
     pub fn new(window: Window) -> Self {
         Self { window }
     }
@@ -91,7 +92,7 @@ fn halve<S: Simd>(upper: &[f32], lower: &[f32], output: &mut [f32]) {
 
 /// The sum of each channel, with channels last.
 #[derive(Debug)]
-pub(crate) struct ChannelsLastSum;
+pub struct ChannelsLastSum;
 
 impl Kernel for ChannelsLastSum {
     #[inline(always)]
@@ -112,7 +113,8 @@ impl Kernel for ChannelsLastSum {
 
 /// The sum of each channel, with channels first.
 #[derive(Debug)]
-pub(crate) struct ChannelSum {
+pub struct ChannelSum {
+    /// H W.
     pub pixels: usize,
 }
 

@@ -5,11 +5,12 @@ use super::simd::{MAX_LANES, Simd};
 
 /// `(h - mean) / sqrt(variance + epsilon) * scale + shift` of each row.
 #[derive(Debug)]
-pub(crate) struct LayerNorm {
+pub struct LayerNorm {
     /// `[D]`
     pub scale: Vec<f32>,
     /// `[D]`
     pub shift: Vec<f32>,
+    /// Added to the variance.
     pub epsilon: f32,
     /// Whether the mean is subtracted; RMSNorm doesn't.
     pub centred: bool,
@@ -79,7 +80,7 @@ fn total<S: Simd>(sums: S) -> f32 {
 
 /// Softmax of each row: `exp(x - max) / sum`.
 #[derive(Debug)]
-pub(crate) struct Softmax {
+pub struct Softmax {
     /// Values of a row.
     pub size: usize,
 }
@@ -149,7 +150,7 @@ fn exp<S: Simd>(x: S) -> S {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::{Width, WithSimd};
+    use crate::simd::{Width, WithSimd};
 
     struct Run<'a, K>(K, &'a [f32], &'a mut [f32]);
 

@@ -10,19 +10,19 @@ use super::{Simd, WithSimd};
 
 /// 8 values: AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct F32x8(__m256);
+pub struct F32x8(__m256);
 
 /// 16 values: AVX-512.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct F32x16(__m512);
+pub struct F32x16(__m512);
 
 #[target_feature(enable = "avx2,fma")]
-pub(crate) fn with_avx2(work: impl WithSimd) {
+pub fn with_avx2(work: impl WithSimd) {
     work.run::<F32x8>();
 }
 
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub(crate) fn with_avx512(work: impl WithSimd) {
+pub fn with_avx512(work: impl WithSimd) {
     work.run::<F32x16>();
 }
 

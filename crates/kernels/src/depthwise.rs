@@ -14,7 +14,7 @@ use super::window::Window;
 
 /// A depthwise convolution with channels last: `clamp(bias + sum(weights * input))`.
 #[derive(Debug)]
-pub(crate) struct DepthwiseConv {
+pub struct DepthwiseConv {
     window: Window,
     /// By register of channels, then tap.
     weights: Vec<f32>,
@@ -27,7 +27,7 @@ pub(crate) struct DepthwiseConv {
 }
 
 /// Rows of a feature map, `[held, width, channels]`, as a ring buffer.
-pub(crate) struct Rows<'a> {
+pub struct Rows<'a> {
     pub values: &'a [f32],
     /// Number of rows: row r lies at r modulo this.
     pub held: usize,
@@ -55,10 +55,12 @@ impl DepthwiseConv {
         }
     }
 
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.bias.len()
     }
 
+    /// Sizes, stride and padding.
     pub fn window(&self) -> &Window {
         &self.window
     }

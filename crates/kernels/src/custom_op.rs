@@ -5,32 +5,54 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
 
-use super::Kernel;
+use super::kernel::Kernel;
 use super::simd::{Simd, Width, WithSimd};
+use super::{
+    Activation, ChannelSum, ChannelsLastConv, ChannelsLastSum, DepthwiseBlock, DirectConv, Gate,
+    LayerNorm, MatMul, MaxPool, Softmax, Transpose, WinogradConv,
+};
 
-/// A [`Kernel`] with its register type picked, so that it can be a trait object.
-trait DynKernel: Debug + Send + Sync {
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32]);
+/// A [`Kernel`] whose register type is picked when it runs, so that it can be a trait object. It
+/// can't be named outside this crate: [`CustomOp`] relies on what implementations promise.
+pub trait DynKernel: Debug + Send + Sync {
+    /// As [`Kernel::run`].
+    fn run(&self, width: Width, inputs: &[&[f32]], output: &mut [f32]);
 }
 
-#[derive(Debug)]
-struct WithWidth<K> {
-    width: Width,
-    kernel: K,
-}
-
-impl<K: Kernel> DynKernel for WithWidth<K> {
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32]) {
-        struct Run<'a, K>(&'a K, &'a [&'a [f32]], &'a mut [f32]);
-
-        impl<K: Kernel> WithSimd for Run<'_, K> {
-            #[inline(always)]
-            fn run<S: Simd>(self) {
-                self.0.run::<S>(self.1, self.2);
+/// Not one implementation for all kernels: that would be compiled where it is used, with the
+/// settings of that crate, which in the engine are for size.
+macro_rules! dyn_kernels {
+    ($($kernel:ty),* $(,)?) => {$(
+        impl DynKernel for $kernel {
+            fn run(&self, width: Width, inputs: &[&[f32]], output: &mut [f32]) {
+                width.dispatch(Run(self, inputs, output));
             }
         }
+    )*};
+}
 
-        self.width.dispatch(Run(&self.kernel, inputs, output));
+dyn_kernels!(
+    Activation,
+    ChannelSum,
+    ChannelsLastConv,
+    ChannelsLastSum,
+    DepthwiseBlock,
+    DirectConv,
+    Gate,
+    LayerNorm,
+    MatMul,
+    MaxPool,
+    Softmax,
+    Transpose,
+    WinogradConv,
+);
+
+struct Run<'a, K>(&'a K, &'a [&'a [f32]], &'a mut [f32]);
+
+impl<K: Kernel> WithSimd for Run<'_, K> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        self.0.run::<S>(self.1, self.2);
     }
 }
 
@@ -38,12 +60,13 @@ impl<K: Kernel> DynKernel for WithWidth<K> {
 /// `[1, H, W, C]`, or rows `[..., D]`. Weights belong to the kernel. A second input, if any, is
 /// accumulated into, unless the operator was made to read it.
 #[derive(Debug, Clone)]
-pub(crate) struct CustomOp {
+pub struct CustomOp {
     name: &'static str,
     out_shape: TVec<usize>,
     multiply_adds: usize,
     /// Whether the second input is read as the first is, instead of being accumulated into.
     reads_all: bool,
+    width: Width,
     kernel: Arc<dyn DynKernel>,
 }
 
@@ -62,10 +85,10 @@ impl CustomOp {
         name: &'static str,
         out_shape: impl Into<TVec<usize>>,
         width: Width,
-        kernel: impl Kernel + 'static,
+        kernel: impl DynKernel + 'static,
     ) -> Self {
-        let kernel = Arc::new(WithWidth { width, kernel });
-        Self { name, out_shape: out_shape.into(), multiply_adds: 0, reads_all: false, kernel }
+        let (out_shape, kernel) = (out_shape.into(), Arc::new(kernel));
+        Self { name, out_shape, multiply_adds: 0, reads_all: false, width, kernel }
     }
 
     /// Makes the second input one that is read, instead of being accumulated into.
@@ -116,7 +139,7 @@ impl EvalOp for CustomOp {
         for input in &inputs {
             slices.push(input.try_as_plain_ram()?.as_slice::<f32>()?);
         }
-        self.kernel.run(&slices, plain.as_slice_mut()?);
+        self.kernel.run(self.width, &slices, plain.as_slice_mut()?);
         Ok(tvec!(output.into_tvalue()))
     }
 }

@@ -20,7 +20,7 @@ const PIXELS_PER_TILE: usize = 96;
 
 /// A convolution in one group with channels last: `clamp(bias + sum(weights * input) + output)`.
 #[derive(Debug)]
-pub(crate) struct ChannelsLastConv {
+pub struct ChannelsLastConv {
     window: Window,
     channels: usize,
     out_channels: usize,
@@ -140,7 +140,7 @@ impl Kernel for ChannelsLastConv {
 /// Multiplies rows by packed weights: by block of two registers of output channels, then row element;
 /// zeros past the last channel, there and in the bias.
 #[inline(always)]
-pub(crate) fn multiply_rows<S: Simd>(
+pub fn multiply_rows<S: Simd>(
     weights: &[f32],
     bias: &[f32],
     out_channels: usize,

@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 24 << 10;
 /// A convolution with channels first:
 /// `clamp(bias + sum(weights * bn_relu(input)) + output, low, high)`.
 #[derive(Debug)]
-pub(crate) struct DirectConv {
+pub struct DirectConv {
     window: Window,
     channels: usize,
     out_channels: usize,
@@ -42,6 +42,7 @@ pub(crate) struct DirectConv {
 }
 
 impl DirectConv {
+    /// The kernel for a convolution; packs its weights.
     pub fn new(spec: ConvSpec) -> Self {
         let (out_channels, depth) = (spec.out_channels(), spec.depth());
         let ConvSpec { window, channels, groups, weights, bias, prologue, epilogue } = spec;

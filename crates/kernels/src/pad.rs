@@ -7,7 +7,7 @@ use super::window::Window;
 /// Copies the input into planes of `[height, width]` with zeros around it (or without what no
 /// window sees), and applies the prologue; the zeros stay zeros.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-pub(crate) fn pad<S: Simd>(
+pub fn pad<S: Simd>(
     input: &[f32],
     window: &Window,
     channels: usize,

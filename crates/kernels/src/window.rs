@@ -2,14 +2,20 @@
 
 /// Sizes of a convolution or pooling of one feature map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub struct Window {
+    /// Of the input.
     pub height: usize,
+    /// Of the input.
     pub width: usize,
+    /// Of the output.
     pub out_height: usize,
+    /// Of the output.
     pub out_width: usize,
     /// `[height, width]`, as everything below.
     pub kernel: [usize; 2],
+    /// Steps from window to window.
     pub stride: [usize; 2],
+    /// Steps from position to position in the kernel.
     pub dilation: [usize; 2],
     /// Zeros above and to the left of the input. Those below and to the right follow from the
     /// output's size.

@@ -15,9 +15,10 @@ const PIXELS_PER_BAND: usize = 48;
 
 /// Consecutive convolutions with channels last.
 #[derive(Debug)]
-pub(crate) struct DepthwiseBlock {
+pub struct DepthwiseBlock {
     /// Doesn't accumulate.
     pub expansion: Option<ChannelsLastConv>,
+    /// Reads what the expansion yields, if there is one.
     pub depthwise: DepthwiseConv,
     /// 1x1.
     pub projection: Option<ChannelsLastConv>,

@@ -8,7 +8,7 @@ use super::simd::{MAX_LANES, Simd};
 
 /// What is done to each value `x`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Activation {
+pub enum Activation {
     /// `x (1 + erf(x / sqrt 2)) / 2`
     Gelu,
     /// `x sigmoid(x)`
@@ -35,7 +35,7 @@ impl Kernel for Activation {
 /// The product of each pixel with one factor a channel, with channels last. The pixels stand in the
 /// output before.
 #[derive(Debug)]
-pub(crate) struct Gate;
+pub struct Gate;
 
 impl Kernel for Gate {
     #[inline(always)]
@@ -164,7 +164,7 @@ fn tanh<S: Simd>(x: S) -> S {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::{Width, WithSimd};
+    use crate::simd::{Width, WithSimd};
 
     struct Run<'a>(Activation, &'a [f32], &'a mut [f32]);
 

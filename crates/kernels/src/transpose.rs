@@ -9,8 +9,10 @@ const BLOCK: usize = 16;
 
 /// Turns `[rows, columns]` into `[columns, rows]`.
 #[derive(Debug)]
-pub(crate) struct Transpose {
+pub struct Transpose {
+    /// Of the input.
     pub rows: usize,
+    /// Of the input.
     pub columns: usize,
 }
 

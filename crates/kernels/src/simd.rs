@@ -16,7 +16,7 @@ use f32x4::F32x4;
 use x86::{F32x8, F32x16};
 
 /// A register of `LANES` values of `f32`. All arithmetic is lane by lane.
-pub(crate) trait Simd: Copy + Debug {
+pub trait Simd: Copy + Debug {
     /// Number of values.
     const LANES: usize;
 
@@ -83,7 +83,7 @@ pub(crate) trait Simd: Copy + Debug {
 }
 
 /// `[f32; N]`, for an `N` that only the implementor of [`Simd`] knows.
-pub(crate) trait Array: AsRef<[f32]> + AsMut<[f32]> + Sized {
+pub trait Array: AsRef<[f32]> + AsMut<[f32]> + Sized {
     /// The slice cut into arrays, without the rest.
     fn all(values: &[f32]) -> &[Self];
 
@@ -104,7 +104,7 @@ impl<const N: usize> Array for [f32; N] {
 }
 
 /// The most lanes that any register has.
-pub(crate) const MAX_LANES: usize = 16;
+pub const MAX_LANES: usize = 16;
 
 /// Code that is generic over the register type.
 ///
@@ -113,13 +113,13 @@ pub(crate) const MAX_LANES: usize = 16;
 /// functions, and loops instead of closures, which can't be marked so. In WebAssembly there is only
 /// one register type, and large functions are better kept apart: engines allocate registers badly in
 /// one function that holds everything (a tenth of the time).
-pub(crate) trait WithSimd {
+pub trait WithSimd {
     fn run<S: Simd>(self);
 }
 
 /// The register type that a kernel runs on, by its number of lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Width {
+pub enum Width {
     /// A register in WebAssembly, an array elsewhere.
     X4,
     /// AVX2 and FMA.
@@ -150,12 +150,13 @@ impl Width {
         vec![Self::X4]
     }
 
+    /// Values of a register.
     pub fn lanes(self) -> usize {
         F32x4::LANES
     }
 
     #[inline(always)]
-    pub fn dispatch(self, work: impl WithSimd) {
+    pub(crate) fn dispatch(self, work: impl WithSimd) {
         work.run::<F32x4>();
     }
 }
@@ -170,6 +171,7 @@ impl Width {
         all.into_iter().filter_map(|(available, width)| available.then_some(width)).collect()
     }
 
+    /// Values of a register.
     pub fn lanes(self) -> usize {
         match self {
             Self::X4 => F32x4::LANES,
@@ -179,7 +181,7 @@ impl Width {
     }
 
     #[allow(unsafe_code, reason = "the processor must have what the functions are compiled for")]
-    pub fn dispatch(self, work: impl WithSimd) {
+    pub(crate) fn dispatch(self, work: impl WithSimd) {
         match self {
             Self::X4 => work.run::<F32x4>(),
             // SAFETY: these widths come from `available` alone, which asks the processor.

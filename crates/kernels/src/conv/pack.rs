@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{DirectConv, MAX_PIXELS, PANELS};
-use crate::kernels::simd::Simd;
-use crate::kernels::spec::BnRelu;
-use crate::kernels::tile::Panel;
-use crate::kernels::window::Window;
+use crate::simd::Simd;
+use crate::spec::BnRelu;
+use crate::tile::Panel;
+use crate::window::Window;
 
 /// The padded channels that one group reads.
 #[derive(Clone, Copy)]

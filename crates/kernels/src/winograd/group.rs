@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::kernels::epilogue::Epilogue;
-use crate::kernels::simd::{MAX_LANES, Simd};
-use crate::kernels::window::Window;
+use crate::epilogue::Epilogue;
+use crate::simd::{MAX_LANES, Simd};
+use crate::window::Window;
 
 /// The most outputs in a row of a group: two for each lane.
 const MAX_OUTPUTS: usize = 2 * MAX_LANES;

@@ -29,7 +29,7 @@ const MIN_OUT_CHANNELS: usize = 8;
 
 /// A 3x3 convolution with channels first: the same function as [`super::DirectConv`].
 #[derive(Debug)]
-pub(crate) struct WinogradConv {
+pub struct WinogradConv {
     window: Window,
     channels: usize,
     /// Transformed kernels by block of output channels, then place, then input channel.

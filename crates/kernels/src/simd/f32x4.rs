@@ -2,7 +2,7 @@
 
 /// Four values of `f32`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct F32x4(Register);
+pub struct F32x4(Register);
 
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32::v128 as Register;

@@ -1,0 +1,43 @@
+//! The operators that run instead of tract's: convolutions and dense layers with what surrounds them
+//! fused in, poolings, normalisations and activations.
+//!
+//! Each kernel is written once over the register type ([`simd`]) and reaches tract as a
+//! [`CustomOp`]. Which kernel replaces what is the business of `itp-ood-backbone`; nothing here looks
+//! at a graph. All `unsafe` code of the workspace lies in this crate.
+
+mod activation;
+mod channels_last;
+mod conv;
+mod custom_op;
+mod depthwise;
+mod depthwise_block;
+mod epilogue;
+mod kernel;
+mod matmul;
+mod normalise;
+mod pad;
+mod pooling;
+mod simd;
+mod spec;
+mod tile;
+mod transpose;
+mod window;
+mod winograd;
+
+pub use activation::{Activation, Gate};
+pub use channels_last::ChannelsLastConv;
+pub use conv::DirectConv;
+pub use custom_op::CustomOp;
+pub use depthwise::DepthwiseConv;
+pub use depthwise_block::DepthwiseBlock;
+pub use epilogue::{Clamp, Epilogue};
+pub use matmul::MatMul;
+pub use normalise::{LayerNorm, Softmax};
+pub use pooling::{ChannelSum, ChannelsLastSum, MaxPool};
+pub use simd::Width;
+pub use spec::{BnRelu, ConvSpec};
+pub use transpose::Transpose;
+pub use window::Window;
+pub use winograd::WinogradConv;
+
+use kernel::Kernel;
