@@ -102,6 +102,11 @@ def main():
         x = m.op("Conv", m.map(), m.weight(m.w()[:, :, None, None]), m.weight(m.b()))
         end(m, name, pool(m, x))
 
+    # As Hugging Face's EfficientNet pools: by more pixels than there are.
+    m = Builder(120)
+    x = m.op("AveragePool", m.map(), kernel_shape=[64, 64], strides=[64, 64], ceil_mode=1)
+    end(m, "wide_pool", m.gemm(m.op("Flatten", x), None))
+
     m = Builder(105)
     x = m.op("Reshape", m.map(), ints(m, 0, FEATURES, -1))
     x = m.op("MatMul", m.op("Transpose", x, perm=[0, 2, 1]), m.weight(m.w().T.copy()))

@@ -83,6 +83,12 @@ fn averages_of_logits_over_positions_are_taken_of_the_features() {
     }
 }
 
+/// In Hugging Face's EfficientNet.
+#[test]
+fn what_is_pooled_may_be_smaller_than_the_window() {
+    assert_eq!(check("wide_pool", None, 1e-4).num_features(), 6);
+}
+
 #[test]
 fn scores_behind_the_logits_are_left_out() {
     for name in ["softmax_written", "log_of_softmax", "top_k", "argmax"] {

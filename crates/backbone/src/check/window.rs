@@ -298,6 +298,25 @@ fn conv_transpose(call: &mut Call) -> Result<Outcome> {
     one(Value::new(call.input(0)?.dtype, output))
 }
 
+/// A pooling's kernel without what lies behind the map in all of its windows, which is nothing to
+/// pool. Hugging Face's EfficientNet pools 7 x 7 pixels by 1280 x 1280.
+fn cut(call: &Call, mut kernel: Vec<usize>, image: &[usize]) -> Result<Vec<usize>> {
+    if call.text("auto_pad", "NOTSET").starts_with("SAME") {
+        return Ok(kernel);
+    }
+    let spatial = kernel.len();
+    let (pads, strides) = (list(call, "pads", 0, 2 * spatial)?, list(call, "strides", 1, spatial)?);
+    let dilations = list(call, "dilations", 1, spatial)?;
+    for (at, side) in kernel.iter_mut().enumerate() {
+        let padded = image[at] + pads[at] + pads[spatial + at];
+        // With shorter steps there would be no window.
+        if dilations[at] == 1 && *side > padded && *side - padded < strides[at] {
+            *side = padded;
+        }
+    }
+    Ok(kernel)
+}
+
 fn pool(call: &mut Call) -> Result<Outcome> {
     call.float(0)?;
     let rank = call.rank(0, 3, 5)?;
@@ -315,6 +334,7 @@ fn pool(call: &mut Call) -> Result<Outcome> {
     call.remove("storage_order");
     let kernel = list(call, "kernel_shape", 1, rank - 2)?;
     let automatic = call.text("auto_pad", "NOTSET").starts_with("SAME");
+    let kernel = cut(call, kernel, &input[2..])?;
     let window = Window::read(call, kernel, &input[2..])?;
     if automatic && window.dilations.iter().any(|&dilation| dilation > 1) {
         return Err(call.unsupported(
