@@ -37,6 +37,16 @@ const RUNTIMES = {
     command: ["jest"],
     env: { NODE_OPTIONS: "--experimental-vm-modules" },
   },
+  // jsdom's blobs can't be read there: such a file asks for Node's environment.
+  "Jest with jsdom": {
+    packages: ["jest@30", "jest-environment-jsdom@30"],
+    files: {
+      "app.test.mjs": `/** @jest-environment node */\n${asTest(false)}`,
+      "jest.config.mjs": 'export default { testMatch: ["**/*.test.mjs"], testEnvironment: "jsdom" };\n',
+    },
+    command: ["jest"],
+    env: { NODE_OPTIONS: "--experimental-vm-modules" },
+  },
   "Bun, in a worker": { packages: ["bun"], files: { "app.mjs": imports + body(true) }, command: ["bun", "run", "app.mjs"] },
   "Deno, in a worker": {
     packages: ["deno"],

@@ -39,6 +39,14 @@ async function scoresOfInputs(detector, address) {
   offscreen.getContext("2d").putImageData(pixels, 0, 0);
   const image = new Image();
   image.src = address;
+  const video = document.createElement("video");
+  if (canvas.captureStream) {
+    Object.assign(video, { srcObject: canvas.captureStream(), muted: true });
+    // A canvas is filmed when it is drawn on.
+    const drawing = setInterval(() => context.putImageData(pixels, 0, 0), 50);
+    await video.play();
+    clearInterval(drawing);
+  }
   const inputs = {
     pixels: { data: new Uint8Array(pixels.data), width: canvas.width, height: canvas.height },
     imageData: pixels,
@@ -51,6 +59,7 @@ async function scoresOfInputs(detector, address) {
     canvas,
     offscreen,
     ...(typeof VideoFrame === "function" && { frame: new VideoFrame(canvas, { timestamp: 0 }) }),
+    ...(video.readyState >= 2 && { video }),
   };
   const scores = {};
   for (const [name, input] of Object.entries(inputs)) scores[name] = (await detector.detect(input)).score;
@@ -67,8 +76,8 @@ inEveryEngine((check) => {
       assert.ok(scores.pixels, JSON.stringify(scores));
       t.diagnostic(`${Object.keys(scores).join(", ")}: ${scores.pixels}`);
       for (const [name, score] of Object.entries(scores)) {
-        // A frame of a video passes through its colours, YUV in some engines.
-        if (name !== "frame") assert.equal(score, scores.pixels, name);
+        // Frames and videos pass through a video's colours, YUV in some engines.
+        if (name !== "frame" && name !== "video") assert.equal(score, scores.pixels, name);
         else assert.ok(Math.abs(score - scores.pixels) < 1, name);
       }
     });
@@ -137,6 +146,23 @@ inEveryEngine((check) => {
     assert.equal(again, first);
   });
 
+  check("a service worker runs the package on its own thread, and is told so", async (page) => {
+    const { score, withWorker, error } = await page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.register("/tests/engines/service-worker.mjs", { type: "module" });
+      const worker = registration.installing ?? registration.waiting ?? registration.active;
+      const blob = await (await fetch("/tests/images/colour/plain.bmp")).blob();
+      const { port1, port2 } = new MessageChannel();
+      const answered = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+      worker.postMessage(blob, [port2]);
+      const answer = await answered;
+      await registration.unregister();
+      return answer;
+    });
+    assert.equal(error, undefined);
+    assert.equal(typeof score, "number");
+    assert.match(withWorker, /^engine: .*`worker: false`/);
+  });
+
   check("what can't be decoded or read back is an error that says why", async (page) => {
     const messages = await using(page, { worker: false }, async (detector) => {
       const blob = await (await fetch("/tests/images/colour/p3.png")).blob();
@@ -179,7 +205,8 @@ inEveryEngine((check) => {
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 
 inEveryEngine((check) => {
-  for (const [name, policy, outcome] of [
+  const TRUSTED = `${POLICY}; require-trusted-types-for 'script'`;
+  for (const [name, policy, outcome, hash = ""] of [
     ["a strict Content-Security-Policy will do", POLICY, /^a verdict$/],
     [
       "a policy that forbids WebAssembly is named",
@@ -187,13 +214,15 @@ inEveryEngine((check) => {
       /^engine: .*Add 'wasm-unsafe-eval' to script-src/s,
     ],
     ["a policy that forbids workers is named", POLICY.replace("worker-src 'self'", "worker-src 'none'"), /^engine: .*worker-src/],
-    ["Trusted Types will do with a worker of the page's", `${POLICY}; require-trusted-types-for 'script'`, /^a verdict$/],
+    ["Trusted Types will do with a worker of the page's", TRUSTED, /^a verdict$/, "#own-worker"],
+    ["Trusted Types will do without a worker", TRUSTED, /^a verdict$/, "#no-worker"],
+    ["Trusted Types that forbid the package's worker are named", TRUSTED, /^engine: .*Trusted Types/],
     ["a policy that forbids downloads is named", `${POLICY}; connect-src 'none'`, /^fetch: .*connect-src/],
   ]) {
     check(name, async (page) => {
       const server = await startServer({ directory: at("."), headers: { "content-security-policy": policy } });
       try {
-        await page.goto(`${server.url}tests/engines/policy.html${policy.includes("trusted") ? "#trusted" : ""}`);
+        await page.goto(`${server.url}tests/engines/policy.html${hash}`);
         assert.match(await waitFor(page, () => globalThis.outcome), outcome);
       } finally {
         await server.close();

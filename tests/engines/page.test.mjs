@@ -1,7 +1,7 @@
 // The page in every browser engine: both models' verdicts, every section, offline, and as a single file.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { bundle } from "../../scripts/lib/bundle.mjs";
 import { startServer } from "../../scripts/lib/server.mjs";
@@ -115,6 +115,67 @@ inEveryEngine(
       await click(page, 'nav a[href="#try"]');
     });
 
+    check("dropped files are read where they have no path, and a folder that can't be read is named", async (page) => {
+      await verdict(page);
+      // As browsers give them: from another program, from a disk's page, and a folder of such a page.
+      const drop = async (kind) => {
+        const blob = await (await fetch(document.querySelector(".thumb img").src)).blob();
+        const file = new File([blob], `${kind}.webp`, { type: "image/webp" });
+        const refuse = (resolve, reject) => reject(new DOMException("", "EncodingError"));
+        const entries = {
+          none: null,
+          unreadable: { isFile: true, isDirectory: false, fullPath: "/unreadable.webp", file: refuse },
+          folder: { isFile: false, isDirectory: true, fullPath: "/folder", createReader: () => ({ readEntries: refuse }) },
+        };
+        const items = [{ kind: "file", webkitGetAsEntry: () => entries[kind], getAsFile: () => file }];
+        const event = new Event("drop", { bubbles: true, cancelable: true });
+        Object.defineProperty(event, "dataTransfer", { value: { types: ["Files"], files: [file], items } });
+        document.querySelector("#try-title").dispatchEvent(event);
+      };
+      for (const kind of ["none", "unreadable"]) {
+        await page.evaluate(drop, kind);
+        await verdict(page, `${kind}.webp`);
+      }
+      await page.evaluate(drop, "folder");
+      await waitFor(page, () => /“folder” can't be read by dropping it/.test(document.querySelector("#notice").textContent));
+    });
+
+    check("a webcam that is refused says why, and one that can't be the wanted one is taken", async (page) => {
+      await verdict(page);
+      // Refuses with each name in turn; then there is a camera, if the engine can film a canvas.
+      const press = (names) => {
+        globalThis.asked = [];
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 300, 150);
+        const getUserMedia = async (wanted) => {
+          globalThis.asked.push(wanted);
+          const name = names[globalThis.asked.length - 1];
+          // No DOMException, and no message: as OverconstrainedError is in some engines.
+          if (name) throw Object.assign(new Error(""), { name });
+          setInterval(() => canvas.getContext("2d").fillRect(0, 0, 300, 150), 50);
+          return canvas.captureStream();
+        };
+        Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia }, configurable: true });
+        document.querySelector("#camera").click();
+      };
+      for (const [names, says] of [
+        [["NotAllowedError"], "There is no webcam"],
+        [["NotFoundError"], "There is no webcam"],
+        [["NotReadableError"], "Another program is using the webcam"],
+        [["OverconstrainedError", "OverconstrainedError"], "There is no webcam"],
+      ]) {
+        await page.evaluate(press, names);
+        await waitFor(page, (text) => document.querySelector("#notice").textContent.startsWith(text), says);
+        assert.equal(await page.evaluate(() => globalThis.asked.length), names.length, String(names));
+        await page.evaluate(() => (document.querySelector("#notice").textContent = ""));
+      }
+      if (!(await page.evaluate(() => "captureStream" in HTMLCanvasElement.prototype))) return;
+      await page.evaluate(press, ["OverconstrainedError"]);
+      await waitFor(page, () => /^[\d.]+ frames per second$/.test(document.querySelector("#fps").textContent));
+      assert.deepEqual(await page.evaluate(() => globalThis.asked), [{ video: { facingMode: "environment" } }, { video: true }]);
+      await click(page, "#camera");
+    });
+
     check("the page works offline after the first visit", async (page) => {
       const server = await startServer({ directory: at("target/site"), base: "/some/where/" });
       try {
@@ -141,6 +202,16 @@ inEveryEngine(
       assert.deepEqual(await verdict(page, "A 4"), { kind: "in", answer: "4" });
       await click(page, 'nav a[href="#why"]');
       await shown(page, SECTIONS.why);
+    });
+
+    check("one HTML file whose worker ends at once works on the page's thread", async (page) => {
+      await single;
+      const html = readFileSync(at("target/single/itp.html"), "utf8");
+      const broken = html.replace(/(<script type="?text\/plain"? id="?worker"?>)/, '$1throw new Error("made to fail");');
+      assert.notEqual(broken, html);
+      writeFileSync(at("target/single/broken-worker.html"), broken);
+      await page.goto(pathToFileURL(at("target/single/broken-worker.html")).href);
+      await verdict(page);
     });
   },
   { server: { directory: at("target/site") }, path: "", skip },

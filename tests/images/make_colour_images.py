@@ -79,6 +79,29 @@ def save(name, image, **options):
     image.save(HERE / name, **options)
 
 
+def jpeg(image, **options):
+    """A JPEG file, to be changed."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90, **options)
+    return bytearray(file.getvalue())
+
+
+def halved_downwards(pixels):
+    """A 4:4:0 JPEG, which Pillow doesn't write: a 4:2:2 one whose blocks, laid side by side there, are read as lying
+    above each other. Of 8 columns of colour, the left four belong to the upper block there, so each value is set where
+    it is found."""
+    height, width = len(pixels) // 16 * 16, pixels.shape[1] // 8 * 8
+    tiles = numpy.asarray(Image.fromarray(pixels[:height, :width]).convert("YCbCr"))
+    tiles = tiles.reshape(height // 16, 16, width // 8, 8, 3).swapaxes(1, 2).reshape(-1, 16, 8, 3)
+    wide = numpy.concatenate([tiles[:, :8], tiles[:, 8:]], 2)
+    wide[:, :, :, 1:] = tiles[:, ::2, :, 1:].repeat(2, 2)
+    file = jpeg(Image.fromarray(numpy.concatenate(list(wide), 1), "YCbCr"), subsampling=1)
+    frame = file.index(b"\xff\xc0")
+    file[frame + 5:frame + 9] = struct.pack(">HH", height - 1, width)
+    file[frame + 11] = 0x12
+    return file
+
+
 HERE.mkdir(exist_ok=True)
 pixels = picture(0)
 image, other = Image.fromarray(pixels), Image.fromarray(picture(1))
@@ -90,6 +113,18 @@ save("p3.jpg", image, quality=90, icc_profile=P3)
 save("adobe.jpg", image, quality=90, icc_profile=ADOBE)
 save("progressive.jpg", image, quality=90, progressive=True)
 save("turned.jpg", image, quality=90, exif=turned, icc_profile=P3)
+save("full.jpg", image, quality=90, subsampling=0)
+save("halved.jpg", image, quality=90, subsampling=1)
+(HERE / "halved_downwards.jpg").write_bytes(halved_downwards(pixels))
+save("restarts.jpg", image.crop((0, 0, 47, 35)), quality=90, restart_marker_blocks=2)
+save("grey.jpg", image.convert("L"), quality=90)
+four = Image.fromarray(numpy.dstack([pixels, picture(2)[:, :, 0]]), "CMYK")
+# Its first channel is larger than the others.
+(HERE / "cmyk.jpg").write_bytes(jpeg(four.crop((0, 0, 47, 35)), subsampling=2))
+# Adobe's marker says how the four channels are coded: 2 is YCCK.
+ycck = jpeg(four, subsampling=0)
+ycck[ycck.index(b"Adobe") + 11] = 2
+(HERE / "ycck.jpg").write_bytes(ycck)
 save("p3.png", image, icc_profile=P3)
 save("turned.png", image, exif=turned)
 save("animated.png", image, save_all=True, append_images=[other], default_image=True)
@@ -113,6 +148,9 @@ palette = image.quantize(64)
 save("plain.gif", palette)
 save("animated.gif", palette, save_all=True, append_images=[other.quantize(64)])
 save("plain.bmp", image)
+# What not every front end reads.
+for name, options in {"plain.tiff": {}, "plain.ppm": {}, "plain.avif": {"quality": 100, "subsampling": "4:4:4"}}.items():
+    save(f"../{name}", image, **options)
 
 
 def read(path):
@@ -124,6 +162,10 @@ def read(path):
     alpha = rgba[:, :, 3:]
     return ((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(numpy.uint8)
 
+
+# What the CMYK files are in RGB, for browsers, which round otherwise.
+for name in ["cmyk", "ycck"]:
+    save(f"{name}_as_rgb.png", Image.open(HERE / f"{name}.jpg").convert("RGB"))
 
 found = {}
 for path in sorted(HERE.glob("*.*")):

@@ -50,7 +50,7 @@ const reference = usualEnergies(app);
 const pointed = pointing();
 const takeModel = startOwnModel(app, byId("own"));
 const takeFiles = fileTaker(app, own, takeModel);
-takeEverywhere(takeFiles);
+takeEverywhere(app, takeFiles);
 startTry(app, game, takeFiles);
 showOwnImages(app, own);
 startSubjectStrip(app, game);

@@ -1,5 +1,6 @@
 // Takes out of an encoded image what browsers disagree about, before they decode it: colour profiles,
-// gamma, orientation, further frames. A file that is cut off is refused, as browsers show what there is of it.
+// gamma, orientation, further frames. A file that is cut off is refused, as browsers show what there is of it;
+// the command line has the same rules (crates/cli/src/dataset/decode/whole.rs).
 
 import { OodError } from "./errors.js";
 

@@ -163,7 +163,7 @@ export class WorkerLink implements Link {
 }
 
 const WORKER_ADVICE =
-  "Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.";
+  "Is it deployed beside the package's other files, on the page's own origin, and allowed by worker-src and Trusted Types? Otherwise pass `worker: () => new Worker(...)`, or `worker: false`.";
 
 function postError(cause: unknown): OodError {
   if (cause instanceof OodError) return cause;

@@ -25,9 +25,9 @@ export async function loadPageDetector(options: LoadOptions): Promise<Detector> 
   try {
     return await loadDetector({ ...embeddedOptions, worker: startEmbeddedWorker });
   } catch (error) {
-    if (!(error instanceof OodError && (error.code === "engine" || error.code === "fetch"))) throw error;
-    // Some browsers start no workers from a disk, and in WebKit such a worker can't read any blob. Without one the
-    // page works, but freezes during inference.
+    if (!(error instanceof OodError && /^(engine|fetch|crashed)$/.test(error.code))) throw error;
+    // Some browsers start no workers from a disk, or end them at once, and in WebKit such a worker can't read any blob.
+    // Without one the page works, but freezes during inference.
     return loadDetector({ ...embeddedOptions, worker: false });
   }
 }

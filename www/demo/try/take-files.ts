@@ -1,6 +1,7 @@
 // Files that are dropped, pasted or chosen anywhere on the page.
 
 import type { App } from "../state/app.js";
+import { messageOf } from "../state/errors.js";
 import { MOST_OWN, type OwnImages } from "../state/own-images.js";
 import { type ChosenFile, droppedFiles, holdsFiles, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
@@ -43,7 +44,7 @@ export function fileTaker(app: App, own: OwnImages, takeModel: TakeFiles): TakeF
 }
 
 /** Takes files that are dropped or pasted anywhere; where a card of its own takes them, that comes first. */
-export function takeEverywhere(take: TakeFiles): void {
+export function takeEverywhere(app: App, take: TakeFiles): void {
   let depth = 0;
   const highlight = (on: boolean): void => void document.body.classList.toggle("dropping", on);
   addEventListener("dragenter", (event) => {
@@ -59,7 +60,7 @@ export function takeEverywhere(take: TakeFiles): void {
   addEventListener("drop", (event) => {
     if (!event.dataTransfer || !holdsFiles(event)) return;
     event.preventDefault();
-    void droppedFiles(event.dataTransfer).then(take);
+    droppedFiles(event.dataTransfer).then(take, (error: unknown) => (app.notice.value = messageOf(error)));
   });
   addEventListener("paste", (event) => {
     const files = Array.from(event.clipboardData?.files ?? [], (file) => ({ file, path: file.name }));

@@ -14,6 +14,29 @@ export interface WebcamHost {
   onStop(problem?: string): void;
 }
 
+const NO_CAMERA = "There is no webcam, or this page is not allowed to use it.";
+
+/** What visitors can do about errors, whose messages say little. */
+const PROBLEMS: Record<string, string | undefined> = {
+  NotAllowedError: NO_CAMERA,
+  NotFoundError: NO_CAMERA,
+  OverconstrainedError: NO_CAMERA,
+  NotReadableError: "Another program is using the webcam.",
+};
+
+/** OverconstrainedError is no DOMException everywhere. */
+const nameOf = (error: unknown): string => (Object(error) as { name?: string }).name ?? "";
+
+/** The camera that looks away from the visitor; where the browser insists that there is none, any. */
+async function openCamera(): Promise<MediaStream> {
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch (error) {
+    if (nameOf(error) !== "OverconstrainedError") throw error;
+    return navigator.mediaDevices.getUserMedia({ video: true });
+  }
+}
+
 /** Starts the webcam; the returned function stops it. */
 export function startWebcam(host: WebcamHost): () => void {
   const { video } = host;
@@ -35,7 +58,7 @@ export function startWebcam(host: WebcamHost): () => void {
   const begin = async (): Promise<void> => {
     try {
       if (!navigator.mediaDevices) throw new Error("This browser allows the webcam only on pages served over https.");
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      stream = await openCamera();
       if (stopped) {
         for (const track of stream.getTracks()) track.stop();
         return;
@@ -44,12 +67,7 @@ export function startWebcam(host: WebcamHost): () => void {
       await video.play();
       await run();
     } catch (error) {
-      // OverconstrainedError is no DOMException everywhere, and some browsers give it no message.
-      const { name } = error as { name?: string };
-      const refused = /^(NotAllowed|NotFound|Overconstrained)Error$/.test(name ?? "");
-      const busy = name === "NotReadableError";
-      if (busy) stop("Another program is using the webcam.");
-      else stop(refused ? "There is no webcam, or this page is not allowed to use it." : messageOf(error));
+      stop(PROBLEMS[nameOf(error)] ?? messageOf(error));
     }
   };
   void begin();

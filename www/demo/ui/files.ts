@@ -21,31 +21,46 @@ export function filesOf(input: HTMLInputElement): ChosenFile[] {
   return sorted(Array.from(input.files ?? [], (file) => ({ file, path: file.webkitRelativePath || file.name })));
 }
 
-/** Dropped files, including those in dropped folders. Must be called while the drop event is handled. */
+/**
+ * Dropped files, including those in dropped folders. Must be called while the drop event is handled. Rejects, with a
+ * sentence for visitors, where a folder can't be read.
+ */
 export async function droppedFiles(transfer: DataTransfer): Promise<ChosenFile[]> {
-  // Both must be read before the first await, as the list is emptied afterwards.
-  const entries = Array.from(transfer.items, (item) => (item.kind === "file" ? item.webkitGetAsEntry() : null));
-  const plain = Array.from(transfer.files);
-  if (!entries.some((entry) => entry)) return plain.map((file) => ({ file, path: file.name }));
+  // All is read before the first await, as the list is emptied afterwards.
+  const items = Array.from(transfer.items).filter(({ kind }) => kind === "file");
+  const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const found: ChosenFile[] = [];
-  for (const entry of entries) if (entry) await walk(entry, found);
+  for (const { entry, file } of dropped) {
+    // What comes from another page or program may have no entry, or one that can't be read, as on a page that is opened
+    // from a disk. So entries are for folders only.
+    if (entry?.isDirectory) await walk(entry as FileSystemDirectoryEntry, found);
+    else if (file) found.push({ file, path: file.name });
+  }
   return sorted(found);
 }
 
-async function walk(entry: FileSystemEntry, found: ChosenFile[]): Promise<void> {
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    found.push({ file, path: entry.fullPath.replace(/^\//, "") });
-    return;
-  }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
+async function walk(folder: FileSystemDirectoryEntry, found: ChosenFile[]): Promise<void> {
+  const reader = folder.createReader();
   // A reader returns at most a hundred entries per call.
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    const some = await read<FileSystemEntry[]>(folder, (resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) return;
-    for (const child of some) await walk(child, found);
+    for (const child of some) {
+      if (child.isDirectory) await walk(child as FileSystemDirectoryEntry, found);
+      else {
+        const file = await read<File>(child, (resolve, reject) => (child as FileSystemFileEntry).file(resolve, reject));
+        found.push({ file, path: pathOf(child) });
+      }
+    }
   }
 }
+
+const pathOf = ({ fullPath }: FileSystemEntry): string => fullPath.replace(/^\//, "");
+
+const read = <T>(entry: FileSystemEntry, start: ConstructorParameters<typeof Promise<T>>[0]): Promise<T> =>
+  new Promise(start).catch((cause: unknown) => {
+    throw new Error(`“${pathOf(entry)}” can't be read by dropping it: choose the folder, or drop the files themselves.`, { cause });
+  });
 
 /** By code points, as the command line sorts. */
 function sorted(files: ChosenFile[]): ChosenFile[] {
@@ -55,8 +70,8 @@ function sorted(files: ChosenFile[]): ChosenFile[] {
 /** Whether what is dragged are files. */
 export const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
 
-/** Lets files be dropped on an element, and highlights it while they hover. */
-export function onDrop(target: HTMLElement, take: (files: ChosenFile[]) => void): void {
+/** Lets files be dropped on an element, and highlights it while they hover. `fail` gets why a folder can't be read. */
+export function onDrop(target: HTMLElement, take: (files: ChosenFile[]) => void, fail: (error: unknown) => void): void {
   let depth = 0;
   const highlight = (on: boolean): void => void target.classList.toggle("dropping", on);
   target.addEventListener("dragenter", (event) => {
@@ -73,7 +88,7 @@ export function onDrop(target: HTMLElement, take: (files: ChosenFile[]) => void)
     if (!event.dataTransfer || !holdsFiles(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    void droppedFiles(event.dataTransfer).then(take);
+    droppedFiles(event.dataTransfer).then(take, fail);
   });
 }
 

@@ -86,6 +86,10 @@ export function intake(container: HTMLElement, { title, hint, process, accept = 
     bar,
     status,
   );
-  onDrop(container, (files) => void add(files));
+  onDrop(
+    container,
+    (files) => void add(files),
+    (error) => void (status.textContent = messageOf(error)),
+  );
   return { setStatus: (text) => (status.textContent = text), add, cancel: () => running?.abort() };
 }

@@ -1,5 +1,9 @@
 //! Decoding image files.
 
+mod jpeg;
+mod whole;
+
+use std::fmt::Display;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,9 +33,9 @@ const MAX_ALLOC: u64 = 800_000_000;
 
 /// Decodes a BMP, GIF, JPEG, PNG, PNM, TIFF or WebP file, upright as its EXIF orientation says.
 ///
-/// The result is grey, RGB or RGBA with 8 bits: of 16-bit values the high byte is taken as by PIL,
-/// palettes are resolved, CMYK is converted to RGB without a colour profile. Of an animation the
-/// first frame counts, of an animated PNG its default image.
+/// The pixels are those that PIL reads. The result is grey, RGB or RGBA with 8 bits: of 16-bit
+/// values the high byte is taken as by PIL, palettes are resolved, CMYK is converted to RGB without a
+/// colour profile. Of an animation the first frame counts, of an animated PNG its default image.
 ///
 /// # Errors
 /// [`ErrorKind::Image`](itp_ood::ErrorKind::Image) if the file is empty, of an unknown format,
@@ -54,7 +58,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels> {
 }
 
 fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
-    let mut reader = ImageReader::new(Cursor::new(bytes))
+    let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| Error::image("the file cannot be read").with_source(e))?;
     let Some(format) = reader.format().filter(|format| FORMATS.contains(format)) else {
@@ -65,14 +69,14 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
         };
         return Err(Error::image(format!("this is {what}; convert it to JPEG or PNG")));
     };
+    let bytes = whole::whole(bytes, format)?;
     if format == ImageFormat::Jpeg {
-        let whole = whole_jpeg(bytes)
-            .ok_or_else(|| Error::image("the JPEG file is cut off; copy it again"))?;
-        reader = ImageReader::with_format(Cursor::new(whole), format);
+        return jpeg::decode(bytes);
     }
     if format == ImageFormat::Png && !has_whole_palette(bytes) {
         return Err(Error::image("the PNG file's palette is damaged; copy it again"));
     }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -85,27 +89,6 @@ fn decode_upright(bytes: &[u8]) -> Result<DynamicImage> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
     image.apply_orientation(orientation);
     Ok(to_8_bits(image, format))
-}
-
-/// The bytes up to the JPEG's end marker; `None` if it is cut off before. The decoder itself fills
-/// what is missing with grey, which would pass for an image. What follows, as a phone's film or second
-/// image, is not looked at.
-fn whole_jpeg(bytes: &[u8]) -> Option<&[u8]> {
-    let mut at = 2;
-    loop {
-        // Between markers lie the bytes of a scan, where 0xFF is followed by 0, and fill bytes.
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
-        match *bytes.get(at + 1)? {
-            0xD9 => return bytes.get(..at + 2),
-            // Stuffing, restarts and other markers without a segment.
-            0x00 | 0x01 | 0xD0..=0xD8 => at += 2,
-            0xFF => at += 1,
-            _ => {
-                let length = bytes.get(at + 2..at + 4)?;
-                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-            }
-        }
-    }
 }
 
 /// Whether a PNG's palette, if there is one, has three bytes a colour: the decoder panics at another
@@ -160,15 +143,25 @@ pub(super) fn is_image(path: &Path) -> bool {
 }
 
 fn explain(error: ImageError) -> Error {
-    let message = match &error {
-        ImageError::Limits(_) => format!(
-            "the image is too large: more than {MAX_SIDE} pixels a side, or more memory than \
-             {MAX_ALLOC} bytes; make it smaller first"
-        ),
-        ImageError::Unsupported(what) => {
-            format!("the file uses a feature that is not supported: {what}; convert it")
-        }
-        other => format!("the file is damaged: {other}"),
-    };
-    Error::image(message).with_source(error)
+    match &error {
+        ImageError::Limits(_) => too_large(),
+        ImageError::Unsupported(what) => unsupported(what),
+        other => damaged(other),
+    }
+    .with_source(error)
+}
+
+fn too_large() -> Error {
+    Error::image(format!(
+        "the image is too large: more than {MAX_SIDE} pixels a side, or more memory than \
+         {MAX_ALLOC} bytes; make it smaller first"
+    ))
+}
+
+fn unsupported(what: impl Display) -> Error {
+    Error::image(format!("the file uses a feature that is not supported: {what}; convert it"))
+}
+
+fn damaged(why: impl Display) -> Error {
+    Error::image(format!("the file is damaged: {why}"))
 }

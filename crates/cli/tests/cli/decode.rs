@@ -55,12 +55,8 @@ fn of_sixteen_bits_the_high_byte_counts() {
 fn cmyk_is_what_pillow_makes_of_it() {
     let (width, height, channels, data) = parts(file!("cmyk.jpg"));
     assert_eq!((width, height, channels), (16, 16, 3));
-    // Pillow's convert("RGB"): 49, 190, 146.
-    for rgb in data.chunks(3) {
-        for (&got, want) in rgb.iter().zip([49, 190, 146]) {
-            assert!(got.abs_diff(want) <= 2, "{rgb:?}");
-        }
-    }
+    // Pillow's convert("RGB").
+    assert!(data.chunks(3).all(|rgb| rgb == [49, 190, 146]), "{data:?}");
 }
 
 #[test]
@@ -90,35 +86,11 @@ fn damaged_files_are_refused() {
     refused(file!("huge_20000.png"), "20000 x 20000");
     refused(file!("huge_4e9.png"), "too large");
     refused(file!("lying_size.png"), "damaged");
-    refused(b"\x89PNG\r\n\x1a\n", "damaged");
-    refused(b"\xFF\xD8\xFF\xE0", "cut off");
-    refused(b"GIF89a", "damaged");
-    refused(b"RIFF\x10\0\0\0WEBPVP8L", "damaged");
-}
-
-#[test]
-fn files_cut_off_anywhere_are_refused_or_give_pixels_but_never_panic() {
-    for bytes in [
-        file!("alpha.png"),
-        file!("rotated.jpg"),
-        file!("cmyk.jpg"),
-        file!("animated.gif"),
-        file!("animated.webp"),
-        file!("rotated.webp"),
-    ] {
-        for len in 0..bytes.len() {
-            match decode(&bytes[..len]) {
-                Ok(pixels) => {
-                    pixels.view().unwrap();
-                }
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Image),
-            }
-        }
-        let half = decode(&bytes[..bytes.len() / 2]);
-        assert!(half.is_err(), "half of a file is no image");
-        // And the next image still works.
-        assert!(decode(bytes).is_ok());
-    }
+    refused(b"\x89PNG\r\n\x1a\n", "PNG file is cut off");
+    refused(b"\xFF\xD8\xFF\xE0", "JPEG file is cut off");
+    refused(b"GIF89a", "GIF file is cut off");
+    refused(b"BM", "BMP file is cut off");
+    refused(b"RIFF\x10\0\0\0WEBPVP8L", "WebP file is cut off");
 }
 
 #[test]

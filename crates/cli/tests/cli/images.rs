@@ -1,9 +1,9 @@
 //! Image files as phones, scanners and older programs write them: what PIL makes of them.
 
-use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, Rgb, RgbImage};
 use itp_ood::{ErrorKind, Pixels};
 use itp_ood_cli::dataset::decode;
+use libjpeg_turbo_rs::{PixelFormat, Subsampling};
 
 use crate::data::fault;
 use crate::support::*;
@@ -17,9 +17,10 @@ fn pattern() -> RgbImage {
 }
 
 fn jpeg() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&pattern()).unwrap();
-    bytes
+    let image = pattern();
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    libjpeg_turbo_rs::compress(&image, width, height, PixelFormat::Rgb, 90, Subsampling::S420)
+        .unwrap()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod archives;
 mod calibrate;
+mod colour;
 mod data;
 mod datasets;
 mod decode;
