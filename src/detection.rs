@@ -10,7 +10,8 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use crate::detectors::detector::{Context, Score, once};
 use crate::detectors::energy::TEMPERATURE;
 use crate::detectors::held_t::Parts;
-use crate::detectors::{auto, itp, overrides, registry};
+use crate::detectors::odin::Step;
+use crate::detectors::{auto, gradient, itp, odin, overrides, registry};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits;
@@ -28,6 +29,8 @@ pub struct FeatureDetector {
     stats: Stats,
     /// What was prepared for the settings of the last call; most calls repeat them.
     prepared: Mutex<Option<Arc<Prepared>>>,
+    /// Whether the network's gradient is at hand.
+    has_gradient: bool,
 }
 
 /// Multiplications that new settings may cost to find their threshold: some twenty milliseconds in a
@@ -66,7 +69,7 @@ impl FeatureDetector {
         let head = head.into();
         stats.check_head(&head)?;
         overrides::check_stored(&stats)?;
-        Ok(Self { head, stats, prepared: Mutex::new(None) })
+        Ok(Self { head, stats, prepared: Mutex::new(None), has_gradient: false })
     }
 
     /// A detector whose thresholds, and whatever else detectors take from in-distribution images that
@@ -84,6 +87,12 @@ impl FeatureDetector {
         stats.check_head(&head)?;
         holdout.outer_iter().try_for_each(|row| head.check(row))?;
         Self::new(head.clone(), score_holdout(&head, stats, holdout)?)
+    }
+
+    /// The same, with the network's gradient at hand: ODIN then moves images by default.
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "needs a network"))]
+    pub(crate) fn with_gradient(self, has_gradient: bool) -> Self {
+        Self { has_gradient, ..self }
     }
 
     /// The last layer.
@@ -118,7 +127,8 @@ impl FeatureDetector {
             let reason = obstacle.map(str::to_owned).or_else(|| {
                 let settings = &Settings { score: name.clone(), ..stats.settings.clone() };
                 let context = Context { head, stats, settings, pruning: &pruning, earlier: None };
-                registry::build(&context).err().map(|error| error.message().to_owned())
+                let built = registry::build(&context).and_then(|_| self.check_step(settings));
+                built.err().map(|error| error.message().to_owned())
             });
             (name, reason)
         })
@@ -165,10 +175,18 @@ impl FeatureDetector {
             tpr: settings.tpr,
             ..overrides::in_full(&self.stats.settings, &self.stats)?
         };
+        // Stored scores are of images that were moved by the stored length, or not at all.
+        let step = Step::new(settings, &self.stats, self.has_gradient)?;
+        let is_stored =
+            step.is_none() || step == Step::of_any(&self.stats.settings, &self.stats, false)?;
         if let Some(scores) = self.stats.id_scores.get(&settings.score)
             && *settings == stored
+            && is_stored
         {
             return Ok(Some(scores.clone()));
+        }
+        if step.is_some() {
+            return Ok(None);
         }
         let Some(sample) = self.stats.id_features() else { return Ok(None) };
         if sample.len() * self.head.num_classes() > MAX_SAMPLE_COST {
@@ -201,6 +219,55 @@ impl FeatureDetector {
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
     /// what [`registry::build`] reports.
     pub fn detect(&self, features: ArrayView1<f32>, options: &Options) -> Result<Detection> {
+        self.check_still(&self.settings(options)?)?;
+        self.detect_moved(features, None, options)
+    }
+
+    /// The step of the image that a call asks for.
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "needs a network"))]
+    pub(crate) fn step(&self, settings: &Settings) -> Result<Option<Step>> {
+        Step::new(settings, &self.stats, self.has_gradient)
+    }
+
+    /// Refuses a step of the image that needs a gradient where there is none.
+    fn check_step(&self, settings: &Settings) -> Result<()> {
+        if self.has_gradient { Ok(()) } else { self.check_still(settings) }
+    }
+
+    /// Refuses what can't be had from features alone.
+    fn check_still(&self, settings: &Settings) -> Result<()> {
+        match Step::new(settings, &self.stats, self.has_gradient)? {
+            None => Ok(()),
+            Some(_) => Err(Error::options(format!(
+                "the score \"{}\" moves the image by {} and runs the network again, so it can't be \
+                 had from features alone; rate the image by a model that was loaded with its \
+                 gradient, or set {0} to 0",
+                settings.score,
+                odin::EPSILON.name
+            ))),
+        }
+    }
+
+    /// Derivatives of the score of features with respect to them, both `[D]`.
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "needs a network"))]
+    pub(crate) fn cotangents(
+        &self,
+        features: ArrayView1<f32>,
+        settings: Settings,
+    ) -> Result<Array1<f32>> {
+        self.head.check(features)?;
+        let score = &self.prepare(settings)?.score;
+        let exact = score.gradient(&self.head, features);
+        Ok(exact.unwrap_or_else(|| gradient::of_features(&**score, &self.head, features)))
+    }
+
+    /// As [`FeatureDetector::detect`], with the score of the moved image's features, if it was moved.
+    pub(crate) fn detect_moved(
+        &self,
+        features: ArrayView1<f32>,
+        moved: Option<ArrayView1<f32>>,
+        options: &Options,
+    ) -> Result<Detection> {
         self.head.check(features)?;
         let prepared = self.prepare(self.settings(options)?)?;
         let settings = &prepared.settings;
@@ -231,7 +298,10 @@ impl FeatureDetector {
                  features have values far out of range",
             ));
         }
-        let score = prepared.score.score(features, plain.view());
+        let score = match moved {
+            None => prepared.score.score(features, plain.view()),
+            Some(moved) => prepared.score.score(moved, self.head.logits(moved).view()),
+        };
         if !score.is_finite() {
             return Err(Error::features(format!(
                 "the score {} is {score} for this image; its features can't be used",
@@ -285,7 +355,9 @@ impl FeatureDetector {
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
     /// what [`registry::build`] reports.
     pub fn scores(&self, features: ArrayView2<f32>, options: &Options) -> Result<Vec<f64>> {
-        let prepared = self.prepare(self.settings(options)?)?;
+        let settings = self.settings(options)?;
+        self.check_still(&settings)?;
+        let prepared = self.prepare(settings)?;
         let rows = features.outer_iter().enumerate();
         rows.map(|(row, features)| {
             self.head.check(features).map_err(|error| error.context(format!("row {row}")))?;

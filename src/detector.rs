@@ -1,13 +1,13 @@
 //! The whole path: an image in; a class, a verdict and the pruned weights out.
 
-use ndarray::Array1;
+use ndarray::{Array1, Array3, Array4, ArrayView1, Axis};
 
 use crate::detection::{Detection, FeatureDetector};
 use crate::error::Result;
 use crate::image::ImageView;
 use crate::info::Info;
 use crate::model::Model;
-use crate::settings::Options;
+use crate::settings::{Options, Settings};
 use crate::stats::Stats;
 
 /// A model with its statistics, ready to rate images.
@@ -43,7 +43,8 @@ impl Detector {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the statistics are of another model.
     pub fn from_model(model: Model, stats: Stats) -> Result<Self> {
         stats.check_hash(model.sha256())?;
-        let feature_detector = FeatureDetector::new(model.head().clone(), stats)?;
+        let feature_detector = FeatureDetector::new(model.head().clone(), stats)?
+            .with_gradient(model.gradient_obstacle().is_none());
         Ok(Self { model, feature_detector })
     }
 
@@ -77,8 +78,67 @@ impl Detector {
     /// Class, score and verdict of an image.
     ///
     /// # Errors
-    /// As [`Model::features`] and [`FeatureDetector::detect`].
+    /// As [`Model::features`] and [`FeatureDetector::detect`], and
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if ODIN is to move the image and the model has no
+    /// gradient ([`Model::gradient_obstacle`]).
     pub fn detect(&self, image: &ImageView, options: &Options) -> Result<Detection> {
-        self.feature_detector.detect(self.features(image)?.view(), options)
+        self.detect_with_features(image, options).map(|(_, found)| found)
+    }
+
+    /// Whether the score of a call moves the image, as ODIN does with an `epsilon` above 0: features
+    /// alone don't suffice for it then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range.
+    pub fn moves_image(&self, options: &Options) -> Result<bool> {
+        Ok(self.feature_detector.step(&self.feature_detector.settings(options)?)?.is_some())
+    }
+
+    /// As [`Detector::detect`], with the image's features `[D]`.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn detect_with_features(
+        &self,
+        image: &ImageView,
+        options: &Options,
+    ) -> Result<(Array1<f32>, Detection)> {
+        let settings = self.feature_detector.settings(options)?;
+        let Some(step) = self.feature_detector.step(&settings)? else {
+            let features = self.features(image)?;
+            let found = self.feature_detector.detect(features.view(), options)?;
+            return Ok((features, found));
+        };
+        let mut input = self.model.preprocess().apply(image)?;
+        let (features, gradient) = self.gradient(&input, settings)?;
+        step.apply(&mut input, &gradient, &self.model.preprocess().std);
+        let moved = self.model.backbone().features(input.view())?;
+        let found =
+            self.feature_detector.detect_moved(features.view(), Some(moved.view()), options)?;
+        Ok((features, found))
+    }
+
+    /// How the score depends on each value of the network's input (the image, resized, cropped and
+    /// normalised): derivatives `[C, H, W]`. What is pruned for the image stays pruned. Most scores are
+    /// differentiated exactly down to the features, others by differences there.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`]; [`ErrorKind::Model`](crate::ErrorKind::Model) if the model has no
+    /// gradient ([`Model::gradient_obstacle`]).
+    pub fn saliency(&self, image: &ImageView, options: &Options) -> Result<Array3<f32>> {
+        let settings = self.feature_detector.settings(options)?;
+        let (_, gradient) = self.gradient(&self.model.preprocess().apply(image)?, settings)?;
+        Ok(gradient.index_axis_move(Axis(0), 0))
+    }
+
+    /// The features of a normalised image, and the derivatives of their score.
+    fn gradient(
+        &self,
+        input: &Array4<f32>,
+        settings: Settings,
+    ) -> Result<(Array1<f32>, Array4<f32>)> {
+        let cotangents =
+            |features: ArrayView1<f32>| self.feature_detector.cotangents(features, settings);
+        self.model.backbone().gradient(input.view(), cotangents)
     }
 }

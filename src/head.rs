@@ -157,6 +157,20 @@ impl Head {
         sum_rows(&self.bias, row, |[w, h]| w * h)
     }
 
+    /// Derivatives with respect to the features, `[D]`, of a number whose derivatives with respect to
+    /// the logits are `of_logits`, `[K]`.
+    pub fn pull_back(&self, of_logits: ArrayView1<f64>) -> Array1<f32> {
+        if let Some(opaque) = &self.opaque {
+            let logits = of_logits.iter().map(|&of_logit| of_logit as f32);
+            return std::iter::repeat_n(0.0, opaque.features).chain(logits).collect();
+        }
+        let mut sums = Array1::<f64>::zeros(self.num_features());
+        for (weights, &of_logit) in self.weights.outer_iter().zip(of_logits) {
+            sums.zip_mut_with(&weights, |sum, &w| *sum += of_logit * f64::from(w));
+        }
+        sums.mapv(|sum| sum as f32)
+    }
+
     /// The class with the largest unpruned logit; the first of equals.
     ///
     /// # Panics

@@ -65,6 +65,9 @@ pub struct Info {
     pub feature_node: String,
     /// How many operators run in which way.
     pub operators: OperatorCounts,
+    /// Why there is no gradient with respect to the image, which ODIN's `epsilon` and saliency need;
+    /// absent if there is one.
+    pub gradient_obstacle: Option<String>,
     /// Every post-hoc detector, with its hyperparameters.
     pub detectors: Vec<DetectorInfo>,
     /// What a user should know before trusting the result, in sentences.
@@ -244,6 +247,7 @@ impl Info {
                 own: backbone.report().num_custom(),
                 tract: backbone.report().num_tract(),
             },
+            gradient_obstacle: model.gradient_obstacle().map(str::to_owned),
             detectors: DetectorInfo::all(head.num_classes()),
             warnings,
         })

@@ -33,6 +33,10 @@ pub struct ModelOptions<'a> {
     pub external_data: Option<ExternalData<'a>>,
     /// What the model may cost: memory and multiplications for one image.
     pub limits: Limits,
+    /// Also prepare the gradient with respect to the image, which ODIN's `epsilon` and
+    /// [`Detector::saliency`](crate::Detector::saliency) need. It takes memory for a second set of
+    /// weights and for all that the network computes.
+    pub gradient: bool,
 }
 
 impl Head {
@@ -124,6 +128,7 @@ impl Model {
             output: options.output,
             external_data: options.external_data,
             limits: options.limits,
+            gradient: options.gradient,
             ..LoadOptions::default()
         };
         let (backbone, last) = Backbone::load(onnx, &options)?;
@@ -193,6 +198,11 @@ impl Model {
     /// SHA-256 of the ONNX file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Why there is no gradient with respect to the image; `None` if there is one.
+    pub fn gradient_obstacle(&self) -> Option<&str> {
+        self.backbone.gradient_obstacle()
     }
 
     /// The features `[D]` of an image.

@@ -187,6 +187,27 @@ impl Pruning {
         }
     }
 
+    /// Derivatives with respect to the features, `[D]`, of a number whose derivatives with respect to
+    /// the pruned logits are `[K]`, with the weights that are pruned for these features held out.
+    ///
+    /// # Panics
+    /// As [`Pruning::logits`].
+    pub fn pull_back(
+        &self,
+        head: &Head,
+        features: ArrayView1<f32>,
+        of_logits: ArrayView1<f64>,
+        variant: Variant,
+    ) -> Array1<f32> {
+        let prunes = matches!(variant, Variant::Ftp | Variant::Itp);
+        let weights = match variant {
+            Variant::Plain | Variant::Ftp => head.weights(),
+            Variant::Crp | Variant::Itp => &*self.coarse,
+        };
+        let is_kept = |(w, h): (f32, f32), limit| !(prunes && ftp::is_above(w, h, limit));
+        ftp::pull_back(weights, &self.limits, features, of_logits, is_kept)
+    }
+
     /// Which weights CRP keeps, `[K, D]`; `head` and `stats` are those that this was made for.
     pub fn crp_mask(&self, head: &Head, stats: &Stats) -> Array2<bool> {
         let mu = crp::mean_contributions(head, stats.feature_mean());

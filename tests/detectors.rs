@@ -310,6 +310,7 @@ fn newer_detectors_agree_with_their_formulas() {
         ("mds_pp", with("mds_pp", &[]), 1e-4),
         ("rmds_pp", with("rmds_pp", &[]), 1e-4),
         ("nnguide", with("nnguide", &[]), 1e-5),
+        ("knn_means", with("knn_means", &[]), 1e-5),
         ("weiper_kld", with("weiper_kld", &[]), 1e-3),
         ("weiper_kld with settings", with("weiper_kld", &of_weiper), 1e-3),
     ] {

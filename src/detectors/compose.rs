@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ndarray::ArrayView1;
+use ndarray::{Array1, ArrayView1};
 
 use super::detector::{Context, LogitScore, PostHocDetector, PrunedHead, Score, Shape};
 use super::energy;
+use super::gradient::of_logits;
 use crate::error::{Error, Result};
 use crate::head::Head;
 
@@ -100,6 +101,16 @@ impl Score for OnLogits {
             None => (self.rate)(logits),
             Some(head) => (self.rate)(head.logits(features).view()),
         }
+    }
+
+    fn gradient(&self, head: &Head, features: ArrayView1<f32>) -> Option<Array1<f32>> {
+        Some(match &self.head {
+            None => head.pull_back(of_logits(&self.rate, head.logits(features).view()).view()),
+            Some(pruned) => {
+                let of_logits = of_logits(&self.rate, pruned.logits(features).view());
+                pruned.pull_back(features, of_logits.view())
+            }
+        })
     }
 }
 

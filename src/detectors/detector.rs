@@ -177,6 +177,12 @@ pub trait Score: Send + Sync {
     /// Higher = more in-distribution. Features and logits must be finite and of the right length
     /// ([`Head::check`]).
     fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64;
+
+    /// Derivatives of the score with respect to the features, `[D]`, if there is something better than
+    /// differences. What is pruned for these features stays pruned.
+    fn gradient(&self, _head: &Head, _features: ArrayView1<f32>) -> Option<Array1<f32>> {
+        None
+    }
 }
 
 /// A function of the logits `[K]`.
@@ -195,6 +201,10 @@ pub trait PrunedHead: Send + Sync {
 
     /// For each class the 1-norm of the features that its kept weights read, `[D]` to `[K]`.
     fn kept_norms(&self, context: &Context) -> KeptNorms;
+
+    /// Derivatives with respect to the features, `[D]`, of a number whose derivatives with respect to
+    /// the logits are `[K]`. What is pruned for these features stays pruned.
+    fn pull_back(&self, features: ArrayView1<f32>, of_logits: ArrayView1<f64>) -> Array1<f32>;
 }
 
 /// See [`PrunedHead::kept_norms`].

@@ -89,6 +89,12 @@ impl PrunedHead for HeldHead {
         })
     }
 
+    /// Weights whose contributions are held have none.
+    fn pull_back(&self, features: ArrayView1<f32>, of_logits: ArrayView1<f64>) -> Array1<f32> {
+        let is_free = |(w, h): (f32, f32), limit| ftp::signed(w, h) < limit;
+        ftp::pull_back(self.head.weights(), &self.limits, features, of_logits, is_free)
+    }
+
     /// Nothing is left out.
     fn kept_norms(&self, context: &Context) -> KeptNorms {
         let classes = context.head.num_classes();

@@ -116,6 +116,10 @@ impl PrunedHead for ItpHead {
         self.pruning.logits(&self.head, features, self.variant)
     }
 
+    fn pull_back(&self, features: ArrayView1<f32>, of_logits: ArrayView1<f64>) -> Array1<f32> {
+        self.pruning.pull_back(&self.head, features, of_logits, self.variant)
+    }
+
     fn kept_norms(&self, context: &Context) -> KeptNorms {
         let prunes_crp = self.variant != Variant::Ftp;
         let keep = self.pruning.crp_mask(&self.head, context.stats);

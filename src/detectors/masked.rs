@@ -27,6 +27,10 @@ impl PrunedHead for MaskedHead {
         self.0.logits(features)
     }
 
+    fn pull_back(&self, _features: ArrayView1<f32>, of_logits: ArrayView1<f64>) -> Array1<f32> {
+        self.0.pull_back(of_logits)
+    }
+
     fn kept_norms(&self, _context: &Context) -> KeptNorms {
         let keep = self.0.weights().mapv(|w| f64::from(u8::from(w != 0.0)));
         Box::new(move |features| keep.dot(&features.mapv(|h| f64::from(h.abs()))))

@@ -21,6 +21,7 @@ pub static DETECTORS: &[&dyn PostHocDetector] = &[
     &gradnorm::GradNormLeaf,
     &klm::KlMatching,
     &knn::Knn,
+    &knn_means::KnnMeans,
     &nnguide::NnGuide,
     &mahalanobis::Mahalanobis,
     &mahalanobis_pp::MDS_PP,

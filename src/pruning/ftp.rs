@@ -1,6 +1,6 @@
 //! Fine-grained test pruning (FTP): one limit on the feature for each weight.
 
-use ndarray::{Array2, Zip};
+use ndarray::{Array1, Array2, ArrayView1, Zip};
 use wide::{CmpGt, f32x8};
 
 use crate::head::Head;
@@ -45,6 +45,28 @@ pub fn are_above(w: f32x8, h: f32x8, limit: f32x8) -> f32x8 {
 #[inline(always)]
 pub fn signed_lanes(w: f32x8, h: f32x8) -> f32x8 {
     h ^ (w & f32x8::splat(-0.0))
+}
+
+/// `sum_k v_k W_kj` over the weights that `is_kept` names by weight and feature, and limit, `[D]`.
+pub fn pull_back(
+    weights: &Array2<f32>,
+    limits: &Array2<f32>,
+    features: ArrayView1<f32>,
+    of_logits: ArrayView1<f64>,
+    is_kept: impl Fn((f32, f32), f32) -> bool,
+) -> Array1<f32> {
+    let mut sums = Array1::<f64>::zeros(features.len());
+    let rows = weights.outer_iter().zip(limits.outer_iter());
+    for ((weights, limits), &of_logit) in rows.zip(of_logits) {
+        Zip::from(&mut sums).and(weights).and(limits).and(features).for_each(
+            |sum, &w, &limit, &h| {
+                if is_kept((w, h), limit) {
+                    *sum += of_logit * f64::from(w);
+                }
+            },
+        );
+    }
+    sums.mapv(|sum| sum as f32)
 }
 
 #[cfg(test)]

@@ -95,6 +95,11 @@ def nnguide(k):
     return energy(test) * np.sort(guides, axis=1)[:, -k:].mean(1)
 
 
+def knn_means():
+    means = unit(np.stack([train[labels == k].mean(0) for k in range(len(weight))]))
+    return -np.min(np.linalg.norm(unit(test)[:, None] - means, axis=2), axis=1)
+
+
 def chacha8(words):
     """The first words of the stream of ChaCha with 8 rounds, key and nonce 0."""
     blocks = -(-words // 16)
@@ -161,6 +166,7 @@ expected = {
     "mds_pp": mahalanobis_pp(relative=False),
     "rmds_pp": mahalanobis_pp(relative=True),
     "nnguide": nnguide(10),
+    "knn_means": knn_means(),
     "weiper_kld": weiper(1, 1, 20, 20),
     "weiper_kld with settings": weiper(2.5, 0.1, 4, 15),
 }

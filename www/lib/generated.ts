@@ -18,6 +18,7 @@ export type ScoreName =
   | "gradnorm_leaf+itp"
   | "klm"
   | "knn"
+  | "knn_means"
   | "nnguide"
   | "mahalanobis"
   | "mds_pp"
@@ -64,6 +65,10 @@ export interface HyperparameterValues {
   heldLambda?: number;
   /** Weight of T in HELD+T; from held-out images, 0.15 sd(HELD) / sd(T). 0 or more. */
   heldA?: number;
+  /** How far each value of the image is moved towards a higher score; 0 for models that are loaded without their gradient. 0 or more. Default: 0.0014; 0.002 from 100 classes on, 0.0014 from 1000 on. */
+  "odin.epsilon"?: number;
+  /** What epsilon is measured in: 0 for pixel values from 0 to 1 (divided by the channel's standard deviation, as the original code), 1 for the normalised input (as DICE, ReAct and LINe). From 0 to 1. Default: 0. */
+  "odin.epsilonSpace"?: number;
   /** Temperature T of `T logsumexp(f / T)` and of softmax, wherever a score uses them. Above 0. Default: 1. */
   "energy.temperature"?: number;
   /** Exponent of p and 1 - p; the smaller, the more small probabilities count. From 0 to 1. Default: 0.1. */
@@ -254,6 +259,11 @@ export interface DetectorInfo {
   featureNode: string;
   /** How many operators run in which way. */
   operators: OperatorCounts;
+  /**
+   * Why there is no gradient with respect to the image, which ODIN's `epsilon` and saliency need;
+   * absent if there is one.
+   */
+  gradientObstacle?: string;
   /** Every post-hoc detector, with its hyperparameters. */
   detectors: PostHocDetector[];
   /** What a user should know before trusting the result, in sentences. */

@@ -1,30 +1,31 @@
 //! The network in front of the last linear layer, run by tract.
 
+mod derivative;
+mod features;
 mod input;
+mod prepare;
+mod report;
 mod translate;
 mod watch;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ndarray::{Array1, ArrayView4, Axis};
-use serde::Serialize;
+use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
 use tract_onnx::pb;
-use tract_onnx::prelude::{
-    IntoRunnable, TValue, Tensor, TractError, TypedModel, TypedSimplePlan, tvec,
-};
+use tract_onnx::prelude::{DatumExt, TValue, TVec, Tensor, TypedSimplePlan, tvec};
 
+use self::derivative::{Derivative, derive};
+use self::features::{FeaturePart, check_features, opaque_parts};
+use self::prepare::{FAILED, catch_panic, caught, prepare};
+pub use self::report::BackboneReport;
 use crate::check::{self, MAX_WATCHED};
 use crate::error::{Error, Result};
-use crate::head::{End, Features, Head, Opaque};
+use crate::head::{End, Head};
 use crate::linear::{LastLayer, Linear, OpaqueLayer};
 use crate::options::{Kernels, LoadOptions};
 use crate::profile::OperatorTime;
-use crate::{fusion, graph, head, lower, onnx, places, profile};
-use itp_ood_kernels::CustomOp;
-use itp_ood_kernels::Width;
+use crate::{head, lower, onnx, profile};
 
 /// An ONNX classifier without its last linear layer (the head): it maps an image to its
 /// penultimate-layer features.
@@ -45,37 +46,8 @@ pub struct Backbone {
     report: BackboneReport,
     /// The outputs whose magnitude is looked at after each run.
     watched: Vec<usize>,
-}
-
-/// What is taken of an output.
-#[derive(Debug, Clone, Copy)]
-enum FeaturePart {
-    /// All of it.
-    Whole,
-    /// Means over all positions; the axis is that of the features.
-    Means(usize),
-}
-
-/// How many operators run on which kernels, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BackboneReport {
-    /// Operators on this crate's kernels. Serialised as `own`.
-    #[serde(rename = "own")]
-    pub custom: BTreeMap<String, usize>,
-    /// Operators on tract's kernels.
-    pub tract: BTreeMap<String, usize>,
-}
-
-impl BackboneReport {
-    /// Number of operators on this crate's kernels.
-    pub fn num_custom(&self) -> usize {
-        self.custom.values().sum()
-    }
-
-    /// Number of operators on tract's kernels.
-    pub fn num_tract(&self) -> usize {
-        self.tract.values().sum()
-    }
+    /// Or why there is none.
+    derivative: Result<Derivative, String>,
 }
 
 impl Backbone {
@@ -172,28 +144,21 @@ impl Backbone {
             return Err(Error::model("the file holds no graph"));
         };
         let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
-        check::check(&mut proto, input_shape, options.limits)?;
-        let mut typed = translate::translate(proto, input_shape).map_err(|error| {
+        let values = check::check(&mut proto, input_shape, options.limits)?;
+        let parts = head.num_outputs();
+        let (num_outputs, derivative) = match &mut proto.graph {
+            Some(graph) => (graph.output.len(), derive(graph, &values, parts, options)),
+            None => (0, Err(String::new())),
+        };
+        drop(values);
+        let image = f32::fact(input_shape);
+        let typed = translate::translate(proto, &[image]).map_err(|error| {
             Error::model(format!(
                 "the model can't be run on an image of shape {input_shape:?}: {error:#}"
             ))
         })?;
-        check_facts(&typed)?;
-        let prepare = || {
-            places::replace(&mut typed)?;
-            if options.kernels == Kernels::Custom {
-                let widths = Width::available();
-                fusion::fuse(&mut typed, &widths)?;
-                typed.declutter()?;
-                fusion::fuse_simplified(&mut typed, &widths)?;
-            }
-            typed.into_optimized()?.into_runnable()
-        };
-        let plan = prepare().map_err(|error: TractError| {
-            Error::model(format!("the model can't be prepared for running: {error:#}"))
-        })?;
-        check_facts(plan.model())?;
-        let report = report(plan.model());
+        let plan = prepare(typed, options.kernels)?;
+        let report = report::report(plan.model());
         let feature_node = head.feature_node();
         let (parts, num_features, last) = match head.end {
             End::Linear(linear, _) => {
@@ -206,7 +171,7 @@ impl Backbone {
                 (parts, layer.features + layer.classes, LastLayer::Opaque(layer))
             }
         };
-        let watched = watch::watched(plan.model(), parts.len())?;
+        let watched = watch::watched(plan.model(), parts.len()..num_outputs)?;
         let backbone = Self {
             plan,
             input_shape,
@@ -218,6 +183,7 @@ impl Backbone {
             is_multi_label: head.is_multi_label,
             report,
             watched,
+            derivative,
         };
         Ok((backbone, last))
     }
@@ -229,6 +195,55 @@ impl Backbone {
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) if the input's shape isn't
     /// [`Backbone::input_shape`], or if the input or the features hold NaN or infinite values.
     pub fn features(&self, input: ArrayView4<f32>) -> Result<Array1<f32>> {
+        let outputs = self.run(&self.checked(&input)?)?;
+        self.features_of(&outputs)
+    }
+
+    /// The features `[D]` of a normalised image, and the derivatives `[1, C, H, W]` of a number with
+    /// respect to it. `cotangents` makes the number's derivatives with respect to the features, `[D]`,
+    /// from the features.
+    ///
+    /// # Errors
+    /// As [`Backbone::features`], what `cotangents` returns, and
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no gradient
+    /// ([`Backbone::gradient_obstacle`]).
+    pub fn gradient<E: From<Error>>(
+        &self,
+        input: ArrayView4<f32>,
+        cotangents: impl FnOnce(ArrayView1<f32>) -> Result<Array1<f32>, E>,
+    ) -> Result<(Array1<f32>, Array4<f32>), E> {
+        let derivative = self.derivative.as_ref().map_err(|why| Error::model(why.clone()))?;
+        let input = self.checked(&input)?;
+        let outputs = self.run(&input)?;
+        let features = self.features_of(&outputs)?;
+        let cotangents = cotangents(features.view())?;
+        if cotangents.len() != self.num_features || cotangents.iter().any(|c| !c.is_finite()) {
+            return Err(Error::features(format!(
+                "{} finite derivatives are needed, one for each feature",
+                self.num_features
+            ))
+            .into());
+        }
+        let run = || {
+            let image = TValue::from(Tensor::from_shape(&self.input_shape, &input)?);
+            derivative.run(&image, &outputs, &self.parts, &cotangents.to_vec())
+        };
+        let gradient = caught("the gradient failed", run)?;
+        match gradient.iter().find(|value| !value.is_finite()) {
+            None => Ok((features, gradient)),
+            Some(value) => {
+                Err(Error::features(format!("the gradient for this image is {value}")).into())
+            }
+        }
+    }
+
+    /// Why there is no gradient; `None` if there is.
+    pub fn gradient_obstacle(&self) -> Option<&str> {
+        self.derivative.as_ref().err().map(String::as_str)
+    }
+
+    /// The numbers of an image that can be run.
+    fn checked<'a>(&self, input: &'a ArrayView4<f32>) -> Result<Cow<'a, [f32]>> {
         if input.shape() != self.input_shape {
             return Err(Error::features(format!(
                 "the network's input has shape {:?}, but {:?} was given",
@@ -237,8 +252,10 @@ impl Backbone {
             )));
         }
         // A slice, because an array's iterator takes a millisecond for 224 x 224 pixels.
-        let input = input.as_standard_layout();
-        let values = input.as_slice().unwrap_or_default();
+        let values = match input.as_slice() {
+            Some(values) => Cow::Borrowed(values),
+            None => Cow::Owned(input.iter().copied().collect()),
+        };
         // A ReLU may swallow a NaN, so that the features alone wouldn't show it.
         if let Some(value) = values.iter().find(|value| value.is_nan() || value.abs() > MAX_WATCHED)
         {
@@ -246,7 +263,16 @@ impl Backbone {
                 "the normalised image has the value {value}; check mean and standard deviation"
             )));
         }
-        let (features, largest) = self.run(values)?;
+        Ok(values)
+    }
+
+    /// The features in the network's outputs.
+    fn features_of(&self, outputs: &[TValue]) -> Result<Array1<f32>> {
+        let (features, largest) = caught(FAILED, || {
+            let largest = |most, &at: &usize| watch::largest(outputs.get(at), most);
+            let largest = self.watched.iter().try_fold(0.0, largest)?;
+            Ok((features::read(&self.parts, outputs)?, largest))
+        })?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None if largest <= MAX_WATCHED => Ok(features),
             None => Err(Error::features(format!(
@@ -261,35 +287,11 @@ impl Backbone {
         }
     }
 
-    /// The features, and the largest magnitude of the values that are watched.
-    fn run(&self, input: &[f32]) -> Result<(Array1<f32>, f32)> {
-        let failed = |error: String| {
-            Error::model(format!("the network failed on an image of the right shape: {error}"))
-        };
-        let run = || {
+    fn run(&self, input: &[f32]) -> Result<TVec<TValue>> {
+        caught(FAILED, || {
             let input = Tensor::from_shape(&self.input_shape, input)?;
-            let outputs = self.plan.run(tvec!(TValue::from(input)))?;
-            let mut features = Vec::with_capacity(self.num_features);
-            for (part, output) in self.parts.iter().zip(&outputs) {
-                let output = output.cast_to::<f32>()?;
-                let values = output.to_plain_array_view::<f32>()?;
-                match *part {
-                    FeaturePart::Whole => features.extend(values.iter()),
-                    FeaturePart::Means(axis) => {
-                        features.extend(values.axis_iter(Axis(axis)).map(|of_one| {
-                            let sum: f64 = of_one.iter().map(|&value| f64::from(value)).sum();
-                            (sum / of_one.len() as f64) as f32
-                        }))
-                    }
-                }
-            }
-            let mut greatest = 0f32;
-            for &index in &self.watched {
-                greatest = watch::largest(outputs.get(index), greatest)?;
-            }
-            Ok((Array1::from_vec(features), greatest))
-        };
-        catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
+            self.plan.run(tvec!(TValue::from(input)))
+        })
     }
 
     /// What each operator takes: the least of several runs on one normalised image.
@@ -297,13 +299,10 @@ impl Backbone {
     /// # Errors
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the network fails on it.
     pub fn profile(&self, input: ArrayView4<f32>, runs: usize) -> Result<Vec<OperatorTime>> {
-        let failed =
-            |error: String| Error::model(format!("the network can't be profiled: {error}"));
-        let run = || {
+        caught("the network can't be profiled", || {
             let input = TValue::from(Tensor::from(input.to_owned()));
             profile::profile(&self.plan, &input, runs)
-        };
-        catch_panic(run).map_err(failed)?.map_err(|error: TractError| failed(format!("{error:#}")))
+        })
     }
 
     /// The input's shape, `[1, channels, height, width]`.
@@ -342,102 +341,6 @@ impl Backbone {
     pub fn report(&self) -> &BackboneReport {
         &self.report
     }
-}
-
-/// Turns a panic of tract, which may happen in spite of all checks, into its message. WebAssembly
-/// can't catch a panic; there the instance ends.
-fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
-    })
-}
-
-/// Refuses shapes that are unknown or too large to be computed.
-fn check_facts(model: &TypedModel) -> Result<()> {
-    for node in model.nodes() {
-        for output in &node.outputs {
-            let Some(shape) = output.fact.shape.as_concrete() else {
-                return Err(Error::model(format!(
-                    "the shape {:?} of operator `{}` ({}) isn't known when the model is loaded; \
-                     export the model with a fixed image size",
-                    output.fact.shape,
-                    node.name,
-                    node.op.name()
-                )));
-            };
-            if graph::elements(shape).is_none_or(|elements| elements > onnx::MAX_ELEMENTS) {
-                return Err(Error::model(format!(
-                    "operator `{}` ({}) yields the shape {shape:?}, which is too large",
-                    node.name,
-                    node.op.name()
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_features(plan: &TypedSimplePlan, num_features: usize) -> Result<()> {
-    let fact = plan
-        .model()
-        .output_fact(0)
-        .map_err(|error| Error::model(format!("the model yields no features: {error:#}")))?;
-    let shape = fact.shape.as_concrete().unwrap_or(&[]);
-    if shape.iter().product::<usize>() != num_features {
-        return Err(Error::model(format!(
-            "the last linear layer has weights for {num_features} features, but one image gives \
-             features of shape {shape:?}; a layer that is applied to many positions isn't \
-             supported"
-        )));
-    }
-    Ok(())
-}
-
-/// What the outputs of a network with its last layer hold.
-fn opaque_parts(plan: &TypedSimplePlan, opaque: Opaque) -> Result<(Vec<FeaturePart>, OpaqueLayer)> {
-    let shape = |output: usize| {
-        let fact = plan.model().output_fact(output);
-        let fact = fact.map_err(|e| Error::model(format!("the model yields no logits: {e:#}")))?;
-        Ok(fact.shape.as_concrete().unwrap_or(&[]))
-    };
-    let mut parts = Vec::new();
-    if let Some(Features { value, count, channels_first }) = &opaque.features {
-        let shape = shape(0)?;
-        let axis = if *channels_first { 1 } else { shape.len().saturating_sub(1) };
-        if shape.get(axis) != Some(count) {
-            return Err(Error::model(format!(
-                "the last layer with weights takes {count} features, but `{value}` has the shape \
-                 {shape:?}"
-            )));
-        }
-        parts.push(FeaturePart::Means(axis));
-    }
-    let shape = shape(parts.len())?;
-    parts.push(FeaturePart::Whole);
-    let classes: usize = shape.iter().product();
-    if classes < 2 || !shape.contains(&classes) {
-        return Err(Error::model(format!(
-            "no linear last layer (Gemm, MatMul or 1x1 Conv) found; {}. The values `{}` have the \
-             shape {shape:?}, where a classifier has one row of two or more logits",
-            opaque.reason, opaque.logits
-        )));
-    }
-    let features = opaque.features.map_or(0, |features| features.count);
-    Ok((parts, OpaqueLayer { classes, features, reason: opaque.reason }))
-}
-
-fn report(model: &TypedModel) -> BackboneReport {
-    let mut report = BackboneReport::default();
-    for node in model.nodes() {
-        let name = node.op.name().into_owned();
-        let custom = node.op_is::<CustomOp>();
-        if !matches!(name.as_str(), "Const" | "Source") {
-            let counts = if custom { &mut report.custom } else { &mut report.tract };
-            *counts.entry(name).or_default() += 1;
-        }
-    }
-    report
 }
 
 #[cfg(test)]

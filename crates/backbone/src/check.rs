@@ -41,8 +41,9 @@ use self::computed::Computed;
 use self::grid::Grid;
 use self::operator::{MANY, Operator};
 pub(crate) use self::range::MAX_WATCHED;
-use self::table::{CANONICAL_OPSET, OPSETS};
-use self::value::Value;
+pub(crate) use self::table::CANONICAL_OPSET;
+use self::table::OPSETS;
+pub(crate) use self::value::Value;
 use crate::error::{Error, Result};
 use crate::graph::{self, Names, describe, elements};
 use crate::options::Limits;
@@ -52,14 +53,17 @@ const MAX_OPERATORS: usize = 50_000;
 /// The operator set of operators that rules write.
 const OWN_OPSET: i64 = 1000;
 
-/// Checks the whole graph for one image, and writes it as the engine understands it. If no number
-/// in the image and in the outputs behind the first exceeds [`MAX_WATCHED`] in magnitude, then the
-/// network computed no NaN or infinity.
+/// What is known of each value of a graph, by name.
+pub(crate) type Values = HashMap<String, Value>;
+
+/// Checks the whole graph for one image, writes it as the engine understands it, and returns what is
+/// known of its values. If no number in the image and in the outputs behind the first exceeds
+/// [`MAX_WATCHED`] in magnitude, then the network computed no NaN or infinity.
 pub(crate) fn check(
     proto: &mut pb::ModelProto,
     input_shape: [usize; 4],
     limits: Limits,
-) -> Result<()> {
+) -> Result<Values> {
     fold::start();
     let opset = supported_opset(proto)?;
     let Some(graph) = &mut proto.graph else {
@@ -77,13 +81,13 @@ pub(crate) fn check(
     memory::check(&graph.node, &values, &graph.output, limits)?;
     proto.opset_import =
         vec![pb::OperatorSetIdProto { domain: String::new(), version: CANONICAL_OPSET }];
-    Ok(())
+    Ok(values)
 }
 
 /// Checks a graph of stored numbers alone, whose results the engine computes once.
 pub(crate) fn check_weights(proto: &mut pb::ModelProto, limits: Limits) -> Result<()> {
     fold::start();
-    check(proto, [1; 4], limits)
+    check(proto, [1; 4], limits).map(drop)
 }
 
 /// Refuses operators that other domains define: what follows goes by names alone.
@@ -168,7 +172,7 @@ struct Waiting {
 
 /// The graph as far as it has been checked.
 struct Checker {
-    values: HashMap<String, Value>,
+    values: Values,
     names: Names,
     nodes: Vec<pb::NodeProto>,
     tensors: Vec<pb::TensorProto>,
@@ -410,7 +414,7 @@ impl Checker {
     }
 
     /// Puts the checked operators into the graph, with the constants that they read.
-    fn finish(mut self, graph: &mut pb::GraphProto) -> HashMap<String, Value> {
+    fn finish(mut self, graph: &mut pb::GraphProto) -> Values {
         for output in &graph.output {
             self.store_folded(&output.name);
         }

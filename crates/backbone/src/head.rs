@@ -35,6 +35,14 @@ pub(crate) enum End {
 }
 
 impl Head {
+    /// How many outputs of the graph the features are taken from.
+    pub fn num_outputs(&self) -> usize {
+        match &self.end {
+            End::Linear(..) => 1,
+            End::Opaque(opaque) => 1 + usize::from(opaque.features.is_some()),
+        }
+    }
+
     /// The names that the model gives to the features.
     pub fn feature_node(&self) -> String {
         let names: Vec<&str> = match &self.end {

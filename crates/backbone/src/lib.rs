@@ -7,6 +7,7 @@ mod backbone;
 mod check;
 mod error;
 mod fusion;
+mod gradient;
 mod graph;
 mod head;
 mod linear;

@@ -22,6 +22,10 @@ pub struct LoadOptions<'a> {
     pub limits: Limits,
     /// Whose kernels to run.
     pub kernels: Kernels,
+    /// Also prepare the gradient of the features with respect to the image
+    /// ([`Backbone::gradient`](crate::Backbone::gradient)), which takes memory for a second set of
+    /// weights and for what the network computes on its way.
+    pub gradient: bool,
 }
 
 impl fmt::Debug for LoadOptions<'_> {
@@ -33,6 +37,7 @@ impl fmt::Debug for LoadOptions<'_> {
             .field("external_data", &self.external_data.is_some())
             .field("limits", &self.limits)
             .field("kernels", &self.kernels)
+            .field("gradient", &self.gradient)
             .finish()
     }
 }

@@ -1,16 +1,19 @@
 //! `itp eval`: accuracy, and how well detectors tell in-distribution images from others.
 
+mod measure;
 mod result;
+mod shift;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use itp_ood::metrics::{self, Intervals, Separation};
+use itp_ood::metrics;
 use itp_ood::pruning::grid::Grid;
-use itp_ood::{Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats};
+use itp_ood::{
+    Detector, Error, FeatureDetector, Head, Model, Options, Preprocess, Result, Settings, Stats,
+};
 use ndarray::{Array2, ArrayView2};
 
-use crate::html::{self, Scored};
+use crate::html;
 use crate::labels;
 use crate::model::ModelArgs;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
@@ -19,8 +22,9 @@ use crate::pipeline::{Pipeline, matrix};
 use crate::report::{Measured, sweep_table};
 use crate::sweep::{self, Point};
 use crate::table::Table;
-use crate::tally::Tally;
-use result::{IdReport, Report, Row, in_percent, percent};
+use measure::{Found, Measure, Set};
+use result::{IdReport, Report, Row, percent};
+use shift::Shifted;
 
 /// Measure accuracy, and detectors against out-of-distribution images
 ///
@@ -49,8 +53,8 @@ pub struct Args {
     /// replacement (1000 are usual)
     #[arg(long, value_name = "N", conflicts_with = "fpr95")]
     bootstrap: Option<usize>,
-    /// Seed of the resamples
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "bootstrap")]
+    /// Seed of the resamples, and of --corrupt's noise
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Write one JSON object to this file, or with - to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
@@ -72,6 +76,15 @@ pub struct Args {
     /// (the paper's Figure 4)
     #[arg(long, value_name = "IMAGES", requires = "ood")]
     samples: Option<PathBuf>,
+    /// Images that are shifted but still in-distribution, such as photos of another camera, with or
+    /// without classes; may be given several times. Gives the share that is accepted, and the AUROC
+    /// with them counted as in-distribution (OpenOOD 1.5's full spectrum)
+    #[arg(long, value_name = "IMAGES")]
+    shifted: Vec<PathBuf>,
+    /// The same with the images of --id changed by noise, blur, JPEG compression, darkness and low
+    /// contrast, in three strengths each: fifteen runs over them
+    #[arg(long)]
+    corrupt: bool,
     #[command(flatten)]
     model_args: ModelArgs,
     #[command(flatten)]
@@ -115,25 +128,26 @@ enum Format {
     Markdown,
 }
 
-/// The features of a set of images.
-struct Set {
-    name: String,
-    features: Array2<f32>,
-    tally: Tally,
-}
-
 pub fn run(args: &Args) -> Result<()> {
     let stats = match &args.stats {
         Some(path) => Some(output::read_stats(path)?),
-        None if args.ood.is_empty() => None,
+        None if args.ood.is_empty() && args.shifted.is_empty() && !args.corrupt => None,
         None => {
             return Err(Error::options(
-                "--ood needs a stats file after the model; make one with `itp calibrate`",
+                "--ood, --shifted and --corrupt need a stats file after the model; make one with \
+                 `itp calibrate`",
             ));
         }
     };
-    let model = load(args, stats.as_ref())?;
-    let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
+    let loaded = load(args, stats.as_ref())?;
+    let (alone, detector) = match stats.clone() {
+        Some(stats) => (None, Some(Detector::from_model(loaded, stats)?)),
+        None => (Some(loaded), None),
+    };
+    let Some(model) = detector.as_ref().map(Detector::model).or(alone.as_ref()) else {
+        return Err(Error::options("there is no model"));
+    };
+    let pipeline = Pipeline::new(model, &args.work)?.keeping(&args.features);
     let model_labels = match (&stats, &args.labels) {
         (_, Some(path)) => labels::read(path, model.head().num_classes())?,
         (Some(stats), None) => stats.labels().to_vec(),
@@ -152,7 +166,7 @@ pub fn run(args: &Args) -> Result<()> {
         lambda: None,
         fpr95_definition: args.fpr95.into(),
         id: IdReport {
-            name: id.name.clone(),
+            name: id.name().to_owned(),
             images: id.features.nrows(),
             broken: id.tally.broken,
             skipped: id.tally.skipped.clone(),
@@ -160,20 +174,39 @@ pub fn run(args: &Args) -> Result<()> {
         },
         ood_skipped: Default::default(),
         results: Vec::new(),
+        shifted: Vec::new(),
         sweep: Vec::new(),
         samples: Vec::new(),
     };
-    if let Some(stats) = stats {
-        let detector = FeatureDetector::new(model.head().clone(), stats)?;
-        let settings = detector.settings(&args.settings.options()?)?;
+    if let Some(detector) = &detector {
+        let settings = detector.feature_detector().settings(&args.settings.options()?)?;
         (report.p, report.lambda) = (settings.get("itp.p"), settings.get("itp.lambda"));
-        let ood =
-            args.ood.iter().map(|path| read_ood(&pipeline, path)).collect::<Result<Vec<_>>>()?;
+        let open = |path: &PathBuf| pipeline.open(path);
+        let read_ood = |path| Set::read(&pipeline, open(path)?);
+        let ood = args.ood.iter().map(read_ood).collect::<Result<Vec<_>>>()?;
+        let read_shifted =
+            |path| Shifted::given(&pipeline, model.head(), open(path)?, &model_labels);
+        let mut shifted = args.shifted.iter().map(read_shifted).collect::<Result<Vec<_>>>()?;
+        if args.corrupt {
+            shifted.extend(Shifted::corrupted(&pipeline, model, &id, &model_labels, args.seed)?);
+        }
         let skipped = ood.iter().filter(|set| !set.tally.skipped.is_empty());
         report.ood_skipped =
-            skipped.map(|set| (set.name.clone(), set.tally.skipped.clone())).collect();
-        let scored;
-        (report.results, scored) = measure(args, &detector, &id, &ood)?;
+            skipped.map(|set| (set.name().to_owned(), set.tally.skipped.clone())).collect();
+        let names = match args.detectors.as_slice() {
+            [all] if all == "all" => detector.feature_detector().scores_available(),
+            names => names.to_vec(),
+        };
+        let measure = Measure {
+            detector,
+            pipeline: &pipeline,
+            settings: &args.settings,
+            fpr95: args.fpr95.into(),
+            bootstrap: args.bootstrap.map(|resamples| (resamples, args.seed)),
+            keep_scores: args.html.is_some(),
+        };
+        let Found { rows, acceptances, scored } = measure.run(&names, &id, &ood, &shifted)?;
+        (report.results, report.shifted) = (rows, acceptances);
         if let Some(path) = &args.html {
             let title = format!("{} on {}", report.model, report.id.name);
             let table = report.table();
@@ -183,7 +216,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         let sets: Vec<_> = ood.iter().map(|set| set.features.view()).collect();
         if args.sweep {
-            report.sweep = sweep(&detector, &settings, id.features.view(), &sets)?;
+            report.sweep =
+                sweep(detector.feature_detector(), &settings, id.features.view(), &sets)?;
         }
         if let Some(path) = &args.samples {
             let (train, classes) = read_train(&pipeline, path, &model_labels)?;
@@ -266,6 +300,7 @@ fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
     if args.sweep {
         more.push(sweep_table(&report.sweep));
     }
+    more.extend(report.shifted_table());
     more.extend(report.samples_table());
     let print = |table: &Table| match args.tables {
         Some(Format::Markdown) => table.markdown(),
@@ -281,7 +316,10 @@ fn tables(args: &Args, report: &Report, head: &Head) -> Result<()> {
 fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
     let given: Option<Preprocess> = args.preprocess.overridden()?;
     match (stats, given) {
-        (Some(stats), None) => args.model_args.load_for(&args.model, stats),
+        (Some(stats), None) => {
+            let names = args.detectors.iter().map(String::as_str);
+            args.model_args.load_to_rate(&args.model, stats, &args.settings, names)
+        }
         (Some(_), Some(_)) => Err(Error::options(
             "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, --mean \
              and --std",
@@ -299,10 +337,7 @@ fn read_id(
     model_labels: &[String],
 ) -> Result<(Set, Option<f64>)> {
     let set = pipeline.open(path)?;
-    // A single folder around all images names no class.
-    let has_classes = set.classes().len() > 1
-        || set.classes().first().is_some_and(|class| model_labels.contains(class));
-    let rows = if has_classes { labels::rows(set.classes(), model_labels)? } else { Vec::new() };
+    let rows = shift::rows(&set, model_labels)?;
     let mut values = Vec::new();
     let mut right = 0;
     let tally = pipeline.run(&set, |entry, features| {
@@ -313,64 +348,6 @@ fn read_id(
         Ok(())
     })?;
     let features = matrix(values, tally.used)?;
-    let accuracy = has_classes.then(|| right as f64 / tally.used as f64);
-    Ok((Set { name: set.name().to_owned(), features, tally }, accuracy))
-}
-
-fn read_ood(pipeline: &Pipeline, path: &Path) -> Result<Set> {
-    let set = pipeline.open(path)?;
-    let mut values = Vec::new();
-    let tally = pipeline.run(&set, |_, features| {
-        values.extend(features);
-        Ok(())
-    })?;
-    let features = matrix(values, tally.used)?;
-    Ok(Set { name: set.name().to_owned(), features, tally })
-}
-
-/// Rows of results, and the scores behind them where a page is to show them.
-fn measure(
-    args: &Args,
-    detector: &FeatureDetector,
-    id: &Set,
-    ood: &[Set],
-) -> Result<(Vec<Row>, Vec<Scored>)> {
-    let names: Vec<String> = if args.detectors == ["all"] {
-        detector.scores_available()
-    } else {
-        args.detectors.clone()
-    };
-    let (mut rows, mut scored) = (Vec::new(), Vec::new());
-    for name in &names {
-        let options = args.settings.options()?.score(name);
-        let start = Instant::now();
-        let id_scores = detector.scores(id.features.view(), &options)?;
-        let id_seconds = start.elapsed().as_secs_f64();
-        let first = rows.len();
-        for set in ood {
-            crate::progress::check()?;
-            let start = Instant::now();
-            let scores = detector.scores(set.features.view(), &options)?;
-            let seconds = id_seconds + start.elapsed().as_secs_f64();
-            let found = Separation::by(args.fpr95.into(), &id_scores, &scores)?;
-            let mut row = Row::new(name, &set.name, set.features.nrows(), found, seconds);
-            if let Some(resamples) = args.bootstrap {
-                let intervals = Intervals::bootstrap(&id_scores, &scores, resamples, args.seed)?;
-                row.intervals = Some(in_percent(&intervals));
-            }
-            rows.push(row);
-            if args.html.is_some() {
-                scored.push(Scored {
-                    detector: name.clone(),
-                    ood: set.name.clone(),
-                    id_scores: id_scores.clone(),
-                    ood_scores: scores,
-                });
-            }
-        }
-        if ood.len() > 1 {
-            rows.push(Row::average(name, &rows[first..]));
-        }
-    }
-    Ok((rows, scored))
+    let accuracy = (!rows.is_empty()).then(|| right as f64 / tally.used as f64);
+    Ok((Set { source: set, features, tally }, accuracy))
 }

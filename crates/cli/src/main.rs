@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod completions;
+mod corrupt;
 mod detectors;
 mod doctor;
 mod eval;

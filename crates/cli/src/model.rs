@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use itp_ood::{Limits, Model, ModelOptions, Preprocess, Result, Stats};
 
+use crate::options::SettingsArgs;
 use crate::output;
 
 /// What neither a model nor its stats file says.
@@ -37,7 +38,7 @@ impl ModelArgs {
     /// # Errors
     /// `Io` if it can't be read, and as [`Model::load_with`].
     pub fn load(&self, path: &Path, preprocess: Preprocess) -> Result<Model> {
-        self.read(path, |onnx, options| Model::load_with(onnx, preprocess, options))
+        self.read(path, false, |onnx, options| Model::load_with(onnx, preprocess, options))
     }
 
     /// Loads the model that statistics were made with.
@@ -45,12 +46,34 @@ impl ModelArgs {
     /// # Errors
     /// `Io` if it can't be read, and as [`Model::load_for_with`].
     pub fn load_for(&self, path: &Path, stats: &Stats) -> Result<Model> {
-        self.read(path, |onnx, options| Model::load_for_with(onnx, stats, options))
+        self.read(path, false, |onnx, options| Model::load_for_with(onnx, stats, options))
+    }
+
+    /// The same, with its gradient if it has one and these settings ask for it with one of these
+    /// scores.
+    ///
+    /// # Errors
+    /// As [`ModelArgs::load_for`].
+    pub fn load_to_rate<'a>(
+        &self,
+        path: &Path,
+        stats: &Stats,
+        settings: &SettingsArgs,
+        scores: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Model> {
+        let gradient = settings.moves_images(scores);
+        let load = |onnx: &[u8], options: &ModelOptions| Model::load_for_with(onnx, stats, options);
+        let model = self.read(path, gradient, load)?;
+        if let Some(why) = model.gradient_obstacle().filter(|_| gradient) {
+            eprintln!("itp: note: odin leaves images as they are (epsilon 0): {why}");
+        }
+        Ok(model)
     }
 
     fn read(
         &self,
         path: &Path,
+        gradient: bool,
         load: impl FnOnce(&[u8], &ModelOptions) -> Result<Model>,
     ) -> Result<Model> {
         let beside = |name: &str| beside(path, name);
@@ -58,6 +81,7 @@ impl ModelArgs {
             output: self.output(),
             external_data: Some(&beside),
             limits: self.limits(),
+            gradient,
         };
         load(&output::read(path)?, &options).map_err(|error| error.context(path.display()))
     }

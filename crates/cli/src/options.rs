@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use itp_ood::detectors::odin::EPSILON;
 use itp_ood::detectors::registry;
 use itp_ood::{Channels, Error, Interpolation, Options, Preprocess, Result};
 use itp_ood_cli::file;
@@ -175,6 +176,12 @@ impl SettingsArgs {
             || self.lambda.is_some()
             || self.react.is_some()
             || self.set.iter().any(|(name, _)| is_chosen(name))
+    }
+
+    /// Whether one of these scores moves images by the network's gradient.
+    pub fn moves_images<'a>(&self, scores: impl IntoIterator<Item = &'a str>) -> bool {
+        let is_off = self.set.iter().any(|(name, value)| name == EPSILON.name && *value == 0.0);
+        !is_off && scores.into_iter().any(|score| score.split('+').any(|part| part == "odin"))
     }
 
     /// What was asked for, but for [`SettingsArgs::set`].

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use itp_ood::{Detection, Detector, Error, Explanation, Options, Result};
-use itp_ood_cli::dataset::{Dataset, Entry, is_image_path};
+use itp_ood_cli::dataset::{Dataset, Entry, decode, is_image_path};
 use ndarray::Array1;
 use serde::Serialize;
 use serde_json::json;
@@ -45,7 +45,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let stats = output::read_stats(&args.stats)?;
-    let detector = Detector::from_model(args.model_args.load_for(&args.model, &stats)?, stats)?;
+    let score = args.settings.score.as_deref().unwrap_or(&stats.settings().score).to_owned();
+    let model =
+        args.model_args.load_to_rate(&args.model, &stats, &args.settings, [score.as_str()])?;
+    let detector = Detector::from_model(model, stats)?;
     let options = Options { threshold: args.threshold, ..args.settings.options()? };
     // An unknown score or a wrong value is one error, not one for each image.
     detector.feature_detector().settings(&options)?;
@@ -66,7 +69,12 @@ pub fn run(args: &Args) -> Result<()> {
                         set.skipped()
                     );
                 }
-                pipeline.stream(&set, |entry, features| printer.print(&set, entry, features))?
+                let rate = |entry: &Entry| {
+                    let pixels = decode(&set.read(entry)?)?;
+                    detector.detect_with_features(&pixels.view()?, &options)
+                };
+                let print = |entry: &Entry, rated| printer.print(&set, entry, rated);
+                pipeline.parallel(set.name(), set.entries(), rate, print)?
             }
             Err(error) => printer.fail(&group[0].display().to_string(), error)?,
         }
@@ -81,9 +89,14 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn print(&self, set: &Dataset, entry: &Entry, features: Result<Array1<f32>>) -> Result<()> {
+    fn print(
+        &self,
+        set: &Dataset,
+        entry: &Entry,
+        rated: Result<(Array1<f32>, Detection)>,
+    ) -> Result<()> {
         let path = set.path_of(entry);
-        match features.and_then(|features| self.rate(&features)) {
+        match rated.and_then(|(features, found)| self.explained(&features, found)) {
             Ok((found, why)) if self.args.json => {
                 output::line(as_json(&path, &found, why.as_ref())?)
             }
@@ -96,9 +109,12 @@ impl Printer<'_> {
         }
     }
 
-    fn rate(&self, features: &Array1<f32>) -> Result<(Detection, Option<Explanation>)> {
+    fn explained(
+        &self,
+        features: &Array1<f32>,
+        found: Detection,
+    ) -> Result<(Detection, Option<Explanation>)> {
         let feature_detector = self.detector.feature_detector();
-        let found = feature_detector.detect(features.view(), self.options)?;
         let why = self
             .args
             .explain

@@ -107,7 +107,7 @@ impl Engine {
         };
         let (output, external_data) = (output.as_deref(), Some(&read as itp_ood::ExternalData));
         let limits = memory.map(Limits::with_memory).unwrap_or_default();
-        let options = ModelOptions { output, external_data, limits };
+        let options = ModelOptions { output, external_data, limits, gradient: false };
         let model = match (&stats, given) {
             (Some(stats), _) => Model::load_for_with(model, stats, &options),
             (None, Some(preprocess)) => Model::load_with(model, preprocess, &options),

@@ -3,7 +3,7 @@
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::{
-    DatumExt, Framework, OutletId, Tensor, TractError, TractResult, TypedModel,
+    Framework, OutletId, Tensor, TractError, TractResult, TypedFact, TypedModel,
 };
 use tract_onnx::tract_hir::infer::{InferenceFact, InferenceModel, InferenceModelExt};
 use tract_onnx::tract_hir::ops::konst::Const;
@@ -12,23 +12,26 @@ use tract_onnx::tract_hir::ops::konst::Const;
 /// twice.
 const HANDED_OVER: usize = 1 << 12;
 
-/// Translates the model for an image of one shape.
+/// Translates the model for inputs of these types and shapes.
 pub(super) fn translate(
     mut proto: pb::ModelProto,
-    input_shape: [usize; 4],
+    inputs: &[TypedFact],
 ) -> TractResult<TypedModel> {
     let weights = take_weights(&mut proto);
     let onnx = tract_onnx::onnx().with_ignore_value_info(true);
     let mut model = onnx.model_for_proto_model(&proto)?;
     drop(proto);
-    let [image, places @ ..] = &*model.input_outlets()?.to_vec() else {
-        return Err(TractError::msg("the model has no input"));
+    let outlets = model.input_outlets()?.to_vec();
+    let Some((own, places)) = outlets.split_at_checked(inputs.len()) else {
+        return Err(TractError::msg("the model lacks an input"));
     };
     for (weight, place) in weights.into_iter().zip(places) {
         store(&mut model, *place, weight)?;
     }
-    model.set_input_outlets(&[*image])?;
-    model.set_input_fact(0, f32::fact(input_shape).into())?;
+    model.set_input_outlets(own)?;
+    for (index, fact) in inputs.iter().enumerate() {
+        model.set_input_fact(index, fact.into())?;
+    }
     model.into_typed()
 }
 

@@ -2,17 +2,19 @@
 //!
 //! Which values suffice for all the others is found when the model is checked.
 
+use std::ops::Range;
+
 use tract_onnx::prelude::{TValue, TractError, TypedModel};
 
 use crate::check::MAX_WATCHED;
 use crate::error::{Error, Result};
 
-/// The outputs from `first` on, which stand behind the features, without those that are the same for every image: these are
-/// looked at now.
-pub(super) fn watched(model: &TypedModel, first: usize) -> Result<Vec<usize>> {
+/// These outputs, which stand behind the features, without those that are the same for every image:
+/// they are looked at now.
+pub(super) fn watched(model: &TypedModel, among: Range<usize>) -> Result<Vec<usize>> {
     let outlets = model.output_outlets().map_err(|error| Error::model(error.to_string()))?;
     let mut watched = Vec::new();
-    for (index, outlet) in outlets.iter().enumerate().skip(first) {
+    for (index, outlet) in outlets.iter().enumerate().take(among.end).skip(among.start) {
         let Some(constant) = &model.node(outlet.node).outputs[outlet.slot].fact.konst else {
             watched.push(index);
             continue;

@@ -17,7 +17,7 @@ use crate::graph;
 /// The elements of a tensor of integers: numbers that rise evenly along each axis, or such tensors
 /// side by side along the last axis.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     columns: Rc<[Line]>,
 }
 

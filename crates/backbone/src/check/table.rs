@@ -8,7 +8,7 @@ use super::{
 /// The operator sets that are understood.
 pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 7..=26;
 /// The operator set in which checked operators are written.
-pub(super) const CANONICAL_OPSET: i64 = 17;
+pub(crate) const CANONICAL_OPSET: i64 = 17;
 
 /// The operator families, one file each.
 const FAMILIES: [&[Operator]; 9] = [

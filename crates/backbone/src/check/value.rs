@@ -16,7 +16,7 @@ const MAX_INDICES: usize = 1 << 20;
 
 /// Element type, shape, and for short constants the elements.
 #[derive(Debug, Clone)]
-pub(super) struct Value {
+pub(crate) struct Value {
     pub dtype: DataType,
     pub shape: Vec<usize>,
     /// Whether it is the same for every image.
@@ -30,7 +30,7 @@ pub(super) struct Value {
 
 /// The elements of a short constant, in row-major order. Truth values are 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Data {
+pub(crate) enum Data {
     Ints(Rc<[i64]>),
     Floats(Rc<[f32]>),
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use itp_ood::Result;
 use itp_ood::metrics::{self, Interval, Intervals, Separation};
+use itp_ood::threshold::{accepts, threshold};
 use itp_ood_cli::dataset::Skipped;
 use serde::Serialize;
 
+use super::shift::Shifted;
 use crate::report::Measured;
 use crate::sweep::{Point, Samples};
 use crate::table::Table;
@@ -24,6 +27,9 @@ pub struct Report {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ood_skipped: BTreeMap<String, Skipped>,
     pub results: Vec<Row>,
+    /// Detectors on shifted images, with `--shifted` or `--corrupt`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shifted: Vec<Acceptance>,
     /// Shares, not percent; means over the out-of-distribution sets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<Point>,
@@ -55,6 +61,10 @@ pub struct Row {
     pub auroc: f64,
     pub aupr_in: f64,
     pub aupr_out: f64,
+    /// AUROC with the shifted images counted as in-distribution, as OpenOOD 1.5 defines the full
+    /// spectrum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_spectrum_auroc: Option<f64>,
     /// 95 % intervals, with `--bootstrap`; an average has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
@@ -72,6 +82,7 @@ impl Row {
             auroc: percent(found.auroc),
             aupr_in: percent(found.aupr_in),
             aupr_out: percent(found.aupr_out),
+            full_spectrum_auroc: None,
             intervals: None,
             seconds,
         }
@@ -98,9 +109,41 @@ impl Row {
             auroc: mean(|row| row.auroc),
             aupr_in: mean(|row| row.aupr_in),
             aupr_out: mean(|row| row.aupr_out),
+            full_spectrum_auroc: rows[0]
+                .full_spectrum_auroc
+                .map(|_| mean(|row| row.full_spectrum_auroc.unwrap_or(f64::NAN))),
             intervals: None,
             seconds: rows.iter().map(|row| row.seconds).sum(),
         }
+    }
+}
+
+/// One detector on one set of shifted images; figures in percent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acceptance {
+    pub detector: String,
+    pub set: String,
+    pub images: usize,
+    /// Absent where the images have no classes.
+    pub accuracy: Option<f64>,
+    /// The share accepted at the threshold that accepts 95 % of the unshifted images.
+    pub accepted: f64,
+}
+
+impl Acceptance {
+    pub fn new(detector: &str, set: &Shifted, id_scores: &[f64], scores: &[f64]) -> Result<Self> {
+        let mut sorted: Vec<f32> = id_scores.iter().map(|&score| score as f32).collect();
+        sorted.sort_by(f32::total_cmp);
+        let threshold = threshold(&sorted, 0.95)?;
+        let accepted = scores.iter().filter(|&&score| accepts(score, threshold)).count();
+        Ok(Self {
+            detector: detector.to_owned(),
+            set: set.name.clone(),
+            images: scores.len(),
+            accuracy: set.accuracy.map(percent),
+            accepted: percent(accepted as f64 / scores.len() as f64),
+        })
     }
 }
 
@@ -142,6 +185,10 @@ impl Report {
         }
         let with_intervals = self.results.iter().any(|row| row.intervals.is_some());
         let mut header = vec!["detector", "ood", "images", "FPR95", "AUROC", "AUPR-in", "AUPR-out"];
+        let with_shifted = self.results.iter().any(|row| row.full_spectrum_auroc.is_some());
+        if with_shifted {
+            header.push("full-spectrum AUROC");
+        }
         if with_intervals {
             header.extend(["FPR95: 95 % of resamples", "AUROC: 95 % of resamples"]);
         }
@@ -150,11 +197,36 @@ impl Report {
             let mut cells = vec![row.detector.clone(), row.ood.clone(), row.images.to_string()];
             let figures = [row.fpr95, row.auroc, row.aupr_in, row.aupr_out];
             cells.extend(figures.map(|figure| format!("{figure:.2}")));
+            if let Some(figure) = row.full_spectrum_auroc {
+                cells.push(format!("{figure:.2}"));
+            }
             if let Some(intervals) = &row.intervals {
                 let text = |of: Interval| format!("{:.2} to {:.2}", of.low, of.high);
                 cells.extend([text(intervals.fpr95), text(intervals.auroc)]);
             }
             table.row(cells);
+        }
+        Some(table)
+    }
+
+    /// Detectors on shifted images; `None` without any.
+    pub fn shifted_table(&self) -> Option<Table> {
+        if self.shifted.is_empty() {
+            return None;
+        }
+        let header = ["detector", "shifted images", "images", "accuracy", "accepted"];
+        let mut table = Table {
+            title: "Accepted where 95 % of the unshifted images are".to_owned(),
+            ..Table::new(2, header)
+        };
+        for Acceptance { detector, set, images, accuracy, accepted } in &self.shifted {
+            table.row([
+                detector.clone(),
+                set.clone(),
+                images.to_string(),
+                accuracy.map_or("-".to_owned(), |accuracy| format!("{accuracy:.2}")),
+                format!("{accepted:.2}"),
+            ]);
         }
         Some(table)
     }

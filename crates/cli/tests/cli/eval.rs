@@ -95,3 +95,54 @@ fn a_page_shows_curves_and_histograms() {
     assert!(html.contains("a &lt; b") && !html.contains("a < b"), "{html}");
     assert!(!html.contains("http") && !html.contains("NaN"), "nothing is fetched");
 }
+
+#[test]
+fn shifted_images_count_as_in_distribution() {
+    let data = Data::new(6);
+    let stats = data.calibrated();
+    for i in 0..10 {
+        data.image(&format!("noise/{i}.png"), 7777 + i * 991);
+    }
+    for (class, name) in CLASSES.iter().enumerate() {
+        data.image(&format!("other camera/{name}/0.png"), class as u32 * 1000 + 3);
+    }
+    let (model, id) = (model("gemm"), data.path("train"));
+    let (noise, other) = (data.path("noise"), data.path("other camera"));
+    let eval = |more: &[&str]| -> Value {
+        let args = ["eval", &model, &stats, "--id", &id, "--ood", &noise, "--json"];
+        let more = more.iter().copied().chain(["--detectors", "energy,itp"]);
+        serde_json::from_str(&done(itp(args.into_iter().chain(more)))).unwrap()
+    };
+    assert!(eval(&[])["shifted"].is_null());
+    let report = eval(&["--shifted", &other]);
+    let rows = report["shifted"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!((&row["set"], &row["images"]), (&"other camera".into(), &4.into()));
+        // The very images that the threshold is of, a few of them.
+        assert!((0.0..=100.0).contains(&row["accepted"].as_f64().unwrap()), "{row}");
+        assert!(row["accuracy"].is_f64(), "{row}");
+    }
+    // With the in-distribution images themselves as shifted ones, nothing changes.
+    let same = eval(&["--shifted", &id]);
+    for row in same["results"].as_array().unwrap() {
+        let of = |key: &str| row[key].as_f64().unwrap();
+        assert!((of("fullSpectrumAuroc") - of("auroc")).abs() < 1e-9, "{row}");
+    }
+    for row in same["shifted"].as_array().unwrap() {
+        assert!(row["accepted"].as_f64().unwrap() >= 95.0, "{row}");
+        assert_eq!(row["accuracy"], same["id"]["accuracy"]);
+    }
+
+    // Five kinds in three strengths; the seed decides on the noise.
+    let corrupted = eval(&["--corrupt"]);
+    let rows = corrupted["shifted"].as_array().unwrap();
+    assert_eq!(rows.len(), 30);
+    let sets: Vec<_> = rows[..15].iter().map(|row| row["set"].as_str().unwrap()).collect();
+    assert_eq!((sets[0], sets[5], sets[14]), ("noise-1", "blur-3", "contrast-3"));
+    assert_eq!(corrupted["shifted"], eval(&["--corrupt"])["shifted"]);
+    let table = itp(["eval", &model, &stats, "--id", &id, "--corrupt", "--seed", "7"]);
+    let table = done(table);
+    assert!(table.contains("Accepted where 95 % of the unshifted images are"), "{table}");
+    failed(itp(["eval", &model, "--id", &id, "--corrupt", "--preset", "cifar"]), 8);
+}

@@ -14,6 +14,7 @@ mod help;
 mod images;
 mod lists;
 mod models;
+mod odin;
 mod score;
 mod support;
 mod tune;

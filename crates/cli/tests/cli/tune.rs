@@ -240,3 +240,35 @@ fn calibrate_alone_holds_back_and_tunes() {
     data.done("tune", &holdout, "own.itp.safetensors", &["--per-kind", "4"]);
     assert!(!data.stats("own.itp.safetensors").trained_on());
 }
+
+#[test]
+fn the_score_is_chosen_as_well() {
+    let data = TuneData::new();
+    let train = data.path("train");
+    let more = [&PREPROCESS[..], &["--no-holdout", "--detectors", "all"]].concat();
+    data.done("calibrate", &train, "plain.itp.safetensors", &more);
+    let holdout = data.path("holdout");
+    for choice in ["auto", "ensemble"] {
+        let more = ["--per-kind", "5", "--detector", choice, "--json"];
+        let (out, _) = data.done("tune", &holdout, "chosen.itp.safetensors", &more);
+        let summary: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(summary["settings"]["score"], "auto", "{summary}");
+        let stats = data.stats("chosen.itp.safetensors");
+        assert_eq!(stats.settings().score, "auto");
+        let members = stats.members().len();
+        assert!(if choice == "auto" { members == 1 } else { members > 0 }, "{members}");
+        assert_eq!(stats.id_scores()["auto"].len(), 48);
+        assert!(stats.threshold().unwrap().is_some());
+    }
+    // The members are named where an image is rated.
+    let model = format!("{}/../../tests/models/gemm.onnx", env!("CARGO_MANIFEST_DIR"));
+    let (stats, image) = (data.path("chosen.itp.safetensors"), data.path("holdout/ant/000.png"));
+    let args = ["score", &model, &stats, &image, "--json", "--explain"];
+    let out = Command::new(env!("CARGO_BIN_EXE_itp")).args(args).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let line: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(line["scoreName"], "auto", "{line}");
+    let members = line["explain"]["members"].as_array().unwrap();
+    assert_eq!(members.len(), data.stats("chosen.itp.safetensors").members().len());
+    data.failed(&holdout, &["--detector", "best"], 2);
+}
