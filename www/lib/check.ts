@@ -149,6 +149,7 @@ export const LOAD: Rules = {
     (value) => (isPlain(value) ? { ...value } : undefined),
     'an object with a URL or bytes for each file\'s name: { "model.data": "/model.data" }',
   ],
+  gradient: FLAG,
   engine: ANY,
   worker: rule(
     (value) => /^(boolean|function)$/.test(typeof value) || typeof (value as Worker).postMessage === "function",

@@ -99,6 +99,7 @@ async function loadChecked(options: LoadOptions, platform: Platform): Promise<De
       ...(options.preprocess && { preprocess: options.preprocess }),
       ...(options.output !== undefined && { output: options.output }),
       ...(files.length > 0 && { externalData: Object.fromEntries(files) }),
+      ...(options.gradient === true && { gradient: true }),
       ...(modelPath !== undefined && { modelPath }),
     };
     const makeLink = linkMaker(worker, init, platform);
@@ -219,6 +220,13 @@ class LoadedDetector implements Detector {
     return typed(async () => {
       const { signal } = readOptions(options, CALL);
       return this.#link.call("features", [await this.#payload(image, signal)], signal);
+    });
+  }
+
+  saliency(image: Input, options?: DetectOptions & CallOptions): Promise<Float32Array> {
+    return typed(async () => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call("saliency", [await this.#payload(image, signal), settings], signal);
     });
   }
 
