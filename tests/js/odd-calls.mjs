@@ -205,6 +205,7 @@ export function oddCalls({ info, stats, result, loadDetector }) {
   return fc.oneof(
     method("detect", image, options(detect)),
     method("features", image, options(["signal"])),
+    method("saliency", image, options(detect)),
     method("rescore", features, options(detect)),
     method("explain", features, options(["class", ...detect])),
     method("weightMap", features, options(detect)),

@@ -150,6 +150,7 @@ export const LOAD: Rules = {
     'an object with a URL or bytes for each file\'s name: { "model.data": "/model.data" }',
   ],
   memory: rule((value) => isIn(value, 1, 2 ** 32 - 1), "a whole number of MiB, 1 or more"),
+  gradient: FLAG,
   engine: ANY,
   worker: rule(
     (value) => /^(boolean|function)$/.test(typeof value) || typeof (value as Worker).postMessage === "function",

@@ -100,6 +100,7 @@ async function loadChecked(options: LoadOptions, platform: Platform): Promise<De
       ...(options.output !== undefined && { output: options.output }),
       ...(options.memory !== undefined && { memory: options.memory }),
       ...(files.length > 0 && { externalData: Object.fromEntries(files) }),
+      ...(options.gradient === true && { gradient: true }),
       ...(modelPath !== undefined && { modelPath }),
     };
     const makeLink = linkMaker(worker, init, platform);
@@ -220,6 +221,13 @@ class LoadedDetector implements Detector {
     return typed(async () => {
       const { signal } = readOptions(options, CALL);
       return this.#link.call("features", [await this.#payload(image, signal)], signal);
+    });
+  }
+
+  saliency(image: Input, options?: DetectOptions & CallOptions): Promise<Float32Array> {
+    return typed(async () => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call("saliency", [await this.#payload(image, signal), settings], signal);
     });
   }
 

@@ -26,6 +26,7 @@ export interface SessionInit {
   output?: string;
   memory?: number;
   externalData?: Record<string, Blob>;
+  gradient?: boolean;
   /** Where Node finds further files of weights: beside this one. */
   modelPath?: string;
 }
@@ -41,6 +42,7 @@ export interface Calls {
   start(init: SessionInit): DetectorInfo;
   features(image: ImagePayload): Float32Array;
   detect(image: ImagePayload, options: DetectOptions): Detection;
+  saliency(image: ImagePayload, options: DetectOptions): Float32Array;
   rescore(features: Float32Array, options: DetectOptions): Detection;
   explain(features: Float32Array, classIndex: number | undefined, options: DetectOptions): Explanation;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;

@@ -101,9 +101,8 @@ export class Session {
     return toPixels(image, this.#isOwn);
   }
 
-  #detect(features: Float32Array, options: DetectOptions): Detection {
-    // The engine leaves out empty arrays.
-    return Object.assign({ prunedLogits: new Float32Array(0) }, this.#startedEngine.detect(features, options), { features });
+  #rescore(features: Float32Array, options: DetectOptions): Detection {
+    return complete({ ...this.#startedEngine.detect(features, options), features });
   }
 
   readonly #handlers: Handlers = {
@@ -120,13 +119,21 @@ export class Session {
         preprocessOf(init),
         init.output,
         init.memory,
+        init.gradient,
         (name) => external.get(name) ?? (modelPath === undefined ? undefined : this.#readBeside?.(modelPath, name)),
       );
       return this.#engine.info;
     },
     features: (image) => this.#featuresOf(image),
-    detect: async (image, options) => this.#detect(await this.#featuresOf(image), options),
-    rescore: (features, options) => this.#detect(features, options),
+    detect: async (image, options) => {
+      const { data, width, height, channels } = await this.#pixels(image);
+      return complete(this.#startedEngine.detectImage(data, width, height, channels, options));
+    },
+    saliency: async (image, options) => {
+      const { data, width, height, channels } = await this.#pixels(image);
+      return this.#startedEngine.saliency(data, width, height, channels, options);
+    },
+    rescore: (features, options) => this.#rescore(features, options),
     explain: (features, classIndex, options) => {
       const engine = this.#startedEngine;
       return engine.explain(features, classIndex ?? engine.detect(features, options).classIndex, options);
@@ -182,6 +189,11 @@ export class Session {
     },
     end: (id) => this.#end(id),
   };
+}
+
+/** The engine leaves out empty arrays. */
+function complete(found: Detection): Detection {
+  return Object.assign({ prunedLogits: new Float32Array(0) }, found);
 }
 
 function throwLost(kind: string): never {

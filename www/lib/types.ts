@@ -127,6 +127,12 @@ export interface LoadOptions {
    */
   memory?: number;
   /**
+   * Also prepares the network's gradient, which {@link Detector.saliency} and ODIN's step (the
+   * hyperparameter `odin.epsilon`) need. It takes memory for a second set of weights, and for all that the
+   * network computes for an image. `info.gradientObstacle` says why a network has none.
+   */
+  gradient?: boolean;
+  /**
    * The engine's WebAssembly file, if it is not served beside the package's other files, or to use the
    * same engine everywhere. By default `engine-relaxed.wasm` where relaxed SIMD (which has a fused
    * multiply-add) is supported, and `engine.wasm` elsewhere.
@@ -252,7 +258,15 @@ export interface Detector {
   detectAll(images: Iterable<Input> | AsyncIterable<Input>, options?: BatchOptions): AsyncGenerator<BatchResult, void, undefined>;
   /** The D penultimate-layer features of one image. */
   features(image: Input, options?: CallOptions): Promise<Float32Array>;
-  /** The result under other options, from stored features: the network does not run again. */
+  /**
+   * How the score depends on each value of the network's input (the image resized, cropped and normalised):
+   * derivatives `[C, H, W]`, as `info.inputShape` has them. Needs {@link LoadOptions.gradient}.
+   */
+  saliency(image: Input, options?: DetectOptions & CallOptions): Promise<Float32Array>;
+  /**
+   * The result under other options, from stored features: the network does not run again. ODIN with a
+   * step of the image can't be had from features.
+   */
   rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection>;
   /** Every weight of a class, and whether and why it was pruned. */
   explain(result: FeatureSource, options?: ExplainOptions): Promise<Explanation>;

@@ -12,10 +12,10 @@ use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
 use itp_ood::{
-    Error, FeatureDetector, Info, Limits, Model, ModelOptions, Options, Pixels, Preprocess, Result,
-    Stats,
+    Detector, Error, FeatureDetector, Info, Limits, Model, ModelOptions, Options, Pixels,
+    Preprocess, Result, Stats,
 };
-use js_sys::{Float32Array, Function, Uint8Array};
+use js_sys::{Float32Array, Function, Reflect, Uint8Array};
 use ndarray::{ArrayView1, ArrayView2};
 use wasm_bindgen::prelude::*;
 
@@ -26,6 +26,7 @@ use to_js::{to_js, to_js_error};
 const TYPES: &str = r#"
 import type {
   CalibrationSettings,
+  Detection,
   DetectOptions,
   DetectorInfo,
   Explanation,
@@ -71,9 +72,11 @@ pub fn version() -> String {
 
 /// A model, and what follows from its stats file if there is one.
 #[wasm_bindgen]
-pub struct Engine {
-    model: Model,
-    feature_detector: Option<FeatureDetector>,
+pub struct Engine(Loaded);
+
+enum Loaded {
+    Model(Box<Model>),
+    Detector(Box<Detector>),
 }
 
 #[wasm_bindgen]
@@ -82,8 +85,8 @@ impl Engine {
     /// calibration work, and nothing else).
     ///
     /// `output` names the output to use where the model has several classifiers; `memory` is the
-    /// most that the model may use, in MiB; `external_data` gives the bytes of a file that the
-    /// model's weights are in, by its name.
+    /// most that the model may use, in MiB; `gradient` says whether to prepare the gradient, too;
+    /// `external_data` gives the bytes of a file that the model's weights are in, by its name.
     #[wasm_bindgen(constructor)]
     pub fn new(
         model: Vec<u8>,
@@ -91,6 +94,7 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "Preprocess | undefined")] preprocess: JsValue,
         output: Option<String>,
         memory: Option<u32>,
+        gradient: Option<bool>,
         #[wasm_bindgen(unchecked_optional_param_type = "(name: string) => Uint8Array | undefined")]
         external_data: Option<Function>,
     ) -> Result<Engine, JsValue> {
@@ -107,7 +111,8 @@ impl Engine {
         };
         let (output, external_data) = (output.as_deref(), Some(&read as itp_ood::ExternalData));
         let limits = memory.map(Limits::with_memory).unwrap_or_default();
-        let options = ModelOptions { output, external_data, limits, gradient: false };
+        let gradient = gradient.unwrap_or(false);
+        let options = ModelOptions { output, external_data, limits, gradient };
         let model = match (&stats, given) {
             (Some(stats), _) => Model::load_for_with(model, stats, &options),
             (None, Some(preprocess)) => Model::load_with(model, preprocess, &options),
@@ -117,17 +122,21 @@ impl Engine {
             )),
         };
         let model = model.map_err(to_js_error)?;
-        let feature_detector = stats
-            .map(|stats| FeatureDetector::new(model.head().clone(), stats))
-            .transpose()
-            .map_err(to_js_error)?;
-        Ok(Engine { model, feature_detector })
+        Ok(Engine(match stats {
+            None => Loaded::Model(Box::new(model)),
+            Some(stats) => {
+                Loaded::Detector(Box::new(Detector::from_model(model, stats).map_err(to_js_error)?))
+            }
+        }))
     }
 
     /// What is known of the model and its stats file.
     #[wasm_bindgen(getter, unchecked_return_type = "DetectorInfo")]
     pub fn info(&self) -> Result<JsValue, JsValue> {
-        let info = Info::new(&self.model, self.feature_detector.as_ref());
+        let info = match &self.0 {
+            Loaded::Model(model) => Info::new(model, None),
+            Loaded::Detector(detector) => detector.info(),
+        };
         to_js(&info.map_err(to_js_error)?)
     }
 
@@ -140,7 +149,7 @@ impl Engine {
         channels: u32,
     ) -> Result<Float32Array, JsValue> {
         let image = image_view(pixels, width, height, channels)?;
-        let features = self.model.features(&image).map_err(to_js_error)?;
+        let features = self.model().features(&image).map_err(to_js_error)?;
         Ok(Float32Array::from(features.as_standard_layout().as_slice().unwrap_or(&[])))
     }
 
@@ -154,11 +163,45 @@ impl Engine {
     ) -> Result<Vec<f32>, JsValue> {
         let image = pixels(&image)?;
         let features = image.view().and_then(|view| {
-            let resized = self.model.preprocess().resized(&view)?;
+            let resized = self.model().preprocess().resized(&view)?;
             let copy = calibration::zoomed(&resized, seed.into(), number.into())?;
-            self.model.features_of_resized(&copy)
+            self.model().features_of_resized(&copy)
         });
         Ok(features.map_err(to_js_error)?.to_vec())
+    }
+
+    /// Class, score and verdict of one image, with its features.
+    #[wasm_bindgen(js_name = detectImage, unchecked_return_type = "Detection")]
+    pub fn detect_image(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | Uint8ClampedArray")] pixels: &[u8],
+        width: u32,
+        height: u32,
+        channels: u32,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let image = image_view(pixels, width, height, channels)?;
+        let options: Options = from_js(options)?;
+        let (features, found) =
+            self.detector()?.detect_with_features(&image, &options).map_err(to_js_error)?;
+        let found = to_js(&found)?;
+        let features = Float32Array::from(features.as_slice().unwrap_or(&[]));
+        Reflect::set(&found, &"features".into(), &features)?;
+        Ok(found)
+    }
+
+    /// How the score depends on each value of the network's input, `[C, H, W]`.
+    pub fn saliency(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | Uint8ClampedArray")] pixels: &[u8],
+        width: u32,
+        height: u32,
+        channels: u32,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<Vec<f32>, JsValue> {
+        let image = image_view(pixels, width, height, channels)?;
+        let saliency = self.detector()?.saliency(&image, &from_js(options)?);
+        Ok(saliency.map_err(to_js_error)?.into_iter().collect())
     }
 
     /// Class, score and verdict from features; the backbone does not run.
@@ -169,7 +212,7 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        to_js(&self.detector()?.detect(features.into(), &options).map_err(to_js_error)?)
+        to_js(&self.of_features()?.detect(features.into(), &options).map_err(to_js_error)?)
     }
 
     /// Every weight of one class, and whether and why it was pruned.
@@ -181,7 +224,7 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        let why = self.detector()?.explain(features.into(), class_index, &options);
+        let why = self.of_features()?.explain(features.into(), class_index, &options);
         to_js(&why.map_err(to_js_error)?)
     }
 
@@ -194,7 +237,7 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: Options = from_js(options)?;
-        to_js(&self.detector()?.weight_map(features.into(), &options).map_err(to_js_error)?)
+        to_js(&self.of_features()?.weight_map(features.into(), &options).map_err(to_js_error)?)
     }
 
     /// The score of each row of features `[rows, D]`.
@@ -205,14 +248,14 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<Vec<f64>, JsValue> {
         let options: Options = from_js(options)?;
-        let columns = self.model.head().num_features();
+        let columns = self.model().head().num_features();
         let features = ArrayView2::from_shape((rows, columns), features).map_err(|_| {
             to_js_error(Error::features(format!(
                 "{} values given for {rows} rows of {columns} features",
                 features.len()
             )))
         })?;
-        self.detector()?.scores(features, &options).map_err(to_js_error)
+        self.of_features()?.scores(features, &options).map_err(to_js_error)
     }
 
     /// Sorted in-distribution scores: the stored ones or, with settings given, those under these
@@ -223,7 +266,7 @@ impl Engine {
         #[wasm_bindgen(unchecked_param_type = "ScoreName")] score: &str,
         #[wasm_bindgen(unchecked_param_type = "DetectOptions | undefined")] options: JsValue,
     ) -> Result<Option<Vec<f32>>, JsValue> {
-        let detector = self.detector()?;
+        let detector = self.of_features()?;
         if is_missing(&options) {
             return Ok(detector.stats().id_scores().get(score).cloned());
         }
@@ -231,10 +274,24 @@ impl Engine {
         detector.id_scores(&options).map_err(to_js_error)
     }
 
-    fn detector(&self) -> Result<&FeatureDetector, JsValue> {
-        self.feature_detector.as_ref().ok_or_else(|| {
-            to_js_error(Error::stats("the model was loaded without a stats file; load it with one"))
-        })
+    fn model(&self) -> &Model {
+        match &self.0 {
+            Loaded::Model(model) => model,
+            Loaded::Detector(detector) => detector.model(),
+        }
+    }
+
+    fn detector(&self) -> Result<&Detector, JsValue> {
+        match &self.0 {
+            Loaded::Detector(detector) => Ok(detector),
+            Loaded::Model(_) => Err(to_js_error(Error::stats(
+                "the model was loaded without a stats file; load it with one",
+            ))),
+        }
+    }
+
+    fn of_features(&self) -> Result<&FeatureDetector, JsValue> {
+        Ok(self.detector()?.feature_detector())
     }
 }
 
@@ -247,7 +304,7 @@ impl WasmCalibrator {
     /// Starts a calibration of the engine's model, with one label for each class.
     #[wasm_bindgen(constructor)]
     pub fn new(engine: &Engine, labels: Vec<String>) -> Result<WasmCalibrator, JsValue> {
-        Calibrator::new(&engine.model, labels).map(WasmCalibrator).map_err(to_js_error)
+        Calibrator::new(engine.model(), labels).map(WasmCalibrator).map_err(to_js_error)
     }
 
     /// Gathers from the next image on what these detectors need beyond ITP; `all` stands for every
@@ -344,8 +401,8 @@ impl WasmTuner {
         #[wasm_bindgen(unchecked_param_type = "TunerOptions")] options: JsValue,
     ) -> Result<WasmTuner, JsValue> {
         let options: TuneOptions = from_js(options)?;
-        let stats = engine.detector()?.stats().clone();
-        let tuner = Tuner::new(&engine.model, stats, options).map_err(to_js_error)?;
+        let stats = engine.of_features()?.stats().clone();
+        let tuner = Tuner::new(engine.model(), stats, options).map_err(to_js_error)?;
         Ok(Self { tuner: Some(tuner), tasks: Vec::new(), report: None })
     }
 
@@ -390,7 +447,7 @@ impl WasmTuner {
         #[wasm_bindgen(unchecked_param_type = "RawImage | undefined")] partner: JsValue,
     ) -> Result<(), JsValue> {
         let made = self.made(engine, task, &image, &partner)?;
-        let features = engine.model.features_of_resized(&made).map_err(to_js_error)?;
+        let features = engine.model().features_of_resized(&made).map_err(to_js_error)?;
         let task = self.tasks[task];
         self.running()?.add(&task, features.view()).map_err(to_js_error)
     }
@@ -439,7 +496,7 @@ impl WasmTuner {
         let resized = |image: &JsValue| -> Result<Pixels, JsValue> {
             let image = pixels(image)?;
             let view = image.view().map_err(to_js_error)?;
-            engine.model.preprocess().resized(&view).map_err(to_js_error)
+            engine.model().preprocess().resized(&view).map_err(to_js_error)
         };
         let partner = task.partner.map(|_| resized(partner)).transpose()?;
         task.make(&resized(image)?, partner.as_ref()).map_err(to_js_error)
