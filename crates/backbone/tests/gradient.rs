@@ -12,11 +12,12 @@ const TOLERANCE: f64 = 0.05;
 /// A step that is too long passes kinks, one that is too short drowns in rounding.
 const STEPS: [f32; 4] = [0.3, 0.1, 0.03, 0.01];
 /// Models without a gradient, and what stands in the way.
-const WITHOUT: [(&str, &str); 5] = [
+const WITHOUT: [(&str, &str); 6] = [
     ("hf_bit", "weights are computed"),
     ("timm_bit", "weights are computed"),
     ("timm_nfnet", "weights are computed"),
     ("timm_resnetv2", "weights are computed"),
+    ("timm_resnet_bf16", "weights are computed"),
     ("hf_swiftformer", "operator Tile"),
 ];
 
@@ -127,5 +128,5 @@ fn gradients_are_what_differences_give() {
     }
     println!("{sure} of {tried} models");
     assert!(problems.is_empty(), "{} of {tried}:\n{}", problems.len(), problems.join("\n"));
-    assert!(sure >= 150 || std::env::var("ZOO").is_ok(), "{sure}");
+    assert!(sure >= 175 || std::env::var("ZOO").is_ok(), "{sure}");
 }
