@@ -253,7 +253,7 @@ fn without_a_linear_last_layer_the_scores_that_remain_are_the_same() {
     let opaque = FeatureDetector::new(head, stats).unwrap();
     let names = opaque.scores_available();
     let of_logits = ["msp", "odin", "mls", "energy", "gen", "joint_energy", "klm"];
-    let of_features = ["knn", "mahalanobis", "mds_pp", "rmds_pp"];
+    let of_features = ["knn", "knn_means", "mahalanobis", "mds_pp", "rmds_pp"];
     assert_eq!(names, [&of_logits[..], &of_features].concat());
     for name in names {
         let options = Options::default().score(&name);

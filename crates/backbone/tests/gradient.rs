@@ -12,7 +12,8 @@ const TOLERANCE: f64 = 0.05;
 /// A step that is too long passes kinks, one that is too short drowns in rounding.
 const STEPS: [f32; 4] = [0.3, 0.1, 0.03, 0.01];
 /// Models without a gradient, and what stands in the way.
-const WITHOUT: [(&str, &str); 6] = [
+const WITHOUT: [(&str, &str); 7] = [
+    ("timm_mvitv2", "operator Einsum"),
     ("hf_bit", "weights are computed"),
     ("timm_bit", "weights are computed"),
     ("timm_nfnet", "weights are computed"),

