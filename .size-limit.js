@@ -18,7 +18,7 @@ export default [
   {
     name: "the package's JavaScript, bundled and minified, gzip",
     path: ["dist/index.js", "dist/worker.js"],
-    limit: "17 kB",
+    limit: "17.5 kB",
     gzip: true,
     // As bundlers do: what the page and its worker share is there once.
     modifyEsbuildConfig: (config) => ({ ...config, format: "esm", splitting: true }),

@@ -151,15 +151,14 @@ def measure(logits, path, size, reference=None):
     result = dict(mb=round(file_size(path) / 1e6, 2), classes=own.shape[1], size=size)
     ours = None
     try:
-        with_images = images.transpose(0, 2, 3, 1) if theirs.last else images
         ours = Ours(logits, path, size, own.shape[1])
         result.update(load_s=round(ours.load_s, 3), peak_mb=round(ours.peak / 1e6, 1),
                       resident_mb=round(ours.resident / 1e6, 1))
         rows, our_times, their_times = [], [], []
         for turn in range(ROUNDS):
-            for image, arranged in zip(images, with_images):
+            for image in images:
                 their_times.append(theirs.run(image)[1])
-                row, seconds = ours.run(np.ascontiguousarray(arranged))
+                row, seconds = ours.run(image)
                 our_times.append(seconds)
                 rows.append(row)
             if sum(their_times) + sum(our_times) > 20:
@@ -231,7 +230,11 @@ def written(entry, folder):
                        capture_output=True)
         return path, "tf2onnx"
     size = entry["size"]()
-    model = settle(randomise(entry["build"]()), pictures(size, 8))
+    model = randomise(entry["build"]())
+    if entry["kind"] != "levit" and entry["kind"] != "levit_teacher":
+        # Theirs stand behind attention, whose results hardly differ: with such statistics ONNX
+        # Runtime's own optimisations change the logits by 2%.
+        model = settle(model, pictures(size, 8))
     if entry.get("dynamic") == "all":
         with contextlib.suppress(ImportError, ValueError, KeyError, NotImplementedError):
             from optimum.exporters.onnx import onnx_export_from_model

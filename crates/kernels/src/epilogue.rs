@@ -21,7 +21,7 @@ impl Epilogue {
         }
     }
 
-    /// As [`Epilogue::store`] where `accumulate` is known to be set.
+    /// As `Epilogue::store` where `accumulate` is known to be set.
     #[inline(always)]
     pub fn store_accumulated<S: Simd>(self, sums: S, output: &mut [f32]) {
         self.clamp.apply(sums.add(S::load(output))).store(output);
@@ -46,7 +46,7 @@ impl Clamp {
         values.max(S::splat(self.low)).min(S::splat(self.high))
     }
 
-    /// Keeps NaN, as [`Clamp::apply`] does.
+    /// Keeps NaN, as `Clamp::apply` does.
     #[inline(always)]
     pub fn apply_scalar(self, value: f32) -> f32 {
         let value = if value < self.low { self.low } else { value };

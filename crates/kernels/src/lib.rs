@@ -1,7 +1,7 @@
 //! The operators that run instead of tract's: convolutions and dense layers with what surrounds them
 //! fused in, poolings, normalisations and activations.
 //!
-//! Each kernel is written once over the register type ([`simd`]) and reaches tract as a
+//! Each kernel is written once over the register type (`simd`) and reaches tract as a
 //! [`CustomOp`]. Which kernel replaces what is the business of `itp-ood-backbone`; nothing here looks
 //! at a graph. All `unsafe` code of the workspace lies in this crate.
 
