@@ -75,7 +75,11 @@ def table(rows):
     slow = [row for row in loaded if row["ratio"] > 2]
     wrong = [row for row in loaded if not is_quantised(row) and not error(row) < TOLERANCE]
     noisy = [row for row in loaded if row.get("noise", 0) > TOLERANCE]
-    large = [row for row in loaded if row["peak_mb"] > 2 * row["mb"] + 100]
+    # What is stored with fewer bits becomes float32, so the float32 file counts.
+    single = {row["name"]: row["mb"] for row in rows if precision(row) == "float32"}
+    base = lambda name: max((n for n in single if name.startswith(n)), key=len, default=name)  # noqa: E731
+    large = [row for row in loaded
+             if row["peak_mb"] > 2 * max(row["mb"], single.get(base(row["name"]), 0)) + 100]
     kinds = {KINDS[row["name"].split("_")[0]] for row in rows}
     result = [f"{len(rows)} files from {', '.join(sorted(kinds))}; {len(loaded)} load. "
               f"{sum(row['name'].startswith('hf_') and precision(row) == 'float32' for row in loaded)} "
