@@ -219,8 +219,9 @@ impl FeatureDetector {
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for settings outside their range, and
     /// what [`registry::build`] reports.
     pub fn detect(&self, features: ArrayView1<f32>, options: &Options) -> Result<Detection> {
-        self.check_still(&self.settings(options)?)?;
-        self.detect_moved(features, None, options)
+        let settings = self.settings(options)?;
+        self.check_still(&settings)?;
+        self.detect_moved(features, None, settings, options)
     }
 
     /// The step of the image that a call asks for.
@@ -261,15 +262,17 @@ impl FeatureDetector {
         Ok(exact.unwrap_or_else(|| gradient::of_features(&**score, &self.head, features)))
     }
 
-    /// As [`FeatureDetector::detect`], with the score of the moved image's features, if it was moved.
+    /// As [`FeatureDetector::detect`], with the score of the moved image's features, if it was moved,
+    /// for the settings of the options.
     pub(crate) fn detect_moved(
         &self,
         features: ArrayView1<f32>,
         moved: Option<ArrayView1<f32>>,
+        settings: Settings,
         options: &Options,
     ) -> Result<Detection> {
         self.head.check(features)?;
-        let prepared = self.prepare(self.settings(options)?)?;
+        let prepared = self.prepare(settings)?;
         let settings = &prepared.settings;
         let energy = |of: &Array1<f64>| logits::logsumexp(of.view(), prepared.temperature);
         let (plain, pruned) = match &prepared.pruning {

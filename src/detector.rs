@@ -106,15 +106,20 @@ impl Detector {
         let settings = self.feature_detector.settings(options)?;
         let Some(step) = self.feature_detector.step(&settings)? else {
             let features = self.features(image)?;
-            let found = self.feature_detector.detect(features.view(), options)?;
+            let found =
+                self.feature_detector.detect_moved(features.view(), None, settings, options)?;
             return Ok((features, found));
         };
         let mut input = self.model.preprocess().apply(image)?;
-        let (features, gradient) = self.gradient(&input, settings)?;
+        let (features, gradient) = self.gradient(&input, settings.clone())?;
         step.apply(&mut input, &gradient, &self.model.preprocess().std);
         let moved = self.model.backbone().features(input.view())?;
-        let found =
-            self.feature_detector.detect_moved(features.view(), Some(moved.view()), options)?;
+        let found = self.feature_detector.detect_moved(
+            features.view(),
+            Some(moved.view()),
+            settings,
+            options,
+        )?;
         Ok((features, found))
     }
 

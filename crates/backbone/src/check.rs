@@ -224,7 +224,7 @@ impl Checker {
                 return Err(refused(&node));
             };
             let mut call = self.call(node, opset, operator)?;
-            let key = computed::key(&call.node, opset, &call.inputs).filter(|_| store);
+            let key = if store { computed::key(&call.node, opset, &call.inputs) } else { None };
             if let Some(values) = key.as_ref().and_then(|key| computed.get(key)) {
                 let node = call.node;
                 self.keep(node, values.to_vec(), true, store)?;

@@ -36,8 +36,12 @@ impl Computed {
     }
 }
 
-/// What operator this is, and on what; only if all its inputs are known.
+/// What operator this is, and on what; only if all its inputs are known. An operator without any is
+/// a stored constant, perhaps large.
 pub(super) fn key(node: &pb::NodeProto, opset: i64, inputs: &[Option<Value>]) -> Option<Vec<u8>> {
+    if inputs.is_empty() || inputs.iter().flatten().any(|input| input.data.is_none()) {
+        return None;
+    }
     let operator = pb::NodeProto {
         op_type: node.op_type.clone(),
         domain: node.domain.clone(),

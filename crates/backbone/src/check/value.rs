@@ -66,27 +66,19 @@ impl Value {
 
     pub fn ints(dtype: DataType, shape: impl Into<Vec<usize>>, values: Vec<i64>) -> Self {
         let data = Some(Data::Ints(values.into()));
-        Self { dtype, shape: shape.into(), constant: true, data, grid: None, reshaped: false }
+        Self { constant: true, data, ..Self::new(dtype, shape) }
     }
 
     pub fn floats(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
         let data = Some(Data::Floats(values.into()));
-        Self {
-            dtype: DataType::Float,
-            shape: shape.into(),
-            constant: true,
-            data,
-            grid: None,
-            reshaped: false,
-        }
+        Self { constant: true, data, ..Self::new(DataType::Float, shape) }
     }
 
     /// A stored tensor, which has been checked to hold as many elements as its shape says.
     pub fn stored(tensor: &pb::TensorProto) -> Self {
         let dtype = data_type(tensor);
-        let shape = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-        let mut value =
-            Self { dtype, shape, constant: true, data: None, grid: None, reshaped: false };
+        let dims = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0));
+        let mut value = Self { constant: true, ..Self::new(dtype, dims.collect::<Vec<_>>()) };
         let indices = matches!(dtype, DataType::Int64 | DataType::Int32);
         if value.len() <= if indices { MAX_INDICES } else { MAX_FOLDED } {
             value.data = elements(tensor, dtype);
