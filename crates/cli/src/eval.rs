@@ -157,7 +157,8 @@ pub fn run(args: &Args) -> Result<()> {
             })
         }
     };
-    let (id, accuracy) = read_id(&pipeline, &args.id, model.head(), &model_labels)?;
+    let (id, accuracy) =
+        Set::labelled(&pipeline, pipeline.open(&args.id)?, model.head(), &model_labels)?;
 
     let mut report = Report {
         model: args.model.display().to_string(),
@@ -327,27 +328,4 @@ fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
         (None, Some(given)) => args.model_args.load(&args.model, given),
         (None, None) => args.model_args.load(&args.model, args.preprocess.needed()?),
     }
-}
-
-/// Features and, if the images have classes, the share that the model gets right.
-fn read_id(
-    pipeline: &Pipeline,
-    path: &Path,
-    head: &Head,
-    model_labels: &[String],
-) -> Result<(Set, Option<f64>)> {
-    let set = pipeline.open(path)?;
-    let rows = shift::rows(&set, model_labels)?;
-    let mut values = Vec::new();
-    let mut right = 0;
-    let tally = pipeline.run(&set, |entry, features| {
-        head.check(features)?;
-        values.extend(features);
-        let truth = entry.class.and_then(|class| rows.get(class));
-        right += usize::from(truth == Some(&head.predict(features)));
-        Ok(())
-    })?;
-    let features = matrix(values, tally.used)?;
-    let accuracy = (!rows.is_empty()).then(|| right as f64 / tally.used as f64);
-    Ok((Set { source: set, features, tally }, accuracy))
 }

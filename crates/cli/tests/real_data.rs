@@ -3,7 +3,8 @@
 //! Data and models are not part of the repository: they lie in `../shared`, or where `ITP_SHARED`
 //! says. Without them these tests print a line and pass.
 
-use std::path::PathBuf;
+mod shared;
+
 use std::process::Command;
 
 use itp_ood::Stats;
@@ -11,18 +12,7 @@ use ndarray::{Array2, ArrayView2};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// The folder with the data, if it is there.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ITP_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    if folder.join("data").is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no real data in {}", folder.display());
-    None
-}
+use shared::shared;
 
 #[track_caller]
 fn itp(args: &[&str]) -> String {
@@ -42,7 +32,7 @@ fn matrix(file: &[u8], name: &str) -> Array2<f32> {
 
 #[test]
 fn twenty_training_images_of_each_class_agree_with_all_of_them() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let path = |name: &str| shared.join(name).display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("c10.itp.safetensors");
@@ -80,7 +70,7 @@ fn twenty_training_images_of_each_class_agree_with_all_of_them() {
 
 #[test]
 fn detectors_find_other_images_with_the_statistics_of_all_training_images() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let path = |name: &str| shared.join(name).display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let stats = folder.path().join("c10.itp.safetensors").display().to_string();
@@ -132,7 +122,7 @@ fn detectors_find_other_images_with_the_statistics_of_all_training_images() {
 
 #[test]
 fn mobilenet_knows_imagenet_photos() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let folder = tempfile::tempdir().unwrap();
     let tar = std::fs::File::open(shared.join("data/imagenet-sample.tar")).unwrap();
     tar::Archive::new(tar).unpack(folder.path()).unwrap();
@@ -172,7 +162,7 @@ fn mobilenet_knows_imagenet_photos() {
 
 #[test]
 fn training_images_alone_give_a_threshold_that_holds_and_settings_that_gain() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let path = |name: &str| shared.join(name).display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let stats = folder.path().join("photos.itp.safetensors").display().to_string();

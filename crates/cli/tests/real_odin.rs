@@ -3,7 +3,9 @@
 //! Needs `../shared`, as `real_data.rs`. Takes every 48th of the images that the expected scores are
 //! of; `ITP_ODIN=1` takes all of them, and compares FPR95 and AUROC, too (minutes).
 
-use std::path::{Path, PathBuf};
+mod shared;
+
+use std::path::Path;
 use std::process::Command;
 
 use itp_ood::metrics::Separation;
@@ -12,17 +14,7 @@ use itp_ood_cli::dataset::{Dataset, Entry, decode};
 use rayon::prelude::*;
 use serde_json::Value;
 
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ITP_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    if folder.join("golden/expected_odin.json").is_file() {
-        return Some(folder);
-    }
-    println!("skipped: no real data in {}", folder.display());
-    None
-}
+use shared::shared;
 
 /// The detector with the statistics of all training images.
 fn detector(shared: &Path, network: &str, count: &str) -> Detector {
@@ -52,7 +44,7 @@ fn scores(detector: &Detector, set: &Dataset, entries: &[&Entry], options: &Opti
 
 #[test]
 fn scores_are_those_of_pytorch() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("golden/expected_odin.json") else { return };
     let step = match std::env::var("ITP_ODIN") {
         Ok(step) => step.parse().expect("ITP_ODIN takes every n-th image"),
         Err(_) => 48,
@@ -113,7 +105,7 @@ fn scores_are_those_of_pytorch() {
 
 #[test]
 fn itp_is_moved_through_the_head_that_it_pruned() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("golden/expected_odin.json") else { return };
     let detector = detector(&shared, "cifar10", "5000");
     let set = Dataset::open(shared.join("data/svhn.tar")).unwrap();
     let entries: Vec<&Entry> = set.entries().iter().step_by(100).collect();

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use itp_ood::metrics::{Fpr95, Intervals, Separation};
-use itp_ood::{Detector, Options, Result};
+use itp_ood::{Detector, Head, Options, Result};
 use itp_ood_cli::dataset::{Dataset, Entry, decode};
 use ndarray::{Array2, ArrayView2};
 
 use super::result::{Acceptance, Row, in_percent, percent};
-use super::shift::Shifted;
+use super::shift::{self, Shifted};
 use crate::html::Scored;
 use crate::options::SettingsArgs;
 use crate::pipeline::{Pipeline, is_per_image, matrix};
@@ -24,6 +24,27 @@ pub struct Set {
 impl Set {
     pub fn name(&self) -> &str {
         self.source.name()
+    }
+
+    /// The features of all images of a set and, if these have classes, the share that the model gets
+    /// right.
+    pub fn labelled(
+        pipeline: &Pipeline,
+        source: Dataset,
+        head: &Head,
+        model_labels: &[String],
+    ) -> Result<(Self, Option<f64>)> {
+        let rows = shift::rows(&source, model_labels)?;
+        let (mut values, mut classes) = (Vec::new(), Vec::new());
+        let tally = pipeline.run(&source, |entry, features| {
+            head.check(features)?;
+            values.extend(features);
+            classes.push(entry.class);
+            Ok(())
+        })?;
+        let features = matrix(values, tally.used)?;
+        let accuracy = shift::accuracy(head, &features, &classes, &rows);
+        Ok((Self { source, features, tally }, accuracy))
     }
 
     /// The features of all images of a set, whatever their classes.

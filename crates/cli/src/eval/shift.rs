@@ -28,7 +28,7 @@ pub fn rows(set: &Dataset, model_labels: &[String]) -> Result<Vec<usize>> {
 }
 
 /// The share of images whose class the model predicts; `None` if none has a class.
-fn accuracy(
+pub fn accuracy(
     head: &Head,
     features: &Array2<f32>,
     classes: &[Option<usize>],
@@ -49,16 +49,8 @@ impl Shifted {
         source: Dataset,
         model_labels: &[String],
     ) -> Result<Self> {
-        let rows = rows(&source, model_labels)?;
-        let (mut values, mut classes) = (Vec::new(), Vec::new());
-        pipeline.run(&source, |entry, features| {
-            head.check(features)?;
-            values.extend(features);
-            classes.push(entry.class);
-            Ok(())
-        })?;
-        let features = matrix(values, classes.len())?;
-        let accuracy = accuracy(head, &features, &classes, &rows);
+        let (Set { source, features, .. }, accuracy) =
+            Set::labelled(pipeline, source, head, model_labels)?;
         Ok(Self { name: source.name().to_owned(), features, accuracy, source: Some(source) })
     }
 

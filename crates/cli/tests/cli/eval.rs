@@ -9,11 +9,10 @@ fn eval_reports_accuracy_and_separation() {
     let data = Data::new(6);
     let stats = data.calibrated();
     for i in 0..10 {
-        data.image(&format!("noise/{i}.png"), 7777 + i * 991);
         data.image(&format!("far/{i}.png"), 123_456 + i * 77);
     }
     let (model, id) = (model("gemm"), data.path("train"));
-    let (noise, far) = (data.path("noise"), data.path("far"));
+    let (noise, far) = (data.noise(), data.path("far"));
     let eval = |more: &[&str]| {
         let args = ["eval", &model, &stats, "--id", &id, "--ood", &noise, "--ood", &far];
         itp(args.into_iter().chain(more.iter().copied()))
@@ -100,14 +99,11 @@ fn a_page_shows_curves_and_histograms() {
 fn shifted_images_count_as_in_distribution() {
     let data = Data::new(6);
     let stats = data.calibrated();
-    for i in 0..10 {
-        data.image(&format!("noise/{i}.png"), 7777 + i * 991);
-    }
     for (class, name) in CLASSES.iter().enumerate() {
         data.image(&format!("other camera/{name}/0.png"), class as u32 * 1000 + 3);
     }
     let (model, id) = (model("gemm"), data.path("train"));
-    let (noise, other) = (data.path("noise"), data.path("other camera"));
+    let (noise, other) = (data.noise(), data.path("other camera"));
     let eval = |more: &[&str]| -> Value {
         let args = ["eval", &model, &stats, "--id", &id, "--ood", &noise, "--json"];
         let more = more.iter().copied().chain(["--detectors", "energy,itp"]);

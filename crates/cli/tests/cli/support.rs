@@ -73,6 +73,14 @@ impl Data {
         .unwrap();
     }
 
+    /// A folder of images of no class.
+    pub fn noise(&self) -> String {
+        for i in 0..10 {
+            self.image(&format!("noise/{i}.png"), 7777 + i * 991);
+        }
+        self.path("noise")
+    }
+
     /// Runs `itp calibrate` on gemm.onnx with the usual preprocessing.
     pub fn calibrate(&self, images: &str, output: &str, more: &[&str]) -> Output {
         let (model, images, output) = (model("gemm"), self.path(images), self.path(output));
