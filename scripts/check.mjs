@@ -16,7 +16,7 @@ async function check(name, work) {
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
       console.error(`FAILED: ${error.message}`);
-      tally.failed++;
+      tally.fail(name);
     }
   });
 }

@@ -46,7 +46,7 @@ await main(async () => {
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);
-    tally.failed++;
+    tally.fail(error.message);
   }
   tally.save("tests");
   tally.print();

@@ -6,8 +6,16 @@ import { at } from "./tools.mjs";
 export class Tally {
   passed = 0;
   failed = 0;
+  /** Names of those that failed. */
+  failures = [];
   /** Each with its reason. */
   skipped = [];
+
+  /** Adds one that failed. */
+  fail(name) {
+    this.failed++;
+    this.failures.push(name);
+  }
 
   /** Adds an event of node's test runner, "test:pass" or "test:fail". */
   addEvent(passed, { name, skip, todo, details }) {
@@ -15,7 +23,7 @@ export class Tally {
     const left = skip ?? todo;
     if (left !== undefined) this.skipped.push(typeof left === "string" && left ? `${name}: ${left}` : name);
     else if (passed) this.passed++;
-    else this.failed++;
+    else this.fail(name);
   }
 
   /**
@@ -24,6 +32,7 @@ export class Tally {
    */
   addCargo(output, code) {
     const before = this.failed;
+    for (const [, name] of output.matchAll(/^test (\S+) .*\.\.\. FAILED$/gm)) this.failures.push(name);
     for (const [, passed, failed] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
       this.passed += Number(passed);
       this.failed += Number(failed);
@@ -36,7 +45,7 @@ export class Tally {
       this.passed--;
     }
     // A build that broke, or a test that took its runner down, left no count.
-    if (code !== 0 && this.failed === before) this.failed++;
+    if (code !== 0 && this.failed === before) this.fail("cargo test itself");
   }
 
   /** The last line of `npm test` and `.ci/run`. */
@@ -44,9 +53,11 @@ export class Tally {
     return `${this.passed} passed, ${this.failed} failed, ${this.skipped.length} skipped`;
   }
 
-  /** Prints what was skipped and why, then the counts. */
+  /** Prints what was skipped and why, what failed, then the counts. */
   print() {
-    if (this.skipped.length > 0) console.log(`\nSkipped:\n${this.skipped.map((name) => `  ${name}`).join("\n")}`);
+    const list = (title, names) => names.length > 0 && console.log(`\n${title}:\n${names.map((name) => `  ${name}`).join("\n")}`);
+    list("Skipped", this.skipped);
+    list("Failed", this.failures);
     console.log(`\n${this}`);
   }
 
@@ -59,12 +70,13 @@ export class Tally {
   /** Adds counts that were saved; none at all means that their run broke off. */
   load(name) {
     try {
-      const { passed, failed, skipped } = JSON.parse(readFileSync(at("target", `${name}.json`), "utf8"));
+      const { passed, failed, failures, skipped } = JSON.parse(readFileSync(at("target", `${name}.json`), "utf8"));
       this.passed += passed;
       this.failed += failed;
+      this.failures.push(...failures);
       this.skipped.push(...skipped);
     } catch {
-      this.failed++;
+      this.fail(`${name}: broke off`);
     }
   }
 }
