@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::file;
 use clap::Args;
 use itp_ood::detectors::registry;
 use itp_ood::{Channels, Error, Interpolation, Options, Preprocess, Result};
-use itp_ood_cli::file;
 
 use crate::labels;
 
@@ -175,6 +175,14 @@ impl SettingsArgs {
             || self.lambda.is_some()
             || self.react.is_some()
             || self.set.iter().any(|(name, _)| is_chosen(name))
+    }
+
+    /// Whether anything is given.
+    pub fn are_given(&self) -> bool {
+        let Self { p, lambda, score, temperature, react, tpr, set } = self;
+        score.is_some()
+            || !set.is_empty()
+            || [p, lambda, temperature, react, tpr].iter().any(|value| value.is_some())
     }
 
     /// What was asked for, but for [`SettingsArgs::set`].

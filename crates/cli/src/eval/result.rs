@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::dataset::Skipped;
 use itp_ood::metrics::{self, Interval, Intervals, Separation};
-use itp_ood_cli::dataset::Skipped;
 use serde::Serialize;
 
 use crate::report::Measured;

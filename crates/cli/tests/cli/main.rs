@@ -14,5 +14,6 @@ mod images;
 mod lists;
 mod models;
 mod score;
+mod shards;
 mod support;
 mod tune;
