@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ask, at, run } from "./tools.mjs";
 
 /** What the tests need beside the wheel. PyTorch is taken from the interpreter's own packages, where it has it. */
-const REQUIREMENTS = ["pytest", "pillow", "tqdm"];
+const REQUIREMENTS = ["pytest", "pillow", "tqdm", "ray[data]", "dask[distributed]"];
 
 const candidates = [process.env.ITP_PYTHON, "python3", "python"].filter(Boolean);
 
