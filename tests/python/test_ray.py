@@ -1,5 +1,5 @@
-"""Calibration on a local Ray cluster of three nodes: equal to one process, with a worker killed, a part taken
-from disk; nothing is lost or counted twice.
+"""Calibration on a local Ray cluster of three nodes: equal to one process, with a node removed, a worker killed, a part
+taken from disk; nothing is lost or counted twice.
 """
 
 import os
@@ -147,6 +147,31 @@ def test_a_dataset_gives_the_same_although_a_worker_is_killed(cluster, images, o
         found = running.result(timeout=240)
     assert len(os.listdir(tmp_path)) > 1, "the killed worker had no successor"
     check_rows(found, of_rows)
+
+
+def test_a_node_that_is_removed_in_the_middle_loses_nothing(cluster, images, whole, tmp_path, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    gathers, begun = itp_ood.ray._part._function, str(tmp_path)
+
+    def slowly(job, index, kept):
+        with open(os.path.join(begun, f"{index}-{os.getpid()}-{time.monotonic_ns()}"), "w"):
+            pass
+        time.sleep(0.5)
+        return gathers(job, index, kept)
+
+    monkeypatch.setattr(itp_ood.ray, "_part", ray.remote(num_returns=2)(slowly))
+    node = cluster.add_node(num_cpus=2, object_store_memory=200 << 20)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, images, parts=30, concurrency=5)
+        deadline = time.monotonic() + 120
+        while len(os.listdir(begun)) < 12 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not running.done(), "too fast to have anything taken away"
+        cluster.remove_node(node, allow_graceful=False)
+        found = running.result(timeout=240)
+    assert len(os.listdir(begun)) > 30, "nothing was lost with the node"
+    check(found, whole, 30)
 
 
 def test_the_same_rows_twice_are_found_out(cluster, images, tmp_path):
