@@ -1,15 +1,16 @@
 // `npm test`: every test there is, natively, in Node, in browsers and in other people's bundlers.
 //
 //   --release                                 with the engine that ships instead of the one that compiles faster
-//   rust, js, browser, engines, consumers     only these parts
+//   rust, js, browser, engines, consumers, python     only these parts
 
 import { parseArgs } from "node:util";
 import { buildLib, buildSite } from "./build.mjs";
 import { nodeTests } from "./lib/node-tests.mjs";
 import { Tally } from "./lib/tally.mjs";
+import { findPython, installWheel, pytest } from "./lib/python.mjs";
 import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
-const PARTS = ["rust", "js", "browser", "engines", "consumers"];
+const PARTS = ["rust", "js", "browser", "engines", "consumers", "python"];
 const tally = new Tally();
 
 /** Runs Rust's tests; a failure lets the others run. */
@@ -42,6 +43,7 @@ await main(async () => {
     if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally));
     if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
     if (wanted("engines")) await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally));
+    if (wanted("python")) await pythonTests();
     if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
@@ -52,6 +54,17 @@ await main(async () => {
   tally.print();
   if (tally.failed > 0) process.exitCode = 1;
 });
+
+/** The Python package, where there is a Python. */
+async function pythonTests() {
+  const python = findPython();
+  if (!python) {
+    tally.skipped.push("Python package: there is no Python 3.10 or newer with venv (ITP_PYTHON may name one)");
+    return;
+  }
+  const installed = await stage("wheel", () => installWheel(python));
+  await stage("Python package", () => pytest(installed, tally));
+}
 
 /** Tests skip themselves, and are counted and named as skipped, where their browser is missing and can't be installed. */
 async function ensureBrowsers(all) {

@@ -2,8 +2,11 @@
 //! command line and the browser, so that both write the same bytes.
 
 mod held_back;
+mod partial;
 pub mod sanity;
+mod shard;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ndarray::{ArrayView1, ArrayView2};
@@ -19,7 +22,9 @@ use crate::model::Model;
 use crate::settings::{Options, Settings};
 use crate::stats::{Moments, Stats};
 pub use held_back::{ONE_IN, as_unseen, hold_back, zoomed};
+pub use partial::is_partial;
 use sanity::{Finding, Sanity};
+pub use shard::Shard;
 
 /// Fewer training images of a class than this earn a warning; the paper's Figure 4 sees nearly
 /// the full effect from 30 on.
@@ -46,9 +51,13 @@ pub struct Calibrator {
     hyperparameters: Vec<(&'static str, f64)>,
     /// Features of held-out in-distribution images, row by row.
     holdout: Vec<f32>,
+    /// Their places among all held-out images, ascending.
+    places: Vec<u64>,
     /// They are training images.
     trained_on: bool,
     sanity: Sanity,
+    /// Parts of the images that are in it, where there are parts.
+    parts: BTreeSet<String>,
 }
 
 impl Calibrator {
@@ -58,7 +67,27 @@ impl Calibrator {
     /// [`ErrorKind::Data`] if the number of labels is not that of classes.
     #[cfg(feature = "onnx")]
     pub fn new(model: &Model, labels: Vec<String>) -> Result<Self> {
-        let (classes, features) = (model.head().num_classes(), model.head().num_features());
+        let calibrator = Self::from_head(model.head().clone(), model.preprocess().clone(), labels)?;
+        Ok(Self {
+            model_sha256: model.sha256().to_owned(),
+            feature_node: model.backbone().feature_node().to_owned(),
+            model_output: model.asked_output().unwrap_or_default().to_owned(),
+            ..calibrator
+        })
+    }
+
+    /// As [`Calibrator::new`], for features that come from elsewhere: the statistics are bound to no
+    /// model.
+    ///
+    /// # Errors
+    /// As [`Calibrator::new`].
+    pub fn from_head(
+        head: impl Into<Arc<Head>>,
+        preprocess: Preprocess,
+        labels: Vec<String>,
+    ) -> Result<Self> {
+        let head = head.into();
+        let (classes, features) = (head.num_classes(), head.num_features());
         if labels.len() != classes {
             return Err(Error::data(format!(
                 "{} classes of images were given, but the model has {classes} classes; give one \
@@ -67,19 +96,31 @@ impl Calibrator {
             )));
         }
         Ok(Self {
-            head: model.head().clone(),
-            preprocess: model.preprocess().clone(),
-            model_sha256: model.sha256().to_owned(),
-            feature_node: model.backbone().feature_node().to_owned(),
-            model_output: model.asked_output().unwrap_or_default().to_owned(),
+            preprocess,
+            model_sha256: String::new(),
+            feature_node: String::new(),
+            model_output: String::new(),
             labels,
             moments: Moments::new(classes, features),
             fit: None,
             hyperparameters: Vec::new(),
             holdout: Vec::new(),
+            places: Vec::new(),
             trained_on: false,
-            sanity: Sanity::new(model.head().clone()),
+            sanity: Sanity::new(head.clone()),
+            parts: BTreeSet::new(),
+            head,
         })
+    }
+
+    /// The last layer.
+    pub fn head(&self) -> &Arc<Head> {
+        &self.head
+    }
+
+    /// Name of each class, `[K]`.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// Gathers from the next image on what these detectors need beyond the moments; `all` stands
@@ -126,9 +167,31 @@ impl Calibrator {
     /// # Errors
     /// [`ErrorKind::Features`] for unusable features.
     pub fn add_holdout(&mut self, features: ArrayView1<f32>) -> Result<()> {
+        self.add_holdout_at(self.next_place(), features)
+    }
+
+    /// As [`Calibrator::add_holdout`], with the image's place among all held-out images: parts that
+    /// are merged give the same statistics as one run then, to the last held-out image.
+    ///
+    /// # Errors
+    /// As [`Calibrator::add_holdout`].
+    pub fn add_holdout_at(&mut self, place: u64, features: ArrayView1<f32>) -> Result<()> {
         self.sanity.add_holdout(features)?;
-        self.holdout.extend(features);
+        self.keep(place, features);
         Ok(())
+    }
+
+    fn next_place(&self) -> u64 {
+        self.places.last().map_or(0, |place| place.saturating_add(1))
+    }
+
+    fn keep(&mut self, place: u64, features: ArrayView1<f32>) {
+        let is_next = self.places.last().is_none_or(|&last| last <= place);
+        self.holdout.extend(features);
+        self.places.push(place);
+        if !is_next {
+            self.sort_holdout();
+        }
     }
 
     /// As [`Calibrator::add_holdout`], for an image that was held back from the training images
@@ -143,11 +206,26 @@ impl Calibrator {
         features: ArrayView1<'a, f32>,
         copy: ArrayView1<'a, f32>,
     ) -> Result<ArrayView1<'a, f32>> {
+        self.add_held_back_at(self.next_place(), class, features, copy)
+    }
+
+    /// As [`Calibrator::add_held_back`], with the image's place among all held-back images, for parts
+    /// that are merged.
+    ///
+    /// # Errors
+    /// As [`Calibrator::add_holdout`].
+    pub fn add_held_back_at<'a>(
+        &mut self,
+        place: u64,
+        class: usize,
+        features: ArrayView1<'a, f32>,
+        copy: ArrayView1<'a, f32>,
+    ) -> Result<ArrayView1<'a, f32>> {
         self.sanity.add(Some(class), features)?;
         self.head.check(copy)?;
         self.trained_on = true;
         let unseen = as_unseen(&self.head, features, copy);
-        self.holdout.extend(unseen);
+        self.keep(place, unseen);
         Ok(unseen)
     }
 

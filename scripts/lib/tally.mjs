@@ -48,6 +48,18 @@ export class Tally {
     if (code !== 0 && this.failed === before) this.fail("cargo test itself");
   }
 
+  /** Adds what pytest wrote as JUnit XML. */
+  addJUnit(xml, code) {
+    const before = this.failed;
+    for (const [, name, rest] of xml.matchAll(/<testcase [^>]*?\bname="([^"]*)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g)) {
+      const skipped = /<skipped [^>]*?message="([^"]*)"/.exec(rest);
+      if (skipped) this.skipped.push(`${name}: ${skipped[1]}`);
+      else if (/<(failure|error)\b/.test(rest)) this.failed++;
+      else this.passed++;
+    }
+    if (code !== 0 && this.failed === before) this.failed++;
+  }
+
   /** The last line of `npm test` and `.ci/run`. */
   toString() {
     return `${this.passed} passed, ${this.failed} failed, ${this.skipped.length} skipped`;

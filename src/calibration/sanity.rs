@@ -4,10 +4,10 @@
 //! None of them is an error in itself: every file can be read, and every score computed. They are
 //! found by what the model says to images whose class is known.
 
-use std::collections::hash_map::DefaultHasher;
+mod saved;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::head::Head;
+use crate::numeric::fingerprint::fingerprint;
 
 /// Of fewer images nothing is said about accuracy, predictions and spread.
 const LEAST_IMAGES: u64 = 20;
@@ -71,7 +72,6 @@ pub struct Sanity {
     sum: Vec<f64>,
     sum_of_squares: Vec<f64>,
     seen: HashSet<u64>,
-    duplicates: u64,
     held_out: Vec<u64>,
 }
 
@@ -87,7 +87,6 @@ impl Sanity {
             sum: vec![0.0; features],
             sum_of_squares: vec![0.0; features],
             seen: HashSet::new(),
-            duplicates: 0,
             held_out: Vec::new(),
         }
     }
@@ -109,7 +108,7 @@ impl Sanity {
             *sum += f64::from(h);
             *squares += f64::from(h) * f64::from(h);
         }
-        self.duplicates += u64::from(!self.seen.insert(hash(features)));
+        self.seen.insert(hash(features));
         Ok(())
     }
 
@@ -193,7 +192,8 @@ impl Sanity {
             );
         }
         let distinct: HashSet<&u64> = self.held_out.iter().collect();
-        let twice = self.duplicates + (self.held_out.len() - distinct.len()) as u64;
+        let duplicates = self.images.saturating_sub(self.seen.len() as u64);
+        let twice = duplicates + (self.held_out.len() - distinct.len()) as u64;
         if twice > 0 {
             find(
                 Mistake::Duplicates,
@@ -290,9 +290,7 @@ impl Sanity {
 
 /// Of features bit by bit: the same image gives the same ones.
 fn hash(features: ArrayView1<f32>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    features.iter().for_each(|h| hasher.write_u32(h.to_bits()));
-    hasher.finish()
+    fingerprint(features) as u64
 }
 
 #[cfg(test)]

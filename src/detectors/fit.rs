@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, arr1};
 
 use super::detector::PostHocDetector;
-use super::gather::{Gatherer, Needs, RESERVOIR, Training, TrainingImage};
+use super::gather::{Gatherer, Needs, RESERVOIR, Sample, Training, TrainingImage};
 use super::registry;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::numeric::arrays::Arrays;
 use crate::numeric::covariance::{SecondMoments, UnitMoments};
 use crate::numeric::histogram::Histogram;
 use crate::numeric::reservoir::Reservoir;
@@ -115,6 +116,102 @@ impl Fit {
         Ok(())
     }
 
+    /// Names of the detectors that something is gathered for.
+    pub fn detectors(&self) -> Vec<&'static str> {
+        self.detectors.iter().map(|(detector, _)| detector.about().name).collect()
+    }
+
+    /// Adds the images of `other`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if it gathers for other detectors.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.detectors() != other.detectors() {
+            return Err(Error::mismatch(format!(
+                "one was gathered for the detectors [{}], the other for [{}]; gather for the same ones",
+                self.detectors().join(", "),
+                other.detectors().join(", ")
+            )));
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.histogram, &other.histogram) {
+            mine.merge(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.reservoir, &other.reservoir) {
+            mine.merge(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.second_moments, &other.second_moments) {
+            mine.merge(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.unit_moments, &other.unit_moments) {
+            mine.merge(theirs);
+        }
+        for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
+            let theirs = theirs.iter().flat_map(|own| own.sums());
+            let mine = mine.iter_mut().flat_map(|own| own.sums_mut());
+            mine.zip(theirs).for_each(|(mut mine, (_, theirs))| mine += &theirs);
+        }
+        self.max_logit += other.max_logit;
+        self.images += other.images;
+        Ok(())
+    }
+
+    /// Saves all that was gathered.
+    pub(crate) fn save(&self, arrays: &mut Arrays) {
+        arrays.put_u64("fit.images", [self.images]);
+        arrays.put_f64("fit.max_logit", arr1(&[self.max_logit]).view().into_dyn());
+        if let Some(histogram) = &self.histogram {
+            histogram.save(arrays);
+        }
+        if let Some(reservoir) = &self.reservoir {
+            reservoir.save(arrays);
+        }
+        if let Some(second_moments) = &self.second_moments {
+            second_moments.save("second", arrays);
+        }
+        if let Some(unit_moments) = &self.unit_moments {
+            unit_moments.save(arrays);
+        }
+        for (detector, own) in &self.detectors {
+            for (name, sum) in own.iter().flat_map(|own| own.sums()) {
+                arrays.put_f64(&format!("{}.{name}", detector.about().name), sum);
+            }
+        }
+    }
+
+    /// What was saved, for these detectors.
+    ///
+    /// # Errors
+    /// As [`Fit::new`], and [`ErrorKind::Stats`](crate::ErrorKind::Stats) for what is missing or
+    /// impossible.
+    pub(crate) fn load(head: &Arc<Head>, names: &[String], arrays: &Arrays) -> Result<Self> {
+        let mut fit = Self::new(head, names)?;
+        let (classes, features) = (head.num_classes(), head.num_penultimate());
+        fit.images = arrays.count("fit.images")?;
+        fit.max_logit = arrays.scalar("fit.max_logit")?;
+        if let Some(histogram) = &mut fit.histogram {
+            *histogram = Histogram::load(arrays)?;
+        }
+        if let Some(reservoir) = &mut fit.reservoir {
+            *reservoir = Reservoir::load(arrays, RESERVOIR, features, classes)?;
+        }
+        if let Some(second_moments) = &mut fit.second_moments {
+            *second_moments = SecondMoments::load("second", arrays, features)?;
+        }
+        if let Some(unit_moments) = &mut fit.unit_moments {
+            *unit_moments = UnitMoments::load(arrays, classes, features)?;
+        }
+        for (detector, own) in &mut fit.detectors {
+            let Some(own) = own else { continue };
+            let names: Vec<&str> = own.sums().into_iter().map(|(name, _)| name).collect();
+            for (name, mut sum) in names.into_iter().zip(own.sums_mut()) {
+                let name = format!("{}.{name}", detector.about().name);
+                let saved = arrays.f64s(&name, sum.shape())?;
+                sum.assign(&saved);
+            }
+        }
+        Ok(fit)
+    }
+
     /// The detectors' tensors, for a stats file with these moments of the same images.
     ///
     /// # Errors
@@ -137,13 +234,17 @@ impl Fit {
             first = moments.of_first(self.head.num_penultimate());
             &first
         };
+        let sample = self
+            .reservoir
+            .as_ref()
+            .map(|reservoir| Sample { features: reservoir.rows(), classes: reservoir.classes() });
         let training = Training {
             head: &self.head,
             moments,
             images: self.images,
             mean_max_logit: self.max_logit / self.images as f64,
             histogram: self.histogram.as_ref(),
-            reservoir: self.reservoir.as_ref(),
+            sample: sample.as_ref(),
             second_moments: self.second_moments.as_ref(),
             unit_moments: self.unit_moments.as_ref(),
         };

@@ -1,23 +1,23 @@
 //! What is gathered from training features, in a stream and in fixed memory.
 //!
 //! Summaries that several detectors are fitted from are gathered once ([`Needs`]); what only one
-//! needs is its own [`Gatherer`]. All of them merge exactly, but for the reservoir, which draws anew.
+//! needs is its own [`Gatherer`]. All of them merge: parts give what one run over all images gives.
 
 use std::any::Any;
 use std::cell::OnceCell;
 
-use ndarray::{Array1, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMutD};
 
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::covariance::{SecondMoments, UnitMoments};
 use crate::numeric::histogram::Histogram;
 use crate::numeric::logits::{argmax, softmax};
-use crate::numeric::reservoir::Reservoir;
 use crate::stats::Moments;
 
 /// Most training images of which whole features are kept. It is all images up to here, and a random
-/// choice with a fixed seed from more: the same images in the same order give the same file.
+/// choice from more, which the images' features alone decide: the same images in any order give the
+/// same.
 pub const RESERVOIR: usize = 5000;
 
 /// Shared summaries of the training features.
@@ -45,10 +45,16 @@ impl Needs {
     }
 }
 
-/// What one detector gathers for itself.
-pub trait Gatherer: Any + Send {
+/// What one detector gathers for itself: sums over the training images.
+pub trait Gatherer: Any + Send + Sync {
     /// Takes the next training image.
     fn push(&mut self, image: &TrainingImage);
+
+    /// Its sums, each with a name of its own.
+    fn sums(&self) -> Vec<(&'static str, ArrayViewD<'_, f64>)>;
+
+    /// The same in the same order, to be added to or read back.
+    fn sums_mut(&mut self) -> Vec<ArrayViewMutD<'_, f64>>;
 }
 
 /// A training image, seen from its features.
@@ -78,6 +84,14 @@ impl<'a> TrainingImage<'a> {
     }
 }
 
+/// Some of the training images.
+pub(super) struct Sample {
+    /// `[n, D]`.
+    pub features: Array2<f32>,
+    /// `[n]`.
+    pub classes: Vec<usize>,
+}
+
 /// What a detector is fitted from, once all training images were seen.
 pub struct Training<'a> {
     /// The last layer.
@@ -89,7 +103,7 @@ pub struct Training<'a> {
     /// Mean of the largest logits.
     pub mean_max_logit: f64,
     pub(super) histogram: Option<&'a Histogram>,
-    pub(super) reservoir: Option<&'a Reservoir>,
+    pub(super) sample: Option<&'a Sample>,
     pub(super) second_moments: Option<&'a SecondMoments>,
     pub(super) unit_moments: Option<&'a UnitMoments>,
 }
@@ -102,12 +116,12 @@ impl<'a> Training<'a> {
 
     /// Features of some images, `[n, D]`.
     pub fn reservoir(&self) -> Result<ArrayView2<'a, f32>> {
-        needed(self.reservoir).map(Reservoir::rows)
+        needed(self.sample).map(|sample| sample.features.view())
     }
 
     /// Their true classes, `[n]`.
     pub fn reservoir_classes(&self) -> Result<&'a [usize]> {
-        needed(self.reservoir).map(Reservoir::classes)
+        needed(self.sample).map(|sample| &*sample.classes)
     }
 
     /// Sums of `h h^T`.

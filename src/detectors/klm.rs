@@ -3,7 +3,7 @@
 
 use std::any::Any;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewD, ArrayViewMutD};
 
 use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec};
 use super::gather::{Gatherer, Training, TrainingImage};
@@ -50,7 +50,7 @@ impl PostHocDetector for KlMatching {
         let classes = head.num_classes();
         Some(Box::new(Templates {
             sums: Array2::zeros((classes, classes)),
-            counts: vec![0; classes],
+            counts: Array1::zeros(classes),
         }))
     }
 
@@ -65,14 +65,25 @@ impl PostHocDetector for KlMatching {
 /// Sums of probabilities by predicted class, and how many.
 struct Templates {
     sums: Array2<f64>,
-    counts: Vec<u64>,
+    counts: Array1<f64>,
 }
 
 impl Gatherer for Templates {
     fn push(&mut self, image: &TrainingImage) {
         let mut row = self.sums.row_mut(image.predicted);
         row += image.probabilities();
-        self.counts[image.predicted] += 1;
+        self.counts[image.predicted] += 1.0;
+    }
+
+    fn sums(&self) -> Vec<(&'static str, ArrayViewD<'_, f64>)> {
+        vec![
+            ("probabilities", self.sums.view().into_dyn()),
+            ("predicted", self.counts.view().into_dyn()),
+        ]
+    }
+
+    fn sums_mut(&mut self) -> Vec<ArrayViewMutD<'_, f64>> {
+        vec![self.sums.view_mut().into_dyn(), self.counts.view_mut().into_dyn()]
     }
 }
 
@@ -82,7 +93,7 @@ impl Templates {
         let mut means = self.sums.mapv(|sum| sum as f32);
         for (class, mut row) in means.rows_mut().into_iter().enumerate() {
             match self.counts[class] {
-                0 => row[class] = 1.0,
+                0.0 => row[class] = 1.0,
                 n => row /= n as f32,
             }
         }

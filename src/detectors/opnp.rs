@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use ndarray::{Array2, Axis, Zip};
+use ndarray::{Array2, ArrayViewD, ArrayViewMutD, Axis, Zip};
 
 use super::detector::{About, Context, Input, PostHocDetector, PrunedHead, TensorSpec, Tried};
 use super::gather::{Gatherer, Training, TrainingImage};
@@ -115,5 +115,13 @@ impl Gatherer for Sensitivity {
         for (mut row, &p) in self.0.rows_mut().into_iter().zip(image.probabilities()) {
             row.scaled_add(p, &norms);
         }
+    }
+
+    fn sums(&self) -> Vec<(&'static str, ArrayViewD<'_, f64>)> {
+        vec![("sensitivity", self.0.view().into_dyn())]
+    }
+
+    fn sums_mut(&mut self) -> Vec<ArrayViewMutD<'_, f64>> {
+        vec![self.0.view_mut().into_dyn()]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use ndarray::{Array1, ArrayView1};
+use ndarray::{Array1, ArrayView1, ArrayViewD, ArrayViewMutD};
 
 use super::detector::{About, Context, Input, PostHocDetector, Shape, TensorSpec};
 use super::gather::{Gatherer, Training, TrainingImage};
@@ -59,6 +59,14 @@ impl Gatherer for Sorted {
     fn push(&mut self, image: &TrainingImage) {
         let order = downwards(image.features);
         self.0.iter_mut().zip(order).for_each(|(sum, at)| *sum += f64::from(image.features[at]));
+    }
+
+    fn sums(&self) -> Vec<(&'static str, ArrayViewD<'_, f64>)> {
+        vec![("sorted", self.0.view().into_dyn())]
+    }
+
+    fn sums_mut(&mut self) -> Vec<ArrayViewMutD<'_, f64>> {
+        vec![self.0.view_mut().into_dyn()]
     }
 }
 

@@ -1,8 +1,10 @@
 //! Second moments of a stream, and covariances.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, arr1, s};
 
+use super::arrays::Arrays;
 use super::sums::unit;
+use crate::error::Result;
 
 /// Images that are added to the sums at a time, as one product of matrices.
 const BATCH: usize = 128;
@@ -65,6 +67,34 @@ impl SecondMoments {
         (all.sum, all.products)
     }
 
+    /// Saves the sums under names that begin with `name`; of the products, which are symmetric, the
+    /// upper triangle.
+    pub fn save(&self, name: &str, arrays: &mut Arrays) {
+        let (sum, products) = self.sums();
+        let rows = products.outer_iter().enumerate();
+        let triangle: Array1<f64> =
+            rows.flat_map(|(i, row)| row.slice_move(s![i..])).copied().collect();
+        arrays.put_f64(&format!("{name}.images"), arr1(&[self.images]).view().into_dyn());
+        arrays.put_f64(&format!("{name}.sum"), sum.view().into_dyn());
+        arrays.put_f64(&format!("{name}.products"), triangle.view().into_dyn());
+    }
+
+    /// What was saved, for D features.
+    pub fn load(name: &str, arrays: &Arrays, features: usize) -> Result<Self> {
+        let len = features * (features + 1) / 2;
+        let mut triangle = arrays.vector(&format!("{name}.products"), len)?.into_iter();
+        let mut moments = Self::new(features);
+        moments.images = arrays.scalar(&format!("{name}.images"))?;
+        moments.sum = arrays.vector(&format!("{name}.sum"), features)?;
+        for i in 0..features {
+            for j in i..features {
+                let value = triangle.next().unwrap_or(0.0);
+                (moments.products[(i, j)], moments.products[(j, i)]) = (value, value);
+            }
+        }
+        Ok(moments)
+    }
+
     /// `E[(h - u)(h - u)^T]`.
     pub fn about(&self, u: &Array1<f64>) -> Array2<f64> {
         let (sum, products) = self.sums();
@@ -113,6 +143,29 @@ impl UnitMoments {
     /// Images of each class, `[K]`.
     pub fn counts(&self) -> &[f64] {
         &self.counts
+    }
+
+    /// Adds the images of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.second.merge(&other.second);
+        self.sums += &other.sums;
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
+    }
+
+    /// Saves the sums.
+    pub fn save(&self, arrays: &mut Arrays) {
+        self.second.save("unit", arrays);
+        arrays.put_f64("unit.class_sums", self.sums.view().into_dyn());
+        arrays.put_f64("unit.class_images", ArrayView1::from(&self.counts).into_dyn());
+    }
+
+    /// What was saved, for K classes and D features.
+    pub fn load(arrays: &Arrays, classes: usize, features: usize) -> Result<Self> {
+        Ok(Self {
+            second: SecondMoments::load("unit", arrays, features)?,
+            sums: arrays.matrix("unit.class_sums", classes, features)?,
+            counts: arrays.vector("unit.class_images", classes)?.to_vec(),
+        })
     }
 
     /// Mean of `z` by class, `[K, D]`; zeros for a class without images.

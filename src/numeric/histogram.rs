@@ -1,5 +1,8 @@
 //! Quantiles of any number of values in fixed memory.
 
+use super::arrays::{Arrays, damaged};
+use crate::error::Result;
+
 /// Bits of a float that tell its bucket: sign, exponent and eleven of the mantissa, so that a
 /// bucket is at most 0.05 % of its value wide.
 const BITS: u32 = 20;
@@ -31,6 +34,30 @@ impl Histogram {
             *count += other;
         }
         self.total += other.total;
+    }
+
+    /// Saves the buckets that hold something.
+    pub fn save(&self, arrays: &mut Arrays) {
+        let filled = || self.counts.iter().enumerate().filter(|&(_, &count)| count > 0);
+        arrays.put_u64("histogram.bucket", filled().map(|(bucket, _)| bucket as u64));
+        arrays.put_u64("histogram.count", filled().map(|(_, &count)| count));
+    }
+
+    /// What was saved.
+    pub fn load(arrays: &Arrays) -> Result<Self> {
+        let buckets = arrays.u64s("histogram.bucket")?;
+        let counts = arrays.u64s_of("histogram.count", buckets.len())?;
+        let mut histogram = Self::default();
+        for (bucket, count) in buckets.into_iter().zip(counts) {
+            let at = usize::try_from(bucket).unwrap_or(usize::MAX);
+            let total = histogram.total.checked_add(count);
+            let (Some(place), Some(total)) = (histogram.counts.get_mut(at), total) else {
+                return Err(damaged(format!("histogram: {count} values in bucket {bucket}")));
+            };
+            *place += count;
+            histogram.total = total;
+        }
+        Ok(histogram)
     }
 
     /// The quantile `q` (0 to 1), interpolated within its bucket; 0 without values.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{AUTO, Stats};
 use crate::error::{Error, Result};
+use crate::numeric::arrays::sort_header;
 
 const FORMAT: &str = "itp-ood-stats";
 const VERSION: &str = "1";
@@ -160,6 +161,7 @@ impl Stats {
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
         sort_header(bytes)
+            .map_err(|error| Error::stats("can't write the stats file").with_source(error))
     }
 }
 
@@ -228,21 +230,4 @@ fn counts(tensors: &SafeTensors) -> Result<Vec<u64>> {
                 .map_err(|_| Error::stats("tensor count holds a negative number"))
         })
         .collect()
-}
-
-/// Puts a safetensors file's header in alphabetical order.
-///
-/// The crate keeps the metadata in a `HashMap`, whose order changes from run to run; sorted, the
-/// header has the same length, and the same statistics give the same bytes.
-fn sort_header(mut file: Vec<u8>) -> Result<Vec<u8>> {
-    type Header = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
-    let (length, _) = SafeTensors::read_metadata(&file)
-        .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
-    let header = &mut file[8..8 + length];
-    let sorted: Header = serde_json::from_slice(header)
-        .map_err(|error| Error::stats(format!("can't write the stats file: {error}")))?;
-    let text = to_json(&sorted)?;
-    header.fill(b' ');
-    header[..text.len()].copy_from_slice(text.as_bytes());
-    Ok(file)
 }

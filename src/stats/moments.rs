@@ -7,6 +7,7 @@
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
+use crate::numeric::arrays::{Arrays, MOST_IMAGES, damaged};
 
 /// Count, mean and sum of squared deviations of each feature for each class.
 ///
@@ -122,6 +123,29 @@ impl Moments {
             self.counts[class] += other.counts[class];
         }
         Ok(())
+    }
+
+    /// Saves counts, means and squared deviations.
+    pub(crate) fn save(&self, arrays: &mut Arrays) {
+        arrays.put_u64("moments.count", self.counts.iter().copied());
+        arrays.put_f64("moments.mean", self.mean.view().into_dyn());
+        arrays.put_f64("moments.squared_deviations", self.m2.view().into_dyn());
+    }
+
+    /// What was saved, for K classes and D features.
+    pub(crate) fn load(arrays: &Arrays, classes: usize, features: usize) -> Result<Self> {
+        let moments = Self {
+            counts: arrays.u64s_of("moments.count", classes)?,
+            mean: arrays.matrix("moments.mean", classes, features)?,
+            m2: arrays.matrix("moments.squared_deviations", classes, features)?,
+        };
+        if moments.counts.iter().any(|&n| n > MOST_IMAGES) || moments.m2.iter().any(|&m2| m2 < 0.0)
+        {
+            return Err(damaged(
+                "moments: a count or a squared deviation is impossible".to_owned(),
+            ));
+        }
+        Ok(moments)
     }
 
     /// Number of images of each class, `[K]`.

@@ -1,21 +1,23 @@
 //! `itp calibrate`: training images in, a stats file out.
 
+mod images;
+mod moments;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
+use itp_ood::calibration::Shard;
 use itp_ood::tune::report::Report;
-use itp_ood::{Calibrator, Error, Model, Moments, Result, Stats, calibration};
-use itp_ood_cli::dataset::{Dataset, Entry};
-use ndarray::{Array2, ArrayView2};
-use safetensors::tensor::{Dtype, SafeTensors};
+use itp_ood::{Calibrator, Error, Model, Result, Stats};
 use serde_json::json;
 
+use crate::dataset::Dataset;
 use crate::labels;
 use crate::model::ModelArgs;
 use crate::options::{FeatureArgs, PreprocessArgs, SettingsArgs, WorkArgs};
 use crate::output;
-use crate::pipeline::{Pipeline, Places, matrix};
+use crate::pipeline::Pipeline;
 use crate::table::Table;
 use crate::tally::Tally;
 use crate::tune::{self, HeldOut, TuneArgs};
@@ -61,6 +63,17 @@ pub struct Args {
     /// tensors of their own, whose size is printed; docs/detectors.md has the table
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "images")]
     detectors: Vec<String>,
+    /// Gather from the i-th of n equal parts of the images only, and write a partial instead of a stats
+    /// file: `itp merge` makes the stats file of all parts, each from a machine of its own
+    #[arg(
+        long,
+        value_name = "I/N",
+        value_parser = shard,
+        conflicts_with_all = [
+            "from_moments", "tune", "p", "lambda", "score", "temperature", "react", "tpr", "set",
+        ],
+    )]
+    shard: Option<Shard>,
     /// One line of JSON about the result on standard output
     #[arg(long)]
     json: bool,
@@ -104,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     {
         (Some(images), ..) => {
             let labels = (given_labels, found_labels);
-            from_images(args, &model, &pipeline, images, labels)?
+            images::gather(args, &model, &pipeline, images, labels)?
         }
         (None, Some(moments), Some(counts)) => {
             let labels = match given_labels.or(found_labels) {
@@ -112,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
                 None => holdout_labels(args, &model)?,
             };
             let mut calibrator = Calibrator::new(&model, labels)?;
-            calibrator.add_moments(&read_moments(moments, counts)?)?;
+            calibrator.add_moments(&moments::read(moments, counts)?)?;
             (calibrator, Tally::default(), None)
         }
         _ => return Err(Error::options("give training images, or --from-moments with --counts")),
@@ -123,9 +136,9 @@ pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let held_out = match &args.holdout {
         Some(path) => {
-            let held_out = HeldOut::read(&pipeline, path)?;
-            for features in held_out.features.outer_iter() {
-                calibrator.add_holdout(features)?;
+            let held_out = HeldOut::read(&pipeline, path, args.shard)?;
+            for (&place, features) in held_out.numbers.iter().zip(held_out.features.outer_iter()) {
+                calibrator.add_holdout_at(place as u64, features)?;
             }
             Some(held_out)
         }
@@ -134,6 +147,9 @@ pub fn run(args: &Args) -> Result<()> {
     let findings = calibrator.findings();
     if let Some(finding) = findings.first().filter(|_| args.work.strict) {
         return Err(Error::data(&finding.message));
+    }
+    if let Some(shard) = args.shard {
+        return write_partial(args, calibrator, shard, tally, held_out.map(|of| of.tally));
     }
     for warning in model.warnings().into_iter().chain(calibrator.warnings()) {
         eprintln!("itp: note: {warning}");
@@ -174,78 +190,36 @@ pub fn run(args: &Args) -> Result<()> {
     summary(args, &stats, tally, held_out, report.as_ref())
 }
 
-/// Statistics of training images, and of those that are held back for want of others. Of the labels,
-/// those that were given must fit, those that were found needn't.
-fn from_images(
+fn shard(text: &str) -> std::result::Result<Shard, String> {
+    Shard::parse(text).map_err(|error| error.message().to_owned())
+}
+
+fn write_partial(
     args: &Args,
-    model: &Model,
-    pipeline: &Pipeline,
-    images: &Path,
-    (given_labels, found_labels): (Option<Vec<String>>, Option<Vec<String>>),
-) -> Result<(Calibrator, Tally, Option<HeldOut>)> {
-    let set = pipeline.open(images)?;
-    if set.classes().is_empty() {
-        return Err(Error::data(format!(
-            "the images in {} have no classes; put them into a folder for each class, or give a \
-             list with classes",
-            images.display()
-        )));
+    mut calibrator: Calibrator,
+    shard: Shard,
+    tally: Tally,
+    held_out: Option<Tally>,
+) -> Result<()> {
+    calibrator.set_part(shard.to_string());
+    let bytes = calibrator.to_partial()?;
+    output::write(&args.output, &bytes)?;
+    let held_out = held_out.unwrap_or_default();
+    let images: u64 = calibrator.counts().iter().sum();
+    if args.json {
+        return output::line(json!({
+            "output": args.output.display().to_string(), "part": shard.to_string(),
+            "images": images, "broken": tally.broken, "skipped": tally.skipped,
+            "holdout": held_out.used, "holdoutBroken": held_out.broken, "bytes": bytes.len(),
+        }));
     }
-    let classes = model.head().num_classes();
-    let found_labels = found_labels.filter(|found| {
-        let fits = labels::rows(set.classes(), found).is_ok();
-        if !fits {
-            eprintln!("itp: note: the images have other classes than that config.json");
-        }
-        fits
-    });
-    let labels = match given_labels.or(found_labels) {
-        Some(labels) => labels,
-        None if set.classes().len() != classes => {
-            return Err(Error::data(format!(
-                "the images have {} classes ({}), but the model has {classes} classes; give a \
-                 folder for each class of the model, or name the model's classes with --labels",
-                set.classes().len(),
-                labels::some_of(set.classes())
-            )));
-        }
-        None => set.classes().to_vec(),
-    };
-    let mut calibrator = Calibrator::new(model, labels.clone())?;
-    calibrator.learn(&args.detectors)?;
-    let rows = labels::rows(set.classes(), &labels)?;
-    let class_of = |entry: &Entry| entry.class.map(|class| rows[class]);
-    let hold_back = args.holdout.is_none() && !args.no_holdout;
-    let held = match set.entries().iter().map(class_of).collect::<Option<Vec<_>>>() {
-        Some(classes) if hold_back => calibration::hold_back(&classes, args.tuning.seed),
-        _ => vec![false; set.entries().len()],
-    };
-    let mut places = Places::default();
-    let (mut held_back, mut values) = (Vec::new(), Vec::new());
-    let tally = pipeline.run(&set, |entry, features| {
-        let place = places.of(&set, entry);
-        match class_of(entry) {
-            Some(_) if held[place] => {
-                held_back.push(place);
-                values.extend(features);
-                Ok(())
-            }
-            Some(class) => calibrator.add(class, features),
-            None => Ok(()),
-        }
-    })?;
-    if held_back.is_empty() {
-        return Ok((calibrator, tally, None));
-    }
-    let features = matrix(values, held_back.len())?;
-    let mut held_out = HeldOut::held_back(set, held_back, features);
-    held_out.zoom(pipeline, model, args.tuning.seed, |entry, features, copy| {
-        match class_of(entry) {
-            Some(class) => calibrator.add_held_back(class, features, copy),
-            None => Ok(features),
-        }
-    })?;
-    Ok((calibrator, tally, Some(held_out)))
+    output::line(format_args!(
+        "{}: part {shard}, {images} images ({} left out), {} held out, {} bytes",
+        args.output.display(),
+        tally.broken + held_out.broken,
+        held_out.used,
+        bytes.len()
+    ))
 }
 
 /// Without training images, the holdout's folders may name the classes.
@@ -258,41 +232,6 @@ fn holdout_labels(args: &Args, model: &Model) -> Result<Vec<String>> {
         }
     }
     Ok((0..classes).map(|class| format!("class {class}")).collect())
-}
-
-fn read_moments(path: &Path, counts: &[u64]) -> Result<Moments> {
-    let bytes = output::read(path)?;
-    let unreadable = |e: safetensors::SafeTensorError| {
-        Error::data(format!("{} cannot be read as moments: {e}", path.display())).with_source(e)
-    };
-    let tensors = SafeTensors::deserialize(&bytes).map_err(unreadable)?;
-    let matrix = |name: &str| -> Result<Array2<f32>> {
-        let tensor = tensors.tensor(name).map_err(unreadable)?;
-        let (values, _) = tensor.data().as_chunks::<4>();
-        let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        match (tensor.dtype(), tensor.shape()) {
-            (Dtype::F32, &[rows, columns]) => ArrayView2::from_shape((rows, columns), &values)
-                .map(|view| view.to_owned())
-                .map_err(|e| Error::data(format!("{name} is damaged")).with_source(e)),
-            (dtype, shape) => Err(Error::data(format!(
-                "{name} in {} is {dtype:?} {shape:?}; it must be F32 [classes, features]",
-                path.display()
-            ))),
-        }
-    };
-    let (mean, std) = (matrix("feature_mean")?, matrix("feature_std")?);
-    if mean.iter().chain(&std).any(|v| !v.is_finite()) || std.iter().any(|&v| v < 0.0) {
-        return Err(Error::data(format!(
-            "{} holds values that are not finite, or a negative deviation",
-            path.display()
-        )));
-    }
-    let counts = match counts {
-        &[each] => vec![each; mean.nrows()],
-        several => several.to_vec(),
-    };
-    Moments::from_parts(counts, mean.view(), std.view())
-        .map_err(|error| error.context(path.display()))
 }
 
 fn summary(

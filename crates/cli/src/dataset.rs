@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use crate::file;
+use itp_ood::calibration::Shard;
 use itp_ood::{Error, Result};
 
 pub use decode::decode;
@@ -191,6 +192,29 @@ impl Dataset {
             *count += 1;
             *count <= limit
         });
+    }
+
+    /// Keeps a part of the images, if one is given; gives the places that they had.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) if no image is in it.
+    pub fn keep_shard(&mut self, shard: Option<Shard>) -> Result<Vec<usize>> {
+        let all = self.entries.len();
+        let kept: Vec<usize> =
+            (0..all).filter(|&place| shard.is_none_or(|shard| shard.has(place))).collect();
+        if let Some(shard) = shard.filter(|_| kept.is_empty()) {
+            return Err(Error::data(format!(
+                "no image of {} is in part {shard}: there are only {all}; make at most {all} parts",
+                self.name
+            )));
+        }
+        let mut place = 0;
+        self.entries.retain(|_| {
+            let keeps = shard.is_none_or(|shard| shard.has(place));
+            place += 1;
+            keeps
+        });
+        Ok(kept)
     }
 
     /// SHA-256 over the paths, lengths and classes of all images, in hexadecimal: two collections

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::dataset::{Dataset, Entry};
 use itp_ood::stats::sha256;
 use itp_ood::{Error, Model, Result};
-use itp_ood_cli::dataset::{Dataset, Entry};
 use ndarray::{ArrayView1, ArrayView2};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::json;

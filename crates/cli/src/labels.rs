@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::file;
 use itp_ood::{Error, Result};
-use itp_ood_cli::file;
 use unicode_normalization::UnicodeNormalization;
 
 /// Class names in the model's order: one a line, or the `id2label` of Hugging Face's `config.json`; as

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::file;
 use clap::Args;
 use itp_ood::detectors::odin::EPSILON;
 use itp_ood::detectors::registry;
 use itp_ood::{Channels, Error, Interpolation, Options, Preprocess, Result};
-use itp_ood_cli::file;
 
 use crate::labels;
 
@@ -182,6 +182,14 @@ impl SettingsArgs {
     pub fn moves_images<'a>(&self, scores: impl IntoIterator<Item = &'a str>) -> bool {
         let is_off = self.set.iter().any(|(name, value)| name == EPSILON.name && *value == 0.0);
         !is_off && scores.into_iter().any(|score| score.split('+').any(|part| part == "odin"))
+    }
+
+    /// Whether anything is given.
+    pub fn are_given(&self) -> bool {
+        let Self { p, lambda, score, temperature, react, tpr, set } = self;
+        score.is_some()
+            || !set.is_empty()
+            || [p, lambda, temperature, react, tpr].iter().any(|value| value.is_some())
     }
 
     /// What was asked for, but for [`SettingsArgs::set`].

@@ -48,7 +48,7 @@ pub fn report(error: &Error) {
     }
 }
 
-pub use itp_ood_cli::file::read;
+pub use crate::file::read;
 
 /// Reads a stats file.
 ///

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dataset::{Dataset, Entry, decode};
 use itp_ood::{Error, ErrorKind, Model, Result};
-use itp_ood_cli::dataset::{Dataset, Entry, decode};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 

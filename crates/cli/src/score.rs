@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::dataset::{Dataset, Entry, decode, is_image_path};
 use itp_ood::{Detection, Detector, Error, Explanation, Options, Result};
-use itp_ood_cli::dataset::{Dataset, Entry, decode, is_image_path};
 use ndarray::Array1;
 use serde::Serialize;
 use serde_json::json;

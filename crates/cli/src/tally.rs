@@ -1,6 +1,6 @@
 //! How many images there were.
 
-use itp_ood_cli::dataset::Skipped;
+use crate::dataset::Skipped;
 
 /// What became of a set of images.
 #[derive(Debug, Clone, Default)]

@@ -5,12 +5,13 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::dataset::{Dataset, Entry, decode};
 use image::{ColorType, ImageFormat};
+use itp_ood::calibration::Shard;
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{Choice, PseudoOodTask, Rule, TuneOptions, Tuner};
 use itp_ood::{Error, Model, Pixels, Result, Stats, calibration};
-use itp_ood_cli::dataset::{Dataset, Entry, decode};
 use ndarray::{Array1, Array2, ArrayView1};
 use serde_json::json;
 
@@ -118,6 +119,8 @@ pub struct HeldOut {
     pub set: Dataset,
     /// Their places among the set's entries.
     pub images: Vec<usize>,
+    /// Their numbers among all held-out images, whatever part these are of.
+    pub numbers: Vec<usize>,
     /// Their features `[n, D]`; of those held back, the ones that stand for them.
     pub features: Array2<f32>,
     pub tally: Tally,
@@ -127,9 +130,14 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// Images that were held back from a set, by their places in it.
-    pub fn held_back(set: Dataset, images: Vec<usize>, features: Array2<f32>) -> Self {
+    pub fn held_back(
+        set: Dataset,
+        images: Vec<usize>,
+        numbers: Vec<usize>,
+        features: Array2<f32>,
+    ) -> Self {
         let tally = Tally { used: images.len(), ..Tally::default() };
-        Self { set, images, features, tally, trained_on: true }
+        Self { set, images, numbers, features, tally, trained_on: true }
     }
 
     /// Hands each image's features and those of its zoomed copy to `unseen`, and keeps the ones that
@@ -140,34 +148,37 @@ impl HeldOut {
         model: &Model,
         seed: u64,
         mut unseen: impl for<'a> FnMut(
+            usize,
             &Entry,
             ArrayView1<'a, f32>,
             ArrayView1<'a, f32>,
         ) -> Result<ArrayView1<'a, f32>>,
     ) -> Result<()> {
-        let Self { set, images, features, .. } = self;
-        let numbers: Vec<usize> = (0..images.len()).collect();
-        let work = |&number: &usize| {
-            let image = decode(&set.read(&set.entries()[images[number]])?)?;
+        let Self { set, images, numbers, features, .. } = self;
+        let rows: Vec<usize> = (0..images.len()).collect();
+        let work = |&row: &usize| {
+            let image = decode(&set.read(&set.entries()[images[row]])?)?;
             let resized = model.preprocess().resized(&image.view()?)?;
-            model.features_of_resized(&calibration::zoomed(&resized, seed, number as u64)?)
+            model.features_of_resized(&calibration::zoomed(&resized, seed, numbers[row] as u64)?)
         };
-        pipeline.parallel("copies of held-back images", &numbers, work, |&number, copy| {
-            let mut row = features.row_mut(number);
+        pipeline.parallel("copies of held-back images", &rows, work, |&at, copy| {
+            let (number, entry) = (numbers[at], &set.entries()[images[at]]);
+            let mut row = features.row_mut(at);
             let own = row.to_owned();
             let copy = match copy {
                 Ok(copy) => copy,
                 Err(error) if is_per_image(&error) => own.clone(),
                 Err(error) => return Err(error),
             };
-            row.assign(&unseen(&set.entries()[images[number]], own.view(), copy.view())?);
+            row.assign(&unseen(number, entry, own.view(), copy.view())?);
             Ok(())
         })
     }
 
-    /// Runs the model over a set of images.
-    pub fn read(pipeline: &Pipeline, path: &Path) -> Result<Self> {
-        let set = pipeline.open(path)?;
+    /// Runs the model over a set of images, or over a part of it.
+    pub fn read(pipeline: &Pipeline, path: &Path, shard: Option<Shard>) -> Result<Self> {
+        let mut set = pipeline.open(path)?;
+        let kept = set.keep_shard(shard)?;
         let places: HashMap<&str, usize> =
             set.entries().iter().enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect();
         let (mut images, mut values) = (Vec::new(), Vec::new());
@@ -177,7 +188,8 @@ impl HeldOut {
             Ok(())
         })?;
         let features = matrix(values, tally.used)?;
-        Ok(Self { set, images, features, tally, trained_on: false })
+        let numbers = images.iter().map(|&at| kept[at]).collect();
+        Ok(Self { set, images, numbers, features, tally, trained_on: false })
     }
 }
 
@@ -186,7 +198,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = args.model_args.load_for(&args.model, &stats)?;
     let pipeline = Pipeline::new(&model, &args.work)?.keeping(&args.features);
     let started = Instant::now();
-    let held_out = HeldOut::read(&pipeline, &args.holdout)?;
+    let held_out = HeldOut::read(&pipeline, &args.holdout, None)?;
     let (stats, report) = choose(&pipeline, &model, &held_out, stats, &args.tune, started)?;
     output::write(&args.output, &stats.to_bytes()?)?;
     summary(args, &stats, &report, held_out.tally)

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use itp_ood::metrics::{Fpr95, Intervals, Separation};
 use itp_ood::{Detector, Head, Options, Result};
-use itp_ood_cli::dataset::{Dataset, Entry, decode};
+use crate::dataset::{Dataset, Entry, decode};
 use ndarray::{Array2, ArrayView2};
 
 use super::result::{Acceptance, Row, in_percent, percent};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use itp_ood::Result;
 use itp_ood::metrics::{self, Interval, Intervals, Separation};
 use itp_ood::threshold::{accepts, threshold};
-use itp_ood_cli::dataset::Skipped;
 use serde::Serialize;
 
 use super::shift::Shifted;
+use crate::dataset::Skipped;
 use crate::report::Measured;
 use crate::sweep::{Point, Samples};
 use crate::table::Table;

@@ -1,7 +1,7 @@
 //! Images that are shifted but still in-distribution: given ones, and changed ones.
 
 use itp_ood::{Head, Model, Pixels, Result};
-use itp_ood_cli::dataset::{Dataset, Entry, decode};
+use crate::dataset::{Dataset, Entry, decode};
 use ndarray::{Array2, ArrayView1};
 
 use super::measure::Set;

@@ -16,5 +16,6 @@ mod lists;
 mod models;
 mod odin;
 mod score;
+mod shards;
 mod support;
 mod tune;
