@@ -1,12 +1,14 @@
-// `npm run bench`: this engine against onnxruntime-web, side by side, in Node and in Chromium.
+// `npm run bench`: this engine against onnxruntime-web, side by side, in Node and in every browser that is there.
 //
-// Prints tables and writes target/bench/bench.json. Options: --only=node|chromium, --rounds=N,
-// --models=NAME,NAME, --plain=yes (the engine without relaxed SIMD where the package would take that with).
+// Prints tables and writes target/bench/bench.json. Options: --only=node|chromium|firefox|webkit (several with
+// commas), --rounds=N, --tries=N, --models=NAME,NAME, --plain=yes (the engine without relaxed SIMD where the
+// package would take that with).
 
 import { cpus } from "node:os";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { fork } from "node:child_process";
 import { at, ensurePackages, main, stage } from "../scripts/lib/tools.mjs";
+import { ENGINES, launchBrowser, whyNot } from "../scripts/lib/browser.mjs";
 import { startServer } from "../scripts/lib/server.mjs";
 import { buildBenchEngines } from "./lib/build.mjs";
 import { findModels } from "./lib/models.mjs";
@@ -89,10 +91,9 @@ async function inNode(bytes) {
   print([await measureCompile({ engine: bytes, peer, runtime: "node" })]);
 }
 
-async function inChromium(plain, relaxed) {
-  const { findBrowser, launchBrowser } = await import("../scripts/lib/browser.mjs");
-  if (!findBrowser()) {
-    console.log("SKIPPED: no Chromium");
+async function inBrowser(name, plain, relaxed) {
+  if (whyNot(name)) {
+    console.log(`SKIPPED: ${whyNot(name)}`);
     return;
   }
   const site = at("target/bench/site");
@@ -107,43 +108,47 @@ async function inChromium(plain, relaxed) {
   // Threads need a page that is isolated from other origins.
   const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
   const server = await startServer({ directory: site, headers });
-  const browser = await launchBrowser();
-  const version = browser.version();
+  const browser = await launchBrowser({}, name);
   const fresh = async (work, argument) => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    page.on("pageerror", (error) => console.error(error.message));
+    const page = await browser.newPage();
     await page.goto(server.url);
     try {
       return await page.evaluate(work, argument);
     } finally {
-      await context.close();
+      await page.close();
     }
   };
   let engine = "plain";
+  let version;
   try {
+    version = await fresh(() => navigator.userAgent);
     const runs = async () => WebAssembly.validate(await (await fetch("/engine-relaxed.wasm")).arrayBuffer());
     if (!options.plain && (await fresh(runs))) {
       engine = "relaxed";
       writeFileSync(`${site}/engine.wasm`, relaxed);
     }
     for (const threads of [1, 2]) {
-      for (const { name } of models) {
-        const runtime = `chromium, their threads: ${threads}`;
-        const found = await fresh(async (given) => (await import("/bench/page.mjs")).measure(given), { name, runtime, threads, rounds });
+      for (const { name: model } of models) {
+        const runtime = `${name}, their threads: ${threads}`;
+        const found = await fresh(async (given) => (await import("/bench/page.mjs")).measure(given), {
+          name: model,
+          runtime,
+          threads,
+          rounds,
+        });
         keep(found);
       }
     }
-    keep({ rows: await fresh(async () => (await import("/bench/page.mjs")).measureRest("chromium")) });
+    keep({ rows: await fresh(async (runtime) => (await import("/bench/page.mjs")).measureRest(runtime), name) });
     const rows = [];
-    for (const { name } of models) {
+    for (const { name: model } of models) {
       const times = { ours: [], peer: [] };
       for (let i = 0; i < tries; i++) {
         for (const side of ["ours", "peer"]) {
-          times[side].push(await fresh(async (given) => (await import("/bench/page.mjs")).cold(given), { side, name }));
+          times[side].push(await fresh(async (given) => (await import("/bench/page.mjs")).cold(given), { side, name: model }));
         }
       }
-      rows.push(row(name, "cold start", "chromium", times.ours, times.peer));
+      rows.push(row(model, "cold start", name, times.ours, times.peer));
     }
     print(rows);
   } finally {
@@ -161,21 +166,24 @@ await main(async () => {
   mkdirSync(at("target/bench"), { recursive: true });
   const engine = at("target/bench/engine.wasm");
   writeFileSync(engine, bytes);
-  if (options.only !== "chromium") {
+  const places = options.only?.split(",") ?? ["node", ...ENGINES];
+  if (places.includes("node")) {
     await stage("Node", () => inNode(bytes));
     await stage("Node, cold", () => coldInNode(engine));
   }
-  let chromium;
-  if (options.only !== "node") chromium = await stage("Chromium", () => inChromium(plain, relaxed));
+  const browsers = {};
+  for (const name of ENGINES.filter((name) => places.includes(name))) {
+    browsers[name] = await stage(name, () => inBrowser(name, plain, relaxed));
+  }
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
     node: process.version,
-    chromium: chromium?.version,
-    engines: { node: inNodeRuns, chromium: chromium?.engine },
+    browsers,
+    engine: inNodeRuns,
     date: new Date().toISOString(),
   };
-  console.log("engines:", machine.engines);
+  console.log("engines:", { node: inNodeRuns, ...browsers });
   writeFileSync(at("target/bench/bench.json"), `${JSON.stringify({ machine, results, checksums, memory }, null, 2)}\n`);
   console.log("\ntarget/bench/bench.json is written");
 });

@@ -1,12 +1,17 @@
 // Interleaved timing, for Node and browsers alike. On a shared machine only times taken side by side
 // can be compared, and minima tell more than means.
 
+const inBrowser = !globalThis.process?.cpuUsage;
+
+/** Browsers round the time, to a millisecond at worst: less than this, and a round runs several times. */
+const SHORTEST = 25;
+
 /**
  * Milliseconds. In Node the time that this process's threads computed, which others on the machine
  * disturb less; both sides compute in one thread. Browsers only know the time of day.
  */
 export function now() {
-  if (!globalThis.process?.cpuUsage) return performance.now();
+  if (inBrowser) return performance.now();
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
@@ -19,12 +24,14 @@ export function now() {
  */
 export async function interleave(sides, { warmups = 5, rounds = 40 } = {}) {
   const times = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+  const repeats = {};
   for (let round = -warmups; round < rounds; round++) {
     for (const [name, side] of Object.entries(sides)) {
       const start = now();
-      await side();
-      const time = now() - start;
+      for (let i = 0; i < (repeats[name] ?? 1); i++) await side();
+      const time = (now() - start) / (repeats[name] ?? 1);
       if (round >= 0) times[name].push(time);
+      else if (inBrowser) repeats[name] = Math.max(1, Math.ceil(SHORTEST / Math.max(time, 0.1)));
     }
   }
   return times;
