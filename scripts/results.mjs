@@ -69,10 +69,23 @@ function itp(args) {
   if (run.status !== 0) throw new Error(`itp ${args[0]} failed`);
 }
 
+/** Names of the folders of a tar of images, in alphabetical order. */
+function classesOf(tar) {
+  const listed = spawnSync("tar", ["-tf", tar], { encoding: "utf8", maxBuffer: 2 ** 28 });
+  if (listed.status !== 0) throw new Error(`tar can't list ${tar}`);
+  return [...new Set(listed.stdout.split("\n").map((path) => path.split("/").at(-2)))].filter(Boolean).sort();
+}
+
 function measure(name, { calibrate, evaluate }) {
   const folder = mkdtempSync(join(tmpdir(), "itp-results-"));
   try {
     const stats = join(folder, "stats.itp.safetensors");
+    // Moments have no names of classes; the images' folders do.
+    if (calibrate.includes("--from-moments")) {
+      const labels = join(folder, "labels.txt");
+      writeFileSync(labels, classesOf(evaluate[evaluate.indexOf("--id") + 1]).join("\n"));
+      calibrate = [...calibrate, "--labels", labels];
+    }
     const kept = given.features ? ["--features", given.features] : [];
     itp(["calibrate", ...calibrate, ...(calibrate.includes("--from-moments") ? [] : kept), "-o", stats]);
     const [model, ...rest] = evaluate;

@@ -40,9 +40,10 @@ await main(async () => {
       await buildSite();
       await ensureBrowsers(wanted("engines"));
     }
-    if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally));
+    if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally, { concurrency: 2 }));
     if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
-    if (wanted("engines")) await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally));
+    if (wanted("engines"))
+      await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally, { concurrency: 2 }));
     if (wanted("python")) await pythonTests();
     if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {

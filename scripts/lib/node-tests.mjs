@@ -6,13 +6,13 @@ import { junit, spec } from "node:test/reporters";
 import { finished } from "node:stream/promises";
 import { at } from "./tools.mjs";
 
-/** Runs tests/FOLDER/*.test.mjs, a file at a time, and adds their results to the tally. */
-export async function nodeTests(folder, tally) {
+/** Runs tests/FOLDER/*.test.mjs, `concurrency` files at a time, and adds their results to the tally. */
+export async function nodeTests(folder, tally, { concurrency = 1 } = {}) {
   const files = readdirSync(at("tests", folder))
     .filter((name) => name.endsWith(".test.mjs"))
     .sort()
     .map((name) => at("tests", folder, name));
-  const events = run({ files, concurrency: 1 });
+  const events = run({ files, concurrency });
   events.on("test:pass", (event) => tally.addEvent(true, event));
   events.on("test:fail", (event) => tally.addEvent(false, event));
   events.compose(new spec()).pipe(process.stdout);
