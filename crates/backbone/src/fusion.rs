@@ -13,13 +13,14 @@
 //! Dense layers are 1x1 convolutions with channels last whose pixels are the rows.
 //!
 //! [`graph`] reads tract's graph, [`match_conv`], [`match_dense`] and [`match_chain`] recognise what
-//! can be fused, [`fuse_conv`], [`fuse_dense`], [`fuse_matmul`], [`fuse_pooling`] and
-//! [`fuse_elementwise`] choose a kernel, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
+//! can be fused, [`fuse_padding`], [`fuse_conv`], [`fuse_dense`], [`fuse_matmul`],
+//! [`fuse_pooling`] and [`fuse_elementwise`] choose a kernel, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
 
 mod fuse_conv;
 mod fuse_dense;
 mod fuse_elementwise;
 mod fuse_matmul;
+mod fuse_padding;
 mod fuse_pooling;
 mod graph;
 mod match_chain;
@@ -38,6 +39,8 @@ use itp_ood_kernels::Width;
 /// types (narrowest first).
 pub(crate) fn fuse(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> {
     model.prop_consts()?;
+    // In a pass of its own: the others look at a convolution's neighbours.
+    apply(model, widths, &[fuse_padding::padding])?;
     apply(
         model,
         widths,

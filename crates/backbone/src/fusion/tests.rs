@@ -4,13 +4,16 @@
 mod case;
 mod rows;
 
+use itp_ood_kernels::Width;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{Pad, PadMode};
 use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
+use super::fuse;
 use super::match_conv::MIN_PIXELS;
 use case::{Case, add, build, check, compare, plain, tensor};
 
@@ -352,5 +355,39 @@ fn wide_padding_and_strides_agree() {
             model.select_output_outlets(&[wire]).unwrap();
             compare(model, tensor(&mut rng, &shape), &format!("{case:?}"));
         }
+    }
+}
+
+/// Padding that is written as an operator, as Keras's and Hugging Face's MobileNets have it.
+#[test]
+fn padding_ahead_of_a_convolution_becomes_its_own() {
+    let mut rng = ChaCha8Rng::seed_from_u64(15);
+    for (pads, padding, folds) in [
+        (vec![(0, 0), (0, 0), (0, 1), (0, 1)], PaddingSpec::Valid, true),
+        (
+            vec![(0, 0), (0, 0), (1, 1), (2, 0)],
+            PaddingSpec::Explicit(tvec![0, 1], tvec![1, 0]),
+            true,
+        ),
+        (vec![(0, 0), (1, 0), (1, 1), (1, 1)], PaddingSpec::Valid, false),
+    ] {
+        let mut model = TypedModel::default();
+        let shape = [1, 16, 9, 8];
+        let source = model.add_source("input", f32::fact(shape)).unwrap();
+        let first = Case { size: [9, 8], ..plain(16, 1, 16, 1) };
+        let wire = add(&mut model, source, "a", &first, &mut rng).unwrap().0;
+        let extra: usize = pads[1].0;
+        let op = Pad { pads: pads.clone(), mode: PadMode::default() };
+        let wire = model.wire_node("pad", op, &[wire]).unwrap()[0];
+        let size = [9 + pads[2].0 + pads[2].1, 8 + pads[3].0 + pads[3].1];
+        let channels = 16 + extra;
+        let depthwise = Case { size, stride: [2, 2], padding, ..plain(channels, channels, 1, 3) };
+        let wire = add(&mut model, wire, "bb", &depthwise, &mut rng).unwrap().0;
+        model.select_output_outlets(&[wire]).unwrap();
+        let mut fused = model.clone();
+        fuse(&mut fused, &[Width::X4]).unwrap();
+        let left = fused.nodes().iter().filter(|node| node.op_is::<Pad>()).count();
+        assert_eq!(left, usize::from(!folds), "{pads:?}");
+        compare(model, tensor(&mut rng, &shape), &format!("{pads:?}"));
     }
 }
