@@ -34,6 +34,8 @@ await main(async () => {
     // By itself: together, both would be built with each other's features.
     await cargoTests("cargo test, xtask", ["--package", "xtask"]);
   }
+  // Beside the others: Ray mostly waits.
+  const python = wanted("python") ? pythonTests() : undefined;
   try {
     if (wanted("js", "browser", "engines", "consumers")) await buildLib({ release: values.release });
     if (wanted("browser", "engines", "consumers")) {
@@ -44,27 +46,32 @@ await main(async () => {
     if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
     if (wanted("engines"))
       await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally, { concurrency: 2 }));
-    if (wanted("python")) await pythonTests();
     if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);
     tally.fail(error.message);
   }
+  if (python) await stage("Python package (what it printed beside the others)", async () => console.log(await python));
   tally.save("tests");
   tally.print();
   if (tally.failed > 0) process.exitCode = 1;
 });
 
-/** The Python package, where there is a Python. */
+/** The Python package, where there is a Python; gives what is to be printed. */
 async function pythonTests() {
   const python = findPython();
   if (!python) {
     tally.skipped.push("Python package: there is no Python 3.10 or newer with venv (ITP_PYTHON may name one)");
-    return;
+    return "";
   }
-  const installed = await stage("wheel", () => installWheel(python));
-  await stage("Python package", () => pytest(installed, tally));
+  try {
+    return await pytest(await installWheel(python), tally);
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    tally.fail("Python package");
+    return error.message;
+  }
 }
 
 /** Tests skip themselves, and are counted and named as skipped, where their browser is missing and can't be installed. */

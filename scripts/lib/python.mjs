@@ -19,14 +19,15 @@ export async function installWheel(python) {
   const wheels = join(folder, "wheels");
   const bin = join(folder, process.platform === "win32" ? "venv/Scripts" : "venv/bin");
   const own = join(bin, "python");
-  if (!existsSync(own)) await run(python, ["-m", "venv", join(folder, "venv")]);
+  if (!existsSync(own)) await run(python, ["-m", "venv", join(folder, "venv")], { quiet: true });
   linkPackages(python, own);
-  await run(own, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...REQUIREMENTS]);
+  const pip = (...args) => run(own, ["-m", "pip", ...args, "--quiet", "--disable-pip-version-check"], { quiet: true });
+  await pip("install", ...REQUIREMENTS);
   rmSync(wheels, { recursive: true, force: true });
   // Where pip has its own environment for the build, maturin is fetched anew each time.
-  await run(own, ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir", wheels, "."]);
+  await pip("wheel", "--no-deps", "--wheel-dir", wheels, ".");
   const [wheel] = readdirSync(wheels);
-  await run(own, [..."-m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps".split(" "), join(wheels, wheel)]);
+  await pip("install", "--force-reinstall", "--no-deps", join(wheels, wheel));
   return own;
 }
 
@@ -37,11 +38,12 @@ function linkPackages(python, own) {
   if (theirs && ours && theirs !== ours) writeFileSync(join(ours, "interpreter.pth"), `${theirs}\n`);
 }
 
-/** Runs tests/python and adds its results to the tally. */
+/** Runs tests/python, adds its results to the tally, and gives its output. */
 export async function pytest(python, tally) {
   mkdirSync(at("target/reports"), { recursive: true });
   const report = at("target/reports/python.xml");
   rmSync(report, { force: true });
-  const { code } = await run(python, ["-m", "pytest", `--junitxml=${report}`], { allowFailure: true });
+  const { code, output } = await run(python, ["-m", "pytest", `--junitxml=${report}`], { quiet: true, allowFailure: true });
   tally.addJUnit(existsSync(report) ? readFileSync(report, "utf8") : "", code);
+  return output;
 }

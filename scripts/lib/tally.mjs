@@ -54,10 +54,10 @@ export class Tally {
     for (const [, name, rest] of xml.matchAll(/<testcase [^>]*?\bname="([^"]*)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g)) {
       const skipped = /<skipped [^>]*?message="([^"]*)"/.exec(rest);
       if (skipped) this.skipped.push(`${name}: ${skipped[1]}`);
-      else if (/<(failure|error)\b/.test(rest)) this.failed++;
+      else if (/<(failure|error)\b/.test(rest)) this.fail(name);
       else this.passed++;
     }
-    if (code !== 0 && this.failed === before) this.failed++;
+    if (code !== 0 && this.failed === before) this.fail("pytest itself");
   }
 
   /** The last line of `npm test` and `.ci/run`. */

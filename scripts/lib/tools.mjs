@@ -15,15 +15,15 @@ export const at = (...parts) => join(root, ...parts);
 export class CommandFailed extends Error {}
 
 /**
- * Runs a command in the root, its output shown; `capture` also returns it.
+ * Runs a command in the root, its output shown; `capture` also returns it, `quiet` only does that.
  * @returns {Promise<{ code: number, output: string }>}
  */
-export function run(command, args = [], { capture = false, allowFailure = false, env = {}, cwd = root } = {}) {
+export function run(command, args = [], { capture = false, quiet = false, allowFailure = false, env = {}, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
+      stdio: ["ignore", capture || quiet ? "pipe" : "inherit", capture || quiet ? "pipe" : "inherit"],
     });
     let output = "";
     for (const [stream, shown] of [
@@ -32,13 +32,13 @@ export function run(command, args = [], { capture = false, allowFailure = false,
     ]) {
       stream?.on("data", (chunk) => {
         output += chunk;
-        shown.write(chunk);
+        if (!quiet) shown.write(chunk);
       });
     }
     child.on("error", (error) => reject(new CommandFailed(`${command} could not be started: ${error.message}`)));
     child.on("close", (code, signal) => {
       if (code === 0 || allowFailure) resolve({ code: code ?? 1, output });
-      else reject(new CommandFailed(`${[command, ...args].join(" ")} ended with ${signal ?? code}`));
+      else reject(new CommandFailed(`${quiet ? output : ""}${[command, ...args].join(" ")} ended with ${signal ?? code}`));
     });
   });
 }

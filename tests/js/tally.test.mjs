@@ -38,6 +38,7 @@ test("cargo's tests: ignored ones and those without their data are skipped, by n
   tally.addCargo(CARGO, 101);
   assert.equal(`${tally}`, "2 passed, 1 failed, 2 skipped");
   assert.deepEqual(tally.skipped, ["slow::all_pairs: takes an hour", "real_data::figures: no real data in ../shared"]);
+  assert.deepEqual(tally.failures, ["wrong"]);
 });
 
 test("a build that broke is a failure", () => {

@@ -214,10 +214,10 @@ fn row_constant(
         return None;
     }
     let values = constant(model, other)?;
-    match (shape, values.as_slice()) {
+    match (shape, values) {
         (_, &[one]) => Some(vec![one; size]),
         ([leading @ .., last], _) if *last == size && leading.iter().all(|&size| size == 1) => {
-            Some(values)
+            Some(values.to_vec())
         }
         _ => None,
     }

@@ -49,12 +49,9 @@ pub(super) fn only_reader(model: &TypedModel, value: OutletId) -> Option<&TypedN
 }
 
 /// The values of an `f32` constant.
-pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
+pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<&[f32]> {
     let tensor = model.outlet_fact(outlet).ok()?.konst.as_ref()?;
-    if tensor.datum_type() != f32::datum_type() {
-        return None;
-    }
-    Some(tensor.to_plain_array_view::<f32>().ok()?.iter().copied().collect())
+    tensor.try_as_plain_ram().ok()?.as_slice().ok()
 }
 
 /// Empties the constants among `values` that only the operators `replaced` read: what the kernel

@@ -1,5 +1,7 @@
 //! The element-wise chains around a convolution or a dense layer.
 
+use std::borrow::Cow;
+
 use tract_onnx::prelude::{Datum, OutletId, TypedModel};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -34,14 +36,15 @@ impl<'a> EpilogueMatch<'a> {
     }
 
     /// Takes in operations with constants: into weights and bias, or into the clamp.
-    pub fn take_constants(&mut self, weights: &mut [f32], bias: &mut [f32]) {
+    pub fn take_constants(&mut self, weights: &mut Cow<[f32]>, bias: &mut [f32]) {
         while let Some(next) = only_reader(self.model, self.last) {
             let found = binary_with_constant(self.model, next, self.last, self.axis, bias.len());
             let Some((op, values)) = found else { break };
             match op {
                 Binary::Mul if self.clamp == Clamp::NONE => {
                     let depth = weights.len() / bias.len();
-                    for (weights, scale) in weights.chunks_exact_mut(depth).zip(&values) {
+                    let rows = weights.to_mut().chunks_exact_mut(depth);
+                    for (weights, scale) in rows.zip(&values) {
                         weights.iter_mut().for_each(|weight| *weight *= scale);
                     }
                     bias.iter_mut().zip(&values).for_each(|(bias, scale)| *bias *= scale);
@@ -191,9 +194,9 @@ fn binary_with_constant(
     let values = constant(model, other)?;
     let is_of_channel =
         |(at, &size): (usize, &usize)| size == if at == axis { channels } else { 1 };
-    match values.as_slice() {
+    match values {
         &[one] => Some((op, vec![one; channels])),
-        _ if shape.iter().enumerate().all(is_of_channel) => Some((op, values)),
+        _ if shape.iter().enumerate().all(is_of_channel) => Some((op, values.to_vec())),
         _ => None,
     }
 }

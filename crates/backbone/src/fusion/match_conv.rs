@@ -1,5 +1,7 @@
 //! The convolutions that a kernel of this crate can run.
 
+use std::borrow::Cow;
+
 use tract_onnx::prelude::{OutletId, TVec, TractResult, TypedModel};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
@@ -23,7 +25,7 @@ pub(super) struct ConvMatch<'a> {
     pub channels: usize,
     pub groups: usize,
     /// `[out_channels, channels / groups, kernel]`, the epilogue's scales included.
-    weights: Vec<f32>,
+    weights: Cow<'a, [f32]>,
     /// `[out_channels]`, the epilogue's shifts included.
     bias: Vec<f32>,
     pub epilogue: EpilogueMatch<'a>,
@@ -47,10 +49,12 @@ impl<'a> ConvMatch<'a> {
         }
         let &[input, weights, bias] = node.inputs.as_slice() else { return Ok(None) };
         let constants = constant(model, weights).zip(constant(model, bias));
-        let Some((mut weights, mut bias)) = constants else { return Ok(None) };
-        if let &[one] = bias.as_slice() {
-            bias = vec![one; out_channels];
-        }
+        let Some((weights, bias)) = constants else { return Ok(None) };
+        let mut weights = Cow::Borrowed(weights);
+        let mut bias = match *bias {
+            [one] => vec![one; out_channels],
+            _ => bias.to_vec(),
+        };
         let depth = channels / groups * window.taps();
         if bias.len() != out_channels || weights.len() != out_channels * depth {
             return Ok(None);

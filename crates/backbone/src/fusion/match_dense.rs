@@ -1,5 +1,7 @@
 //! The dense layers that a kernel of this crate can run: products of rows with constant weights.
 
+use std::borrow::Cow;
+
 use tract_onnx::prelude::{Datum, OutletId, TVec, TractResult, TypedModel};
 use tract_onnx::tract_core::internal::{Axis, InOut};
 use tract_onnx::tract_core::model::TypedNode;
@@ -21,7 +23,7 @@ pub(super) struct DenseMatch<'a> {
     /// Length of a row, D.
     depth: usize,
     /// `[E, D]`, the epilogue's scales included.
-    weights: Vec<f32>,
+    weights: Cow<'a, [f32]>,
     /// `[E]`, the epilogue's shifts included.
     bias: Vec<f32>,
     pub shape: TVec<usize>,
@@ -83,10 +85,10 @@ impl<'a> DenseMatch<'a> {
         {
             return Ok(None);
         }
-        let mut weights = values;
+        let mut weights = Cow::Borrowed(values);
         if depth_axis < out_axis {
-            weights =
-                (0..outputs * depth).map(|i| weights[i % depth * outputs + i / depth]).collect();
+            let turned = (0..outputs * depth).map(|i| values[i % depth * outputs + i / depth]);
+            weights = turned.collect();
         }
         let mut bias = vec![0.0; outputs];
         let mut epilogue = EpilogueMatch::new(model, node, last);
