@@ -121,9 +121,9 @@ pub(crate) fn opset(model: &pb::ModelProto) -> i64 {
 
 /// Values as ONNX stores them.
 pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(values.len() * 4);
-    for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
+    let mut bytes = vec![0; values.len() * 4];
+    for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
     }
     bytes
 }

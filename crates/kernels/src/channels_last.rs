@@ -34,6 +34,8 @@ pub struct ChannelsLastConv {
 
 impl ChannelsLastConv {
     /// Packs the weights for registers of `lanes`. The convolution has one group and no prologue.
+    // See `WinogradConv::new`.
+    #[inline(never)]
     pub fn new(lanes: usize, spec: ConvSpec) -> Self {
         let out_channels = spec.out_channels();
         let ConvSpec { window, channels, weights, bias, epilogue, .. } = spec;

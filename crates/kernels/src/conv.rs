@@ -43,6 +43,8 @@ pub struct DirectConv {
 
 impl DirectConv {
     /// The kernel for a convolution; packs its weights.
+    // See `WinogradConv::new`.
+    #[inline(never)]
     pub fn new(spec: ConvSpec) -> Self {
         let (out_channels, depth) = (spec.out_channels(), spec.depth());
         let ConvSpec { window, channels, groups, weights, bias, prologue, epilogue } = spec;

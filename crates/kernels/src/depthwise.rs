@@ -36,6 +36,8 @@ pub struct Rows<'a> {
 impl DepthwiseConv {
     /// Packs the weights for registers of `lanes`. The convolution has as many groups as channels,
     /// no prologue, and doesn't accumulate.
+    // See `WinogradConv::new`.
+    #[inline(never)]
     pub fn new(lanes: usize, spec: ConvSpec) -> Self {
         let ConvSpec { window, weights, bias, epilogue, .. } = spec;
         let taps = window.taps();

@@ -60,19 +60,20 @@ impl WinogradConv {
     }
 
     /// Transforms the weights for registers of `lanes`. The spec is one that is supported.
+    // Compiled by itself: inside a caller that is compiled for size, loading takes longer.
+    #[inline(never)]
     pub fn new(lanes: usize, spec: ConvSpec) -> Self {
         let out_channels = spec.out_channels();
         let ConvSpec { window, channels, weights, bias, prologue, epilogue, .. } = spec;
         let (kernels, _) = weights.as_chunks();
-        let kernels: Vec<[f32; PLACES]> = kernels.iter().map(transformed_kernel).collect();
-        let mut packed = Vec::with_capacity(out_channels.div_ceil(ROWS) * PLACES * channels);
-        let weight = |out: Option<usize>, channel: usize, place: usize| {
-            out.map_or(0.0, |out| kernels[out * channels + channel][place])
-        };
-        for block in blocks_of(out_channels) {
-            for place in 0..PLACES {
-                for channel in 0..channels {
-                    packed.push(block.map(|out| weight(out, channel, place)));
+        let mut packed = vec![[0.0; ROWS]; out_channels.div_ceil(ROWS) * PLACES * channels];
+        let blocks = packed.chunks_exact_mut(PLACES * channels);
+        for (block, kernels) in blocks.zip(kernels.chunks(ROWS * channels)) {
+            for (row, kernels) in kernels.chunks_exact(channels).enumerate() {
+                for (channel, kernel) in kernels.iter().enumerate() {
+                    for (place, weight) in transformed_kernel(kernel).into_iter().enumerate() {
+                        block[place * channels + channel][row] = weight;
+                    }
                 }
             }
         }
