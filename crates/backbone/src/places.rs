@@ -8,20 +8,12 @@
 use tract_onnx::prelude::{SpecialOps, TractResult, TypedModel, TypedModelPatch, tensor1};
 use tract_onnx::tract_core::internal::AxisOp;
 use tract_onnx::tract_core::model::TypedNode;
-use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, StridedSlice, Tile};
+use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, Tile};
 use tract_onnx::tract_core::ops::downsample::Downsample;
 
 /// Replaces them wherever the shapes are known.
 pub(crate) fn replace(model: &mut TypedModel) -> TractResult<()> {
-    model.prop_consts()?;
-    for id in model.eval_order()? {
-        let node = model.node(id);
-        if node.op_is::<StridedSlice>()
-            && let Some(patch) = node.op.declutter(model, node)?
-        {
-            patch.apply(model)?;
-        }
-    }
+    find_slices(model)?;
     for id in model.eval_order()? {
         let node = model.node(id);
         let patch = match slice(model, node)? {
@@ -31,6 +23,35 @@ pub(crate) fn replace(model: &mut TypedModel) -> TractResult<()> {
         if let Some(patch) = patch {
             patch.apply(model)?;
         }
+    }
+    model.compact()
+}
+
+/// Writes slices whose places are known as such.
+fn find_slices(model: &mut TypedModel) -> TractResult<()> {
+    model.prop_consts()?;
+    for id in model.eval_order()? {
+        let node = model.node(id);
+        if node.op_is::<StridedSlice>()
+            && let Some(patch) = node.op.declutter(model, node)?
+        {
+            patch.apply(model)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps every slice of a gradient where it is. tract moves slices ahead of what they cut: of the
+/// gradient of a concatenation, whose parts read a slice each, it would compute everything ahead once
+/// for each part.
+pub(crate) fn pin_slices(model: &mut TypedModel) -> TractResult<()> {
+    find_slices(model)?;
+    for id in model.eval_order()? {
+        let node = model.node(id);
+        let Some(op) = node.op_as::<Slice>() else { continue };
+        let (Some(start), Some(end)) = (op.start.as_i64(), op.end.as_i64()) else { continue };
+        let patch = choose(model, node, 0, &[(op.axis, (start..end).collect())])?;
+        patch.apply(model)?;
     }
     model.compact()
 }

@@ -16,6 +16,7 @@ use crate::check;
 use crate::error::{Error, Result};
 use crate::gradient::{self, Backward, Source};
 use crate::options::{Kernels, LoadOptions};
+use crate::places;
 
 /// The plan of the gradient of the features with respect to the image.
 #[derive(Debug, Clone)]
@@ -42,7 +43,11 @@ impl Derivative {
             };
             facts.push(datum.fact(shape));
         }
-        let typed = translate::translate(backward.proto, &facts)
+        let typed = translate::translate(backward.proto, &facts).and_then(|mut typed| {
+            places::pin_slices(&mut typed)?;
+            Ok(typed)
+        });
+        let typed = typed
             .map_err(|error| Error::model(format!("the gradient can't be prepared: {error:#}")))?;
         let plan = prepare(typed, kernels)?;
         let (sources, shapes) =
