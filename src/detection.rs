@@ -1,7 +1,12 @@
 //! From features to a class, a score, a verdict and the pruned weights; no backbone involved.
 
+mod counterfactual;
+mod energy;
+mod evidence;
+mod fewest;
 mod holdout;
 mod result;
+mod sweep;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,6 +25,8 @@ use crate::settings::{Options, Settings};
 use crate::stats::{AUTO, Member, Stats};
 use crate::threshold::{accepts, p_value, threshold};
 
+pub use counterfactual::{Counterfactual, GivenBack, PrunedWeight, Turn};
+pub use evidence::{Evidence, Part};
 pub(crate) use holdout::{fit_to_holdout, score_holdout};
 pub use result::{Detection, Energies, Explanation, MemberShare, TopClass};
 
@@ -56,6 +63,15 @@ impl Prepared {
     fn pruning(&self, head: &Head) -> Result<&Pruning> {
         head.check_linear("an explanation by the weights")?;
         self.pruning.as_deref().ok_or_else(|| Error::options("there is no pruning"))
+    }
+
+    /// The threshold that was given, or else the one that the in-distribution scores make.
+    fn threshold(&self, options: &Options) -> Result<Option<f64>> {
+        match (options.threshold, &self.id_scores) {
+            (Some(threshold), _) => Ok(Some(threshold)),
+            (None, Some(ids)) => threshold(ids, self.settings.tpr).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -149,12 +165,19 @@ impl FeatureDetector {
         if let Some(prepared) = slot.as_ref().filter(|prepared| prepared.settings == settings) {
             return Ok(prepared.clone());
         }
-        let Self { head, stats, .. } = self;
         let earlier = slot.as_ref().and_then(|prepared| prepared.pruning.as_deref());
+        let prepared = Arc::new(self.prepare_after(settings, earlier)?);
+        *slot = Some(prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Prepares for settings, sharing what stays the same with an earlier pruning.
+    fn prepare_after(&self, settings: Settings, earlier: Option<&Pruning>) -> Result<Prepared> {
+        let Self { head, stats, .. } = self;
         let pruning = &OnceLock::new();
         let context = Context { head, stats, settings: &settings, pruning, earlier };
         let score = registry::build(&context)?;
-        let prepared = Arc::new(Prepared {
+        Ok(Prepared {
             pruning: if head.is_linear() { Some(itp::pruning(&context)?) } else { None },
             temperature: context.value(&TEMPERATURE)?,
             held: OnceLock::new(),
@@ -162,9 +185,7 @@ impl FeatureDetector {
             id_scores: self.find_id_scores(&settings, &*score)?,
             score,
             settings,
-        });
-        *slot = Some(prepared.clone());
-        Ok(prepared)
+        })
     }
 
     /// Sorted in-distribution scores under these settings: the stored ones where nothing differs
@@ -188,10 +209,7 @@ impl FeatureDetector {
         if step.is_some() {
             return Ok(None);
         }
-        let Some(sample) = self.stats.id_features() else { return Ok(None) };
-        if sample.len() * self.head.num_classes() > MAX_SAMPLE_COST {
-            return Ok(None);
-        }
+        let Some(sample) = self.sample() else { return Ok(None) };
         let rows = sample.outer_iter();
         let mut scores: Vec<f32> = rows
             .map(|features| score.score(features, self.head.logits(features).view()) as f32)
@@ -199,6 +217,13 @@ impl FeatureDetector {
             .collect();
         scores.sort_by(f32::total_cmp);
         Ok((!scores.is_empty()).then_some(scores))
+    }
+
+    /// The sample of held-out features that thresholds for other settings are made from, if there is one
+    /// and it doesn't cost too much.
+    fn sample(&self) -> Option<ArrayView2<'_, f32>> {
+        let sample = self.stats.id_features()?;
+        (sample.len() * self.head.num_classes() <= MAX_SAMPLE_COST).then_some(sample)
     }
 
     /// Sorted in-distribution scores under these settings, that the threshold and the p-value rest
@@ -312,11 +337,7 @@ impl FeatureDetector {
             )));
         }
         let ids = prepared.id_scores.as_deref();
-        let threshold = match (options.threshold, ids) {
-            (Some(threshold), _) => Some(threshold),
-            (None, Some(ids)) => Some(threshold(ids, settings.tpr)?),
-            (None, None) => None,
-        };
+        let threshold = prepared.threshold(options)?;
         let class_index = logits::argmax(plain.view());
         Ok(Detection {
             label: self.stats.labels[class_index].clone(),

@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array3, Array4, ArrayView1, Axis};
 
-use crate::detection::{Detection, FeatureDetector};
-use crate::error::Result;
+use crate::detection::{Detection, Evidence, FeatureDetector, Part};
+use crate::error::{Error, Result};
 use crate::image::ImageView;
 use crate::info::Info;
 use crate::model::Model;
@@ -121,6 +121,30 @@ impl Detector {
             options,
         )?;
         Ok((features, found))
+    }
+
+    /// What each position of the network's last map adds to a class's logit, by way of the weights of
+    /// `part`; of the predicted class where none is given.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`](crate::ErrorKind::Options) if the features aren't the means of such a map, or
+    /// the model was loaded without it ([`Model::evidence_obstacle`]), and as [`Model::features`] and
+    /// [`FeatureDetector::explain`].
+    pub fn evidence(
+        &self,
+        image: &ImageView,
+        class_index: Option<usize>,
+        part: Part,
+        options: &Options,
+    ) -> Result<Evidence> {
+        if let Some(why) = self.model.evidence_obstacle() {
+            return Err(Error::options(format!("there is no map of the evidence: {why}")));
+        }
+        let input = self.model.preprocess().apply(image)?;
+        let (features, map) = self.model.backbone().features_and_map(input.view())?;
+        let features = features.view();
+        let class_index = class_index.unwrap_or_else(|| self.model.head().predict(features));
+        self.feature_detector.evidence(features, map.view(), class_index, part, options)
     }
 
     /// How the score depends on each value of the network's input (the image, resized, cropped and

@@ -68,6 +68,8 @@ pub struct Info {
     /// Why there is no gradient with respect to the image, which ODIN's `epsilon` and saliency need;
     /// absent if there is one.
     pub gradient_obstacle: Option<String>,
+    /// Why there is no map of the evidence in an image; absent if there is one.
+    pub evidence_obstacle: Option<String>,
     /// Every post-hoc detector, with its hyperparameters.
     pub detectors: Vec<DetectorInfo>,
     /// What a user should know before trusting the result, in sentences.
@@ -248,6 +250,7 @@ impl Info {
                 tract: backbone.report().num_tract(),
             },
             gradient_obstacle: model.gradient_obstacle().map(str::to_owned),
+            evidence_obstacle: model.evidence_obstacle().map(str::to_owned),
             detectors: DetectorInfo::all(head.num_classes()),
             warnings,
         })

@@ -37,6 +37,8 @@ pub struct ModelOptions<'a> {
     /// [`Detector::saliency`](crate::Detector::saliency) need. It takes memory for a second set of
     /// weights and for all that the network computes.
     pub gradient: bool,
+    /// Also keep the network's last map, which [`Detector::evidence`](crate::Detector::evidence) needs.
+    pub evidence: bool,
 }
 
 impl Head {
@@ -129,6 +131,7 @@ impl Model {
             external_data: options.external_data,
             limits: options.limits,
             gradient: options.gradient,
+            last_map: options.evidence,
             ..LoadOptions::default()
         };
         let (backbone, last) = Backbone::load(onnx, &options)?;
@@ -203,6 +206,11 @@ impl Model {
     /// Why there is no gradient with respect to the image; `None` if there is one.
     pub fn gradient_obstacle(&self) -> Option<&str> {
         self.backbone.gradient_obstacle()
+    }
+
+    /// Why there is no last map that the features are the means of; `None` if there is one.
+    pub fn evidence_obstacle(&self) -> Option<&str> {
+        self.backbone.map_obstacle()
     }
 
     /// The features `[D]` of an image.

@@ -166,6 +166,21 @@ impl Pruning {
         self.omega
     }
 
+    /// CRP's percentage.
+    pub(crate) fn p(&self) -> f64 {
+        self.p
+    }
+
+    /// FTP's limit.
+    pub(crate) fn lambda(&self) -> f64 {
+        self.lambda
+    }
+
+    /// W with 0 where CRP prunes, `[K, D]`.
+    pub(crate) fn coarse(&self) -> &Array2<f32> {
+        &self.coarse
+    }
+
     /// Logits `[K]` of `features` `[D]` with the pruned weights left out. The bias is never
     /// pruned.
     ///

@@ -19,9 +19,15 @@ pub fn threshold(sorted_id_scores: &[f32], tpr: f64) -> Result<f64> {
     if sorted_id_scores.is_empty() {
         return Err(Error::data("no in-distribution scores: a threshold can't be chosen"));
     }
+    Ok(least_rounding_to(sorted_id_scores[num_dropped(sorted_id_scores.len(), tpr)]))
+}
+
+/// How many of `len` in-distribution images the threshold leaves out: the place of the score that it is
+/// made from.
+pub(crate) fn num_dropped(len: usize, tpr: f64) -> usize {
     // A tiny allowance: 0.05 * 20 is not exactly 1 in doubles.
-    let dropped = ((1.0 - tpr) * sorted_id_scores.len() as f64 + 1e-9).floor() as usize;
-    Ok(least_rounding_to(sorted_id_scores[dropped.min(sorted_id_scores.len() - 1)]))
+    let dropped = ((1.0 - tpr) * len as f64 + 1e-9).floor() as usize;
+    dropped.min(len - 1)
 }
 
 /// Whether an image with this score is in-distribution.

@@ -12,13 +12,17 @@ pub fn limits(
     feature_std: &Array2<f32>,
     lambda: f64,
 ) -> Array2<f32> {
-    Zip::from(head.weights()).and(feature_mean).and(feature_std).map_collect(|&w, &m, &s| {
-        if w == 0.0 || lambda.is_infinite() {
-            f32::INFINITY
-        } else {
-            (f64::from(w).signum() * f64::from(m) + lambda * f64::from(s)) as f32
-        }
-    })
+    let rows = Zip::from(head.weights()).and(feature_mean).and(feature_std);
+    rows.map_collect(|&w, &m, &s| limit(w, m, s, lambda))
+}
+
+/// The limit of one weight.
+pub fn limit(w: f32, m: f32, s: f32, lambda: f64) -> f32 {
+    if w == 0.0 || lambda.is_infinite() {
+        f32::INFINITY
+    } else {
+        (f64::from(w).signum() * f64::from(m) + lambda * f64::from(s)) as f32
+    }
 }
 
 /// Whether FTP prunes a weight: `sign(W) h > limit`. Equality keeps (Eq. 10).

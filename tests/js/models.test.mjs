@@ -124,6 +124,7 @@ test("without a linear last layer, scores of logits and features work", async ()
   assert.deepEqual(await detector.rescore(result), result);
   await refused(detector.detect(testImage(1), { score: "itp" }), "options", /linear last layer/);
   await refused(detector.explain(result), "options", /linear last layer/);
+  await refused(detector.counterfactual(result, { score: "itp" }), "options", /linear last layer/);
   await refused(detector.weightMap(result), "options", /linear last layer/);
   detector.dispose();
 });

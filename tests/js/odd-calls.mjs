@@ -206,8 +206,10 @@ export function oddCalls({ info, stats, result, loadDetector }) {
     method("detect", image, options(detect)),
     method("features", image, options(["signal"])),
     method("saliency", image, options(detect)),
+    method("evidence", image, options(["class", "part", ...detect])),
     method("rescore", features, options(detect)),
     method("explain", features, options(["class", ...detect])),
+    method("counterfactual", features, options(detect)),
     method("weightMap", features, options(detect)),
     method("scores", fc.oneof(features, fc.array(features, { maxLength: 3 }).map((rows) => recipe(fc.stringify(rows), () => rows.map(({ make }) => make())))), options(detect)), // prettier-ignore
     method(

@@ -112,6 +112,7 @@ test("a name that no option has is refused with the nearest that one has, by eve
     detect: (options) => detector.detect(image, options),
     rescore: (options) => detector.rescore(result, options),
     explain: (options) => detector.explain(result, options),
+    counterfactual: (options) => detector.counterfactual(result, options),
     weightMap: (options) => detector.weightMap(result, options),
     scores: (options) => detector.scores([result.features], options),
     idScores: (options) => detector.idScores("itp", options),

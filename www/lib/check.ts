@@ -151,6 +151,7 @@ export const LOAD: Rules = {
   ],
   memory: rule((value) => isIn(value, 1, 2 ** 32 - 1), "a whole number of MiB, 1 or more"),
   gradient: FLAG,
+  evidence: FLAG,
   engine: ANY,
   worker: rule(
     (value) => /^(boolean|function)$/.test(typeof value) || typeof (value as Worker).postMessage === "function",
@@ -185,6 +186,7 @@ export function detectRules(settings: Rules): Rules {
 }
 
 export const EXPLAIN: Rules = { class: ANY };
+export const EVIDENCE: Rules = { ...EXPLAIN, part: TEXT };
 export const BATCH: Rules = {
   concurrency: rule((value) => isIn(value, 1, 256), "a whole number from 1 to 256"),
   onProgress: CALLBACK,

@@ -8,6 +8,7 @@ import {
   count,
   detectRules,
   entriesOf,
+  EVIDENCE,
   EXPLAIN,
   featureRows,
   featuresOf,
@@ -28,7 +29,7 @@ import { toPayload } from "./image.js";
 import type { Link, Port } from "./link.js";
 import { LocalLink } from "./local-link.js";
 import { runPool } from "./pool.js";
-import type { ImagePayload, ReadBeside, SessionInit } from "./protocol.js";
+import type { Arguments, ImagePayload, ReadBeside, Result, SessionInit } from "./protocol.js";
 import { compileEngine, type Open, readBlob, type Reading } from "./source.js";
 import { runTuning } from "./tune.js";
 import type {
@@ -37,10 +38,13 @@ import type {
   CalibrateOptions,
   Calibrator,
   CallOptions,
+  Counterfactual,
   Detection,
   DetectOptions,
   Detector,
   DetectorInfo,
+  Evidence,
+  EvidenceOptions,
   ExplainOptions,
   Explanation,
   FeatureSource,
@@ -101,6 +105,7 @@ async function loadChecked(options: LoadOptions, platform: Platform): Promise<De
       ...(options.memory !== undefined && { memory: options.memory }),
       ...(files.length > 0 && { externalData: Object.fromEntries(files) }),
       ...(options.gradient === true && { gradient: true }),
+      ...(options.evidence === true && { evidence: true }),
       ...(modelPath !== undefined && { modelPath }),
     };
     const makeLink = linkMaker(worker, init, platform);
@@ -231,28 +236,33 @@ class LoadedDetector implements Detector {
     });
   }
 
-  rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection> {
-    return typed(() => {
-      const { signal, ...settings } = readOptions(options, this.#detectRules);
-      return this.#link.call("rescore", [featuresOf(result, this.#width), settings], signal);
+  evidence(image: Input, options?: EvidenceOptions): Promise<Evidence> {
+    return typed(async () => {
+      const { signal, class: requested, part, ...settings } = readOptions(options, { ...this.#detectRules, ...EVIDENCE });
+      const classIndex = this.#classIndex(requested);
+      return this.#link.call("evidence", [await this.#payload(image, signal), classIndex, part, settings], signal);
     });
+  }
+
+  rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection> {
+    return this.#ofFeatures("rescore", result, options);
   }
 
   explain(result: FeatureSource, options?: ExplainOptions): Promise<Explanation> {
     return typed(() => {
       const { signal, class: requested, ...settings } = readOptions(options, { ...this.#detectRules, ...EXPLAIN });
       const features = featuresOf(result, this.#width);
-      const known = requested ?? (result as { classIndex?: number }).classIndex;
-      const classIndex = known === undefined ? undefined : toClassIndex(known, this.#labels, this.#classes);
+      const classIndex = this.#classIndex(requested ?? (result as { classIndex?: number }).classIndex);
       return this.#link.call("explain", [features, classIndex, settings], signal);
     });
   }
 
+  counterfactual(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Counterfactual> {
+    return this.#ofFeatures("counterfactual", result, options);
+  }
+
   weightMap(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Uint8Array> {
-    return typed(() => {
-      const { signal, ...settings } = readOptions(options, this.#detectRules);
-      return this.#link.call("weightMap", [featuresOf(result, this.#width), settings], signal);
-    });
+    return this.#ofFeatures("weightMap", result, options);
   }
 
   scores(rows: Float32Array | readonly Float32Array[], options?: DetectOptions & CallOptions): Promise<Float64Array> {
@@ -357,6 +367,22 @@ class LoadedDetector implements Detector {
 
   [DISPOSE](): void {
     this.dispose();
+  }
+
+  #classIndex(requested: string | number | undefined): number | undefined {
+    return requested === undefined ? undefined : toClassIndex(requested, this.#labels, this.#classes);
+  }
+
+  /** What follows from the features of a result. */
+  #ofFeatures<Name extends "rescore" | "counterfactual" | "weightMap">(
+    name: Name,
+    result: FeatureSource,
+    options: (DetectOptions & CallOptions) | undefined,
+  ): Promise<Result<Name>> {
+    return typed(() => {
+      const { signal, ...settings } = readOptions(options, this.#detectRules);
+      return this.#link.call<Name>(name, [featuresOf(result, this.#width), settings] as Arguments<Name>, signal);
+    });
   }
 
   /** Frees a calibrator or a tuner of the session. */

@@ -264,6 +264,8 @@ export interface DetectorInfo {
    * absent if there is one.
    */
   gradientObstacle?: string;
+  /** Why there is no map of the evidence in an image; absent if there is one. */
+  evidenceObstacle?: string;
   /** Every post-hoc detector, with its hyperparameters. */
   detectors: PostHocDetector[];
   /** What a user should know before trusting the result, in sentences. */
@@ -498,6 +500,79 @@ export interface MemberShare {
    * below 0 it speaks for out-of-distribution.
    */
   share: number;
+}
+
+/** What each position of the last map adds to a class's logit. */
+export interface Evidence {
+  /**
+   * Contributions, row by row from the top left, `[height * width]`. Their sum is that of the part's
+   * weights: with the class's bias, `kept` sums to its pruned logit, and `all` to its logit.
+   */
+  data: Float32Array;
+  /** Rows of the map. */
+  height: number;
+  /** Columns of the map. */
+  width: number;
+  /** The class's row in the last layer. */
+  classIndex: number;
+}
+
+/** What would turn an image's verdict. */
+export interface Counterfactual {
+  /** The verdict as it is. */
+  inDistribution: boolean;
+  /** The score as it is. */
+  score: number;
+  /** The threshold as it is. */
+  threshold: number;
+  /**
+   * The fewest pruned weights that, given back, turn the verdict, while the threshold stays as it
+   * is; `undefined` if not even all of them do.
+   */
+  givenBack?: GivenBack;
+  /** The nearest p that turns the verdict; `undefined` if there is none, or it isn't known. */
+  p?: Turn;
+  /** The nearest lambda that turns the verdict; `undefined` if there is none, or it isn't known. */
+  lambda?: Turn;
+  /** Why `p` and `lambda` aren't known, if so. */
+  unknown?: string;
+}
+
+/** Pruned weights that turn the verdict when they are given back. */
+export interface GivenBack {
+  /** The weights, by the size of their contributions. */
+  weights: PrunedWeight[];
+  /** The score with them. */
+  score: number;
+  /**
+   * Whether it is certain that no fewer would do; only for large last layers the search may end
+   * before.
+   */
+  isFewest: boolean;
+}
+
+/** A weight that is pruned for an image. */
+export interface PrunedWeight {
+  /** Its class's row in the last layer. */
+  classIndex: number;
+  /** The number of its feature, from 0. */
+  feature: number;
+  /** What it adds to the logit of its class. */
+  contribution: number;
+  /** Why it is pruned. */
+  reason: "redundant" | "overconfident" | "both";
+}
+
+/** A value of a hyperparameter that turns the verdict. */
+export interface Turn {
+  /** The value, the nearest to the one in use. */
+  value: number;
+  /** The value less the one in use. */
+  change: number;
+  /** The score at that value. */
+  score: number;
+  /** The threshold at that value. */
+  threshold: number;
 }
 
 /** What a page shows of two sets of scores. */

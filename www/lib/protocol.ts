@@ -3,9 +3,11 @@
 import type { PlainError } from "./errors.js";
 import type {
   CalibrationSettings,
+  Counterfactual,
   Detection,
   DetectOptions,
   DetectorInfo,
+  Evidence,
   Explanation,
   HuggingFacePreprocessor,
   Metrics,
@@ -27,6 +29,7 @@ export interface SessionInit {
   memory?: number;
   externalData?: Record<string, Blob>;
   gradient?: boolean;
+  evidence?: boolean;
   /** Where Node finds further files of weights: beside this one. */
   modelPath?: string;
 }
@@ -43,8 +46,10 @@ export interface Calls {
   features(image: ImagePayload): Float32Array;
   detect(image: ImagePayload, options: DetectOptions): Detection;
   saliency(image: ImagePayload, options: DetectOptions): Float32Array;
+  evidence(image: ImagePayload, classIndex: number | undefined, part: string | undefined, options: DetectOptions): Evidence;
   rescore(features: Float32Array, options: DetectOptions): Detection;
   explain(features: Float32Array, classIndex: number | undefined, options: DetectOptions): Explanation;
+  counterfactual(features: Float32Array, options: DetectOptions): Counterfactual;
   weightMap(features: Float32Array, options: DetectOptions): Uint8Array;
   scores(features: Float32Array, rows: number, options: DetectOptions): Float64Array;
   idScores(score: ScoreName, options?: DetectOptions): Float32Array | undefined;

@@ -120,6 +120,7 @@ export class Session {
         init.output,
         init.memory,
         init.gradient,
+        init.evidence,
         (name) => external.get(name) ?? (modelPath === undefined ? undefined : this.#readBeside?.(modelPath, name)),
       );
       return this.#engine.info;
@@ -133,11 +134,16 @@ export class Session {
       const { data, width, height, channels } = await this.#pixels(image);
       return this.#startedEngine.saliency(data, width, height, channels, options);
     },
+    evidence: async (image, classIndex, part, options) => {
+      const { data, width, height, channels } = await this.#pixels(image);
+      return this.#startedEngine.evidence(data, width, height, channels, classIndex, part, options);
+    },
     rescore: (features, options) => this.#rescore(features, options),
     explain: (features, classIndex, options) => {
       const engine = this.#startedEngine;
       return engine.explain(features, classIndex ?? engine.detect(features, options).classIndex, options);
     },
+    counterfactual: (features, options) => this.#startedEngine.counterfactual(features, options),
     weightMap: (features, options) => this.#startedEngine.weightMap(features, options),
     scores: (features, rows, options) => this.#startedEngine.scores(features, rows, options),
     idScores: (score, options) => this.#startedEngine.idScores(score, options),

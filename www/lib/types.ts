@@ -4,8 +4,10 @@
 // JavaScript alone.
 import type {
   CalibrationSettings,
+  Counterfactual,
   DetectOptions,
   DetectorInfo,
+  Evidence,
   Explanation,
   FeatureDetection,
   Metrics,
@@ -133,6 +135,11 @@ export interface LoadOptions {
    */
   gradient?: boolean;
   /**
+   * Also keeps the network's last map, which {@link Detector.evidence} needs. `info.evidenceObstacle` says why there
+   * is none.
+   */
+  evidence?: boolean;
+  /**
    * The engine's WebAssembly file, if it is not served beside the package's other files, or to use the
    * same engine everywhere. By default `engine-relaxed.wasm` where relaxed SIMD (which has a fused
    * multiply-add) is supported, and `engine.wasm` elsewhere.
@@ -157,6 +164,15 @@ export interface CallOptions {
 export interface ExplainOptions extends DetectOptions, CallOptions {
   /** A label or an index; the predicted class by default. */
   class?: string | number;
+}
+
+/** Options of {@link Detector.evidence}. */
+export interface EvidenceOptions extends ExplainOptions {
+  /**
+   * Which of the class's weights: those that ITP keeps (the default), those that CRP prunes, those that FTP alone
+   * prunes, or all. `kept`, `crp` and `ftp` add up to `all`.
+   */
+  part?: "kept" | "crp" | "ftp" | "all";
 }
 
 /** Options of {@link Detector.detectAll}. */
@@ -264,12 +280,22 @@ export interface Detector {
    */
   saliency(image: Input, options?: DetectOptions & CallOptions): Promise<Float32Array>;
   /**
+   * What each position of the network's last map adds to a class's logit: exact where the features are the map's
+   * means over all positions. Needs {@link LoadOptions.evidence}; error `options` where there is no such map.
+   */
+  evidence(image: Input, options?: EvidenceOptions): Promise<Evidence>;
+  /**
    * The result under other options, from stored features: the network does not run again. ODIN with a
    * step of the image can't be had from features.
    */
   rescore(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Detection>;
   /** Every weight of a class, and whether and why it was pruned. */
   explain(result: FeatureSource, options?: ExplainOptions): Promise<Explanation>;
+  /**
+   * What would turn the verdict: the fewest pruned weights that would have to be given back, and the nearest p
+   * and lambda. For the scores `itp`, `crp` and `ftp`. `rescore` with that p or lambda has the other verdict.
+   */
+  counterfactual(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Counterfactual>;
   /** The {@link Reason} of all K x D weights, class by class. */
   weightMap(result: FeatureSource, options?: DetectOptions & CallOptions): Promise<Uint8Array>;
   /** One score for each row of features (or for N * D values in one array). */

@@ -3,6 +3,7 @@
 mod derivative;
 mod features;
 mod input;
+mod last_map;
 mod prepare;
 mod report;
 mod translate;
@@ -11,12 +12,13 @@ mod watch;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
+use ndarray::{Array1, Array3, Array4, ArrayView1, ArrayView4};
 use tract_onnx::pb;
 use tract_onnx::prelude::{DatumExt, TValue, TVec, Tensor, TypedSimplePlan, tvec};
 
 use self::derivative::{Derivative, derive};
 use self::features::{FeaturePart, check_features, opaque_parts};
+use self::last_map::LastMap;
 use self::prepare::{FAILED, catch_panic, caught, prepare};
 pub use self::report::BackboneReport;
 use crate::check::{self, MAX_WATCHED};
@@ -48,6 +50,8 @@ pub struct Backbone {
     watched: Vec<usize>,
     /// Or why there is none.
     derivative: Result<Derivative, String>,
+    /// Or why there is none.
+    last_map: Result<LastMap, String>,
 }
 
 impl Backbone {
@@ -146,9 +150,17 @@ impl Backbone {
         let (input_shape, takes_bytes) = input::fix_input(graph, options)?;
         let values = check::check(&mut proto, input_shape, options.limits)?;
         let parts = head.num_outputs();
-        let (num_outputs, derivative) = match &mut proto.graph {
-            Some(graph) => (graph.output.len(), derive(graph, &values, parts, options)),
-            None => (0, Err(String::new())),
+        let num_features = match &head.end {
+            End::Linear(linear, _) => Some(linear.num_features()),
+            End::Opaque(_) => None,
+        };
+        let (num_outputs, derivative, last_map) = match &mut proto.graph {
+            Some(graph) => (
+                graph.output.len(),
+                derive(graph, &values, parts, options),
+                LastMap::prepare(graph, &values, num_features, options.last_map),
+            ),
+            None => (0, Err(String::new()), Err(String::new())),
         };
         drop(values);
         let image = f32::fact(input_shape);
@@ -184,6 +196,7 @@ impl Backbone {
             report,
             watched,
             derivative,
+            last_map,
         };
         Ok((backbone, last))
     }
@@ -197,6 +210,23 @@ impl Backbone {
     pub fn features(&self, input: ArrayView4<f32>) -> Result<Array1<f32>> {
         let outputs = self.run(&self.checked(&input)?)?;
         self.features_of(&outputs)
+    }
+
+    /// The features `[D]` of a normalised image, and the last map `[D, H, W]` that they are the means of.
+    ///
+    /// # Errors
+    /// As [`Backbone::features`], and [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no such
+    /// map ([`Backbone::map_obstacle`]).
+    pub fn features_and_map(&self, input: ArrayView4<f32>) -> Result<(Array1<f32>, Array3<f32>)> {
+        let last_map = self.last_map.as_ref().map_err(|why| Error::model(why.clone()))?;
+        let outputs = self.run(&self.checked(&input)?)?;
+        let features = self.features_of(&outputs)?;
+        Ok((features, caught(FAILED, || last_map.read(&outputs))?))
+    }
+
+    /// Why there is no last map that the features are the means of; `None` if there is.
+    pub fn map_obstacle(&self) -> Option<&str> {
+        self.last_map.as_ref().err().map(String::as_str)
     }
 
     /// The features `[D]` of a normalised image, and the derivatives `[1, C, H, W]` of a number with

@@ -26,6 +26,8 @@ pub struct LoadOptions<'a> {
     /// ([`Backbone::gradient`](crate::Backbone::gradient)), which takes memory for a second set of
     /// weights and for what the network computes on its way.
     pub gradient: bool,
+    /// Also keep the last map ([`Backbone::features_and_map`](crate::Backbone::features_and_map)).
+    pub last_map: bool,
 }
 
 impl fmt::Debug for LoadOptions<'_> {
@@ -38,6 +40,7 @@ impl fmt::Debug for LoadOptions<'_> {
             .field("limits", &self.limits)
             .field("kernels", &self.kernels)
             .field("gradient", &self.gradient)
+            .field("last_map", &self.last_map)
             .finish()
     }
 }

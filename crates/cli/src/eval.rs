@@ -319,7 +319,7 @@ fn load(args: &Args, stats: Option<&Stats>) -> Result<Model> {
     match (stats, given) {
         (Some(stats), None) => {
             let names = args.detectors.iter().map(String::as_str);
-            args.model_args.load_to_rate(&args.model, stats, &args.settings, names)
+            args.model_args.load_to_rate(&args.model, stats, &args.settings, names, false)
         }
         (Some(_), Some(_)) => Err(Error::options(
             "the stats file fixes the preprocessing; leave out --preset, --resize, --crop, --mean \

@@ -8,6 +8,7 @@ pub mod dataset;
 mod detectors;
 mod doctor;
 mod eval;
+mod evidence;
 mod explain;
 mod features;
 pub mod file;

@@ -22,6 +22,13 @@ pub struct ModelArgs {
     memory: u32,
 }
 
+/// What a model is to give beyond its features.
+#[derive(Clone, Copy, Default)]
+struct Beyond {
+    gradient: bool,
+    evidence: bool,
+}
+
 impl ModelArgs {
     /// The output that was asked for.
     pub fn output(&self) -> Option<&str> {
@@ -38,7 +45,9 @@ impl ModelArgs {
     /// # Errors
     /// `Io` if it can't be read, and as [`Model::load_with`].
     pub fn load(&self, path: &Path, preprocess: Preprocess) -> Result<Model> {
-        self.read(path, false, |onnx, options| Model::load_with(onnx, preprocess, options))
+        self.read(path, Beyond::default(), |onnx, options| {
+            Model::load_with(onnx, preprocess, options)
+        })
     }
 
     /// Loads the model that statistics were made with.
@@ -46,11 +55,13 @@ impl ModelArgs {
     /// # Errors
     /// `Io` if it can't be read, and as [`Model::load_for_with`].
     pub fn load_for(&self, path: &Path, stats: &Stats) -> Result<Model> {
-        self.read(path, false, |onnx, options| Model::load_for_with(onnx, stats, options))
+        self.read(path, Beyond::default(), |onnx, options| {
+            Model::load_for_with(onnx, stats, options)
+        })
     }
 
-    /// The same, with its gradient if it has one and these settings ask for it with one of these
-    /// scores.
+    /// The same, with its last map if the evidence is wanted, and with its gradient if it has one and
+    /// these settings ask for it with one of these scores.
     ///
     /// # Errors
     /// As [`ModelArgs::load_for`].
@@ -60,10 +71,11 @@ impl ModelArgs {
         stats: &Stats,
         settings: &SettingsArgs,
         scores: impl IntoIterator<Item = &'a str>,
+        evidence: bool,
     ) -> Result<Model> {
         let gradient = settings.moves_images(scores);
         let load = |onnx: &[u8], options: &ModelOptions| Model::load_for_with(onnx, stats, options);
-        let model = self.read(path, gradient, load)?;
+        let model = self.read(path, Beyond { gradient, evidence }, load)?;
         if let Some(why) = model.gradient_obstacle().filter(|_| gradient) {
             eprintln!("itp: note: odin leaves images as they are (epsilon 0): {why}");
         }
@@ -73,7 +85,7 @@ impl ModelArgs {
     fn read(
         &self,
         path: &Path,
-        gradient: bool,
+        Beyond { gradient, evidence }: Beyond,
         load: impl FnOnce(&[u8], &ModelOptions) -> Result<Model>,
     ) -> Result<Model> {
         let beside = |name: &str| beside(path, name);
@@ -82,6 +94,7 @@ impl ModelArgs {
             external_data: Some(&beside),
             limits: self.limits(),
             gradient,
+            evidence,
         };
         load(&output::read(path)?, &options).map_err(|error| error.context(path.display()))
     }

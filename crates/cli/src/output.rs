@@ -1,10 +1,11 @@
 //! What leaves the program: exit codes, messages, JSON, files.
 
 use std::error::Error as _;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
-use itp_ood::{Error, ErrorKind, Result, Stats};
+use image::{ColorType, ImageFormat};
+use itp_ood::{Error, ErrorKind, Pixels, Result, Stats};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -117,4 +118,20 @@ pub fn bytes(bytes: &[u8]) -> Result<()> {
 pub fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::io("the result cannot be written as JSON").with_source(e))
+}
+
+/// The image as a PNG file.
+pub fn png(pixels: &Pixels) -> Result<Vec<u8>> {
+    let colour = if pixels.channels == 1 { ColorType::L8 } else { ColorType::Rgb8 };
+    let mut bytes = Cursor::new(Vec::new());
+    image::write_buffer_with_format(
+        &mut bytes,
+        &pixels.data,
+        pixels.width,
+        pixels.height,
+        colour,
+        ImageFormat::Png,
+    )
+    .map_err(|e| Error::io("the image can't be written as PNG").with_source(e))?;
+    Ok(bytes.into_inner())
 }

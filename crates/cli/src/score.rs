@@ -1,14 +1,17 @@
 //! `itp score`: the verdict on single images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, Entry, decode, is_image_path};
-use itp_ood::{Detection, Detector, Error, Explanation, Options, Result};
+use itp_ood::detection::{Counterfactual, Part};
+use itp_ood::{Detection, Detector, Error, ErrorKind, Explanation, Options, Result};
 use ndarray::Array1;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::evidence;
 use crate::explain;
+use crate::file;
 use crate::model::ModelArgs;
 use crate::options::{SettingsArgs, WorkArgs};
 use crate::output;
@@ -29,9 +32,16 @@ pub struct Args {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
-    /// Add why the predicted class's weights were kept or pruned
+    /// Add why the predicted class's weights were kept or pruned, and what would turn the verdict
     #[arg(long)]
     explain: bool,
+    /// Draw where in the image, one alone, the predicted class's logit comes from: the greyed crop with
+    /// what each position adds (blue) or takes away (orange), for networks that end in a global average
+    #[arg(long, value_name = "FILE.png")]
+    evidence: Option<PathBuf>,
+    /// Which weights to draw: kept, crp (those that CRP prunes), ftp (those that FTP alone prunes), or all
+    #[arg(long, value_name = "NAME", default_value = "kept", requires = "evidence")]
+    evidence_part: String,
     /// Images with at least this score are in-distribution
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f64>,
@@ -46,12 +56,20 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let stats = output::read_stats(&args.stats)?;
     let score = args.settings.score.as_deref().unwrap_or(&stats.settings().score).to_owned();
-    let model =
-        args.model_args.load_to_rate(&args.model, &stats, &args.settings, [score.as_str()])?;
+    let model = args.model_args.load_to_rate(
+        &args.model,
+        &stats,
+        &args.settings,
+        [score.as_str()],
+        args.evidence.is_some(),
+    )?;
     let detector = Detector::from_model(model, stats)?;
     let options = Options { threshold: args.threshold, ..args.settings.options()? };
     // An unknown score or a wrong value is one error, not one for each image.
     detector.feature_detector().settings(&options)?;
+    if let Some(path) = &args.evidence {
+        draw_evidence(args, &detector, &options, path)?;
+    }
     let pipeline = Pipeline::new(detector.model(), &args.work)?;
     let printer = Printer { args, detector: &detector, options: &options };
 
@@ -82,6 +100,17 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+fn draw_evidence(args: &Args, detector: &Detector, options: &Options, path: &Path) -> Result<()> {
+    let [image] = args.images.as_slice() else {
+        return Err(Error::options("--evidence draws one image; give one"));
+    };
+    let pixels = decode(&file::read(image)?).map_err(|error| error.context(image.display()))?;
+    let view = pixels.view()?;
+    let of = detector.evidence(&view, None, args.evidence_part.parse::<Part>()?, options)?;
+    let crop = detector.model().preprocess().resized(&view)?;
+    output::write(path, &output::png(&evidence::picture(&crop, &of))?)
+}
+
 struct Printer<'a> {
     args: &'a Args,
     detector: &'a Detector,
@@ -102,7 +131,7 @@ impl Printer<'_> {
             }
             Ok((found, why)) => {
                 output::line(as_text(&path, &found))?;
-                why.map_or(Ok(()), |why| output::line(explain::text(&why)))
+                why.map_or(Ok(()), |why| self.print_reasons(&found, &why))
             }
             Err(error) if is_per_image(&error) => self.fail(&path, error),
             Err(error) => Err(error),
@@ -113,14 +142,26 @@ impl Printer<'_> {
         &self,
         features: &Array1<f32>,
         found: Detection,
-    ) -> Result<(Detection, Option<Explanation>)> {
+    ) -> Result<(Detection, Option<Why>)> {
+        if !self.args.explain {
+            return Ok((found, None));
+        }
         let feature_detector = self.detector.feature_detector();
-        let why = self
-            .args
-            .explain
-            .then(|| feature_detector.explain(features.view(), found.class_index, self.options))
-            .transpose()?;
-        Ok((found, why))
+        let explain = feature_detector.explain(features.view(), found.class_index, self.options)?;
+        let turned = feature_detector.counterfactual(features.view(), self.options);
+        let counterfactual = match turned {
+            // Another score, or no threshold.
+            Err(error) if error.kind() == ErrorKind::Options => None,
+            turned => Some(turned?),
+        };
+        Ok((found, Some(Why { explain, counterfactual })))
+    }
+
+    fn print_reasons(&self, found: &Detection, why: &Why) -> Result<()> {
+        output::line(explain::text(&why.explain))?;
+        let Some(of) = &why.counterfactual else { return Ok(()) };
+        let labels = self.detector.feature_detector().stats().labels();
+        output::line(explain::counterfactual_text(of, &found.settings, labels))
     }
 
     fn fail(&self, path: &str, error: Error) -> Result<()> {
@@ -155,22 +196,29 @@ fn as_text(path: &str, found: &Detection) -> String {
     )
 }
 
+/// What `--explain` adds.
+#[derive(Serialize)]
+struct Why {
+    explain: Explanation,
+    counterfactual: Option<Counterfactual>,
+}
+
 /// A line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
     #[serde(flatten)]
     detection: Detection,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<&'a Explanation>,
+    #[serde(flatten)]
+    why: Option<&'a Why>,
 }
 
-fn as_json(path: &str, found: &Detection, explain: Option<&Explanation>) -> Result<String> {
+fn as_json(path: &str, found: &Detection, why: Option<&Why>) -> Result<String> {
     let mut detection = found.clone();
-    if explain.is_none() {
+    if why.is_none() {
         // Two numbers for each class would be most of the line.
         detection.logits.0 = Default::default();
         detection.pruned_logits.0 = Default::default();
     }
-    output::json(&Line { path, detection, explain })
+    output::json(&Line { path, detection, why })
 }

@@ -1,17 +1,15 @@
 //! `itp tune`: settings from in-distribution images alone.
 
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::dataset::{Dataset, Entry, decode};
-use image::{ColorType, ImageFormat};
 use itp_ood::calibration::Shard;
 use itp_ood::tune::pseudo::Kind;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{Choice, PseudoOodTask, Rule, TuneOptions, Tuner};
-use itp_ood::{Error, Model, Pixels, Result, Stats, calibration};
+use itp_ood::{Model, Pixels, Result, Stats, calibration};
 use ndarray::{Array1, Array2, ArrayView1};
 use serde_json::json;
 
@@ -232,7 +230,7 @@ pub fn choose(
     }
     let tasks = tuner.tasks()?;
     if let Some(path) = &args.sheet {
-        output::write(path, &png(&sheet(model, set, &tasks)?)?)?;
+        output::write(path, &output::png(&sheet(model, set, &tasks)?)?)?;
     }
     let work = |task: &PseudoOodTask| -> Result<Array1<f32>> {
         let (_, made) = make(model, set, task)?;
@@ -302,21 +300,6 @@ fn sheet(model: &Model, set: &Dataset, tasks: &[PseudoOodTask]) -> Result<Pixels
     }
     let height = height * rows.len() as u32;
     Ok(Pixels { data, width: width * columns as u32, height, channels })
-}
-
-fn png(pixels: &Pixels) -> Result<Vec<u8>> {
-    let colour = if pixels.channels == 1 { ColorType::L8 } else { ColorType::Rgb8 };
-    let mut bytes = Cursor::new(Vec::new());
-    image::write_buffer_with_format(
-        &mut bytes,
-        &pixels.data,
-        pixels.width,
-        pixels.height,
-        colour,
-        ImageFormat::Png,
-    )
-    .map_err(|e| Error::io("the sheet can't be written as PNG").with_source(e))?;
-    Ok(bytes.into_inner())
 }
 
 fn summary(args: &Args, stats: &Stats, report: &Report, tally: Tally) -> Result<()> {

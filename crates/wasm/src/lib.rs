@@ -8,6 +8,7 @@ mod from_js;
 mod to_js;
 
 use itp_ood::calibration::{self, Calibrator};
+use itp_ood::detection::Part;
 use itp_ood::metrics::Metrics;
 use itp_ood::tune::report::Report;
 use itp_ood::tune::{PseudoOodTask, TuneOptions, Tuner};
@@ -26,9 +27,11 @@ use to_js::{to_js, to_js_error};
 const TYPES: &str = r#"
 import type {
   CalibrationSettings,
+  Counterfactual,
   Detection,
   DetectOptions,
   DetectorInfo,
+  Evidence,
   Explanation,
   FeatureDetection,
   Metrics,
@@ -81,11 +84,13 @@ enum Loaded {
 
 #[wasm_bindgen]
 impl Engine {
+    #[allow(clippy::too_many_arguments, reason = "an object would have to be read by hand")]
     /// Loads an ONNX model with its stats file, or with a preprocessing only (then features and
     /// calibration work, and nothing else).
     ///
     /// `output` names the output to use where the model has several classifiers; `memory` is the
-    /// most that the model may use, in MiB; `gradient` says whether to prepare the gradient, too;
+    /// most that the model may use, in MiB; `gradient` says whether to prepare the gradient, too,
+    /// `evidence` whether to keep the last map;
     /// `external_data` gives the bytes of a file that the model's weights are in, by its name.
     #[wasm_bindgen(constructor)]
     pub fn new(
@@ -95,6 +100,7 @@ impl Engine {
         output: Option<String>,
         memory: Option<u32>,
         gradient: Option<bool>,
+        evidence: Option<bool>,
         #[wasm_bindgen(unchecked_optional_param_type = "(name: string) => Uint8Array | undefined")]
         external_data: Option<Function>,
     ) -> Result<Engine, JsValue> {
@@ -111,8 +117,8 @@ impl Engine {
         };
         let (output, external_data) = (output.as_deref(), Some(&read as itp_ood::ExternalData));
         let limits = memory.map(Limits::with_memory).unwrap_or_default();
-        let gradient = gradient.unwrap_or(false);
-        let options = ModelOptions { output, external_data, limits, gradient };
+        let (gradient, evidence) = (gradient.unwrap_or(false), evidence.unwrap_or(false));
+        let options = ModelOptions { output, external_data, limits, gradient, evidence };
         let model = match (&stats, given) {
             (Some(stats), _) => Model::load_for_with(model, stats, &options),
             (None, Some(preprocess)) => Model::load_with(model, preprocess, &options),
@@ -204,6 +210,25 @@ impl Engine {
         Ok(saliency.map_err(to_js_error)?.into_iter().collect())
     }
 
+    /// What each position of the last map adds to a class's logit.
+    #[wasm_bindgen(unchecked_return_type = "Evidence")]
+    #[allow(clippy::too_many_arguments, reason = "an object would have to be read by hand")]
+    pub fn evidence(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | Uint8ClampedArray")] pixels: &[u8],
+        width: u32,
+        height: u32,
+        channels: u32,
+        class_index: Option<usize>,
+        part: Option<String>,
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let image = image_view(pixels, width, height, channels)?;
+        let part = part.map_or(Ok(Part::Kept), |part| part.parse()).map_err(to_js_error)?;
+        let found = self.detector()?.evidence(&image, class_index, part, &from_js(options)?);
+        to_js(&found.map_err(to_js_error)?)
+    }
+
     /// Class, score and verdict from features; the backbone does not run.
     #[wasm_bindgen(unchecked_return_type = "FeatureDetection")]
     pub fn detect(
@@ -226,6 +251,17 @@ impl Engine {
         let options: Options = from_js(options)?;
         let why = self.of_features()?.explain(features.into(), class_index, &options);
         to_js(&why.map_err(to_js_error)?)
+    }
+
+    /// What would turn the verdict.
+    #[wasm_bindgen(unchecked_return_type = "Counterfactual")]
+    pub fn counterfactual(
+        &self,
+        features: &[f32],
+        #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let options: Options = from_js(options)?;
+        to_js(&self.of_features()?.counterfactual(features.into(), &options).map_err(to_js_error)?)
     }
 
     /// Why each of the K x D weights is left out, class by class: 0 kept, 1 redundant,

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use itp_ood::detection::{Energies, MemberShare, TopClass};
+use itp_ood::detection::{
+    Counterfactual, Energies, Evidence, GivenBack, MemberShare, PrunedWeight, TopClass, Turn,
+};
 use itp_ood::detectors::held_t::HeldExplanation;
 use itp_ood::detectors::hyperparameters::{Hyperparameter, PerScale};
 use itp_ood::detectors::registry;
@@ -104,6 +106,11 @@ fn generated() -> String {
         interface::<Explanation>(""),
         interface::<HeldExplanation>(""),
         interface::<MemberShare>(""),
+        interface::<Evidence>(""),
+        interface::<Counterfactual>(""),
+        interface::<GivenBack>(""),
+        interface::<PrunedWeight>(""),
+        interface::<Turn>(""),
         interface::<Metrics>(""),
         interface::<Roc>(""),
         interface::<TuneOptions>(""),

@@ -68,15 +68,36 @@ fn score_gives_one_line_for_each_image() {
             .sum();
         assert_eq!((sum, &counts["total"]), (24, &24.into()));
         assert_eq!(line["explain"]["reason"].as_array().unwrap().len(), 6);
+        let turned = &line["counterfactual"];
+        assert_eq!(turned["inDistribution"], line["inDistribution"], "{turned}");
+        assert_eq!(turned["threshold"], line["threshold"], "{turned}");
     }
     // Without --json the same in words, and with --strict the end at the first broken image.
     let image = data.path("train/cat/001.png");
     let words = done(itp(["score", &model, &stats, &image, "--explain"]));
     assert!(words.contains("001.png: ") && words.contains("threshold"), "{words}");
+    assert!(words.contains("The verdict would be "), "{words}");
     failed(itp(["score", &model, &stats, &images[1], "--strict"]), 6);
     // Wishes: a threshold that nothing reaches.
     let none = done(itp(["score", &model, &stats, &image, "--threshold", "1e9"]));
     assert!(none.contains("OUT OF DISTRIBUTION"), "{none}");
+}
+
+#[test]
+fn evidence_is_drawn_over_the_crop_of_one_image() {
+    let data = Data::new(2);
+    let (stats, model) = (data.calibrated(), model("gemm"));
+    let (image, other) = (data.path("train/cat/001.png"), data.path("train/bee"));
+    let picture = data.path("evidence.png");
+    done(itp(["score", &model, &stats, &image, "--evidence", &picture]));
+    let drawn = image::open(&picture).unwrap().to_rgb8();
+    assert_eq!(drawn.dimensions(), (256, 256));
+    assert!(drawn.pixels().any(|pixel| pixel[2] > pixel[0]), "something speaks for the class");
+    let part = ["--evidence", &picture, "--evidence-part"];
+    done(itp(["score", &model, &stats, &image].into_iter().chain(part).chain(["all"])));
+    assert_ne!(image::open(&picture).unwrap().to_rgb8(), drawn);
+    failed(itp(["score", &model, &stats, &image].into_iter().chain(part).chain(["most"])), 8);
+    failed(itp(["score", &model, &stats, &image, &other, "--evidence", &picture]), 8);
 }
 
 #[test]
