@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use crate::dataset::{Dataset, Entry, decode};
 use itp_ood::metrics::{Fpr95, Intervals, Separation};
 use itp_ood::{Detector, Head, Options, Result};
-use crate::dataset::{Dataset, Entry, decode};
 use ndarray::{Array2, ArrayView2};
 
 use super::result::{Acceptance, Row, in_percent, percent};

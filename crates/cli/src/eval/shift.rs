@@ -1,7 +1,7 @@
 //! Images that are shifted but still in-distribution: given ones, and changed ones.
 
-use itp_ood::{Head, Model, Pixels, Result};
 use crate::dataset::{Dataset, Entry, decode};
+use itp_ood::{Head, Model, Pixels, Result};
 use ndarray::{Array2, ArrayView1};
 
 use super::measure::Set;
