@@ -19,6 +19,7 @@ use crate::head::Head;
 use crate::image::Preprocess;
 #[cfg(feature = "onnx")]
 use crate::model::Model;
+use crate::numeric::logits::argmax;
 use crate::settings::{Options, Settings};
 use crate::stats::{Moments, Stats};
 pub use held_back::{ONE_IN, as_unseen, hold_back, zoomed};
@@ -148,9 +149,22 @@ impl Calibrator {
     /// # Errors
     /// As [`Moments::push`].
     pub fn add(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
+        // Before the logits: what can't be used ends here.
         self.moments.push(class, features)?;
-        self.sanity.add(Some(class), features)?;
-        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(class, features))
+        let logits = self.head.logits(features);
+        self.add_seen(class, features, logits.view())
+    }
+
+    /// Adds what is gathered beside the moments.
+    fn add_seen(
+        &mut self,
+        class: usize,
+        features: ArrayView1<f32>,
+        logits: ArrayView1<f64>,
+    ) -> Result<()> {
+        self.sanity.add_called(class, argmax(logits));
+        self.sanity.add_features(features);
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(class, features, logits))
     }
 
     /// Adds the statistics of other training images of the same model.

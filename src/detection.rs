@@ -10,7 +10,7 @@ mod sweep;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ndarray::{Array1, ArrayView1, ArrayView2};
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 
 use crate::detectors::detector::{Context, Score, once};
 use crate::detectors::energy::TEMPERATURE;
@@ -20,6 +20,7 @@ use crate::detectors::{auto, gradient, itp, odin, overrides, registry};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::numeric::logits;
+use crate::numeric::sums::ROWS;
 use crate::pruning::{Pruned, Pruning, Reasons};
 use crate::settings::{Options, Settings};
 use crate::stats::{AUTO, Member, Stats};
@@ -382,12 +383,14 @@ impl FeatureDetector {
         let settings = self.settings(options)?;
         self.check_still(&settings)?;
         let prepared = self.prepare(settings)?;
-        let rows = features.outer_iter().enumerate();
-        rows.map(|(row, features)| {
-            self.head.check(features).map_err(|error| error.context(format!("row {row}")))?;
-            Ok(prepared.score.score(features, self.head.logits(features).view()))
-        })
-        .collect()
+        let mut scores = Vec::with_capacity(features.nrows());
+        for rows in features.axis_chunks_iter(Axis(0), ROWS) {
+            for (at, row) in (scores.len()..).zip(rows.outer_iter()) {
+                self.head.check(row).map_err(|error| error.context(format!("row {at}")))?;
+            }
+            scores.extend(prepared.score.scores(rows, self.head.logits_of(rows).view()));
+        }
+        Ok(scores)
     }
 
     /// Why the logit of one class is what it is for these features.

@@ -1,10 +1,10 @@
 //! The last layer of a classifier: `logits = W h + b`, or logits that the network itself computes.
 
-use ndarray::{Array1, Array2, ArrayView1, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 use crate::numeric::logits::argmax;
-use crate::numeric::sums::{row_of, sum_rows};
+use crate::numeric::sums::{products, row_of, sum_rows};
 
 /// Weights `W` `[K, D]` and bias `b` `[K]` of a classifier's last linear layer
 /// (K classes, D features).
@@ -157,6 +157,21 @@ impl Head {
         sum_rows(&self.bias, row, |[w, h]| w * h)
     }
 
+    /// The unpruned logits `[n, K]` of many images' features `[n, D]`, each that of [`Head::logits`] to the last bit.
+    /// Best for some ten to hundred images at a time.
+    ///
+    /// # Panics
+    /// As [`Head::logits`].
+    pub fn logits_of(&self, features: ArrayView2<f32>) -> Array2<f64> {
+        assert_eq!(features.ncols(), self.num_features(), "feature count");
+        if let Some(opaque) = &self.opaque {
+            return features.slice(s![.., opaque.features..]).mapv(f64::from);
+        }
+        let bias = self.bias.mapv(f64::from);
+        // In this order, as there.
+        &bias + &products(features, &self.weights)
+    }
+
     /// Derivatives with respect to the features, `[D]`, of a number whose derivatives with respect to
     /// the logits are `of_logits`, `[K]`.
     pub fn pull_back(&self, of_logits: ArrayView1<f64>) -> Array1<f32> {
@@ -229,11 +244,24 @@ mod tests {
     }
 
     #[test]
+    fn logits_of_many_images_are_those_of_each() {
+        let weights = Array2::from_shape_fn((3, 300), |(k, j)| (j as f32 * 0.37 + k as f32).sin());
+        let head = Head::new(weights, array![0.1, -2.7, 1e3]).unwrap();
+        let features = Array2::from_shape_fn((5, 300), |(i, j)| (j as f32 * 1.7 - i as f32).cos());
+        let found = head.logits_of(features.view());
+        for (row, found) in features.outer_iter().zip(found.outer_iter()) {
+            assert_eq!(head.logits(row), found);
+        }
+    }
+
+    #[test]
     fn without_a_linear_layer_the_logits_stand_behind_the_features() {
         let head = Head::opaque(2, 3, "a ReLU follows").unwrap();
         let features = array![0.5, 1.0, 2.0, -1.0, 4.0];
         assert_eq!((head.num_classes(), head.num_features(), head.num_penultimate()), (2, 5, 3));
         assert_eq!(head.logits(features.view()), array![-1.0, 4.0]);
+        let rows = features.view().insert_axis(ndarray::Axis(0));
+        assert_eq!(head.logits_of(rows), array![[-1.0, 4.0]]);
         assert_eq!(head.penultimate(features.view()), array![0.5, 1.0, 2.0]);
         assert_eq!(head.predict(features.view()), 1);
         let error = head.check_linear("ITP").unwrap_err();

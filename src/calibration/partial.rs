@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ndarray::{Array1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,10 +20,13 @@ use crate::head::Head;
 use crate::image::Preprocess;
 use crate::numeric::arrays::{Arrays, damaged};
 use crate::numeric::fingerprint::fingerprint;
+use crate::numeric::sums::ROWS;
 use crate::stats::Moments;
 
 const FORMAT: &str = "itp-ood-partial";
 const VERSION: &str = "1";
+/// Rows whose logits are computed before they are added.
+const GROUP: usize = 8 * ROWS;
 /// More classes or features than any classifier has: a hostile file must not make us allocate their
 /// square without bound.
 const MAX_SIDE: usize = 1 << 15;
@@ -239,12 +242,36 @@ impl Calibrator {
                 features.nrows()
             )));
         }
-        let rows = classes.iter().zip(features.outer_iter()).enumerate();
-        for (at, (&class, row)) in rows {
-            self.add(class, row).map_err(|error| error.context(format_args!("row {at}")))?;
+        let at_row = |error: Error, row: usize| error.context(format_args!("row {row}"));
+        if let Some(row) = features.outer_iter().next() {
+            // Before the logits, which need as many features as the head has.
+            self.head.check(row).map_err(|error| at_row(error, 0))?;
+        }
+        let parts = classes.chunks(GROUP).zip(features.axis_chunks_iter(Axis(0), GROUP));
+        for (part, (classes, rows)) in parts.enumerate() {
+            let logits = logits_of(&self.head, rows);
+            let rows = rows.outer_iter().zip(logits.iter().flat_map(|logits| logits.outer_iter()));
+            for (at, (&class, (row, logits))) in classes.iter().zip(rows).enumerate() {
+                let added = self.moments.push(class, row);
+                added
+                    .and_then(|()| self.add_seen(class, row, logits))
+                    .map_err(|error| at_row(error, part * GROUP + at))?;
+            }
         }
         Ok(())
     }
+}
+
+/// Logits of rows, [`ROWS`] at a time.
+fn logits_of(head: &Head, rows: ArrayView2<f32>) -> Vec<Array2<f64>> {
+    let parts: Vec<_> = rows.axis_chunks_iter(Axis(0), ROWS).collect();
+    #[cfg(feature = "rayon")]
+    let parts = rayon::iter::IntoParallelIterator::into_par_iter(parts);
+    #[cfg(not(feature = "rayon"))]
+    let parts = parts.into_iter();
+    #[cfg(feature = "rayon")]
+    use rayon::iter::ParallelIterator as _;
+    parts.map(|rows| head.logits_of(rows)).collect()
 }
 
 fn read_head(arrays: &Arrays, metadata: &HashMap<String, String>) -> Result<Head> {

@@ -99,9 +99,20 @@ impl Sanity {
         self.head.check(features)?;
         if let Some(class) = class {
             self.head.check_class(class)?;
-            *self.called.entry((class, self.head.predict(features))).or_default() += 1;
-            self.labelled += 1;
+            self.add_called(class, self.head.predict(features));
         }
+        self.add_features(features);
+        Ok(())
+    }
+
+    /// Takes note that the model calls an image of a class so.
+    pub(super) fn add_called(&mut self, class: usize, predicted: usize) {
+        *self.called.entry((class, predicted)).or_default() += 1;
+        self.labelled += 1;
+    }
+
+    /// Takes note of the features `[D]` of an image, which were checked.
+    pub(super) fn add_features(&mut self, features: ArrayView1<f32>) {
         self.images += 1;
         for ((sum, squares), &h) in self.sum.iter_mut().zip(&mut self.sum_of_squares).zip(features)
         {
@@ -109,7 +120,6 @@ impl Sanity {
             *squares += f64::from(h) * f64::from(h);
         }
         self.seen.insert(hash(features));
-        Ok(())
     }
 
     /// Takes note of the features `[D]` of an image that should be none of the others.

@@ -178,6 +178,12 @@ pub trait Score: Send + Sync {
     /// ([`Head::check`]).
     fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64;
 
+    /// Rates images by their features `[n, D]` and logits `[n, K]`, each as [`Score::score`] does to the last bit.
+    fn scores(&self, features: ArrayView2<f32>, logits: ArrayView2<f64>) -> Vec<f64> {
+        let rows = features.outer_iter().zip(logits.outer_iter());
+        rows.map(|(features, logits)| self.score(features, logits)).collect()
+    }
+
     /// Derivatives of the score with respect to the features, `[D]`, if there is something better than
     /// differences. What is pruned for these features stays pruned.
     fn gradient(&self, _head: &Head, _features: ArrayView1<f32>) -> Option<Array1<f32>> {

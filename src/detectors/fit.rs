@@ -83,19 +83,24 @@ impl Fit {
         self.detectors.is_empty()
     }
 
-    /// Adds a training image's features `[D]` to its true class.
+    /// Adds a training image's features `[D]`, with its logits `[K]`, to its true class.
     ///
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class.
-    pub fn push(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
+    pub fn push(
+        &mut self,
+        class: usize,
+        features: ArrayView1<f32>,
+        logits: ArrayView1<f64>,
+    ) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
         self.head.check(features)?;
         self.head.check_class(class)?;
         self.images += 1;
-        let image = TrainingImage::new(&self.head, features);
+        let image = TrainingImage::new(&self.head, features, logits);
         let features = image.features;
         if let Some(histogram) = &mut self.histogram {
             features.iter().for_each(|&h| histogram.push(h));

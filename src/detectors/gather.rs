@@ -62,7 +62,7 @@ pub struct TrainingImage<'a> {
     /// `[D]`.
     pub features: ArrayView1<'a, f32>,
     /// `[K]`.
-    pub logits: Array1<f64>,
+    pub logits: ArrayView1<'a, f64>,
     /// The predicted class.
     pub predicted: usize,
     probabilities: OnceCell<Array1<f64>>,
@@ -70,17 +70,16 @@ pub struct TrainingImage<'a> {
 
 impl<'a> TrainingImage<'a> {
     /// The image with these features `[D]`, from which the logits are taken off where they end with
-    /// them.
-    pub fn new(head: &Head, features: ArrayView1<'a, f32>) -> Self {
-        let logits = head.logits(features);
-        let predicted = argmax(logits.view());
+    /// them, and these logits `[K]`.
+    pub fn new(head: &Head, features: ArrayView1<'a, f32>, logits: ArrayView1<'a, f64>) -> Self {
+        let predicted = argmax(logits);
         let features = head.penultimate(features);
         Self { features, logits, predicted, probabilities: OnceCell::new() }
     }
 
     /// Softmax of the logits, `[K]`.
     pub fn probabilities(&self) -> &Array1<f64> {
-        self.probabilities.get_or_init(|| softmax(self.logits.view()))
+        self.probabilities.get_or_init(|| softmax(self.logits))
     }
 }
 

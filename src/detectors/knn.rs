@@ -2,13 +2,13 @@
 
 use std::any::Any;
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::detector::{About, Context, Input, PostHocDetector, Score, TensorSpec, Tried};
 use super::gather::{Needs, Training};
 use super::hyperparameters::{Hyperparameter, PerScale, Range};
 use crate::error::{Error, Result};
-use crate::numeric::sums::{squared_norm, unit};
+use crate::numeric::sums::{products, squared_norm, unit};
 use crate::stats::{Stats, Tensors};
 
 /// Which neighbour.
@@ -104,16 +104,26 @@ struct Bank {
 }
 
 impl Score for Bank {
-    fn score(&self, features: ArrayView1<f32>, _logits: ArrayView1<f64>) -> f64 {
-        let unit = unit(features);
-        let own = squared_norm(unit.view());
-        let similarities = self.bank.dot(&unit);
-        let mut distances: Vec<f64> = similarities
-            .iter()
-            .zip(&self.squares)
-            .map(|(&similarity, square)| own + square - 2.0 * f64::from(similarity))
-            .collect();
-        let (_, &mut kth, _) = distances.select_nth_unstable_by(self.k - 1, f64::total_cmp);
-        -kth.max(0.0).sqrt()
+    fn score(&self, features: ArrayView1<f32>, logits: ArrayView1<f64>) -> f64 {
+        self.scores(features.insert_axis(Axis(0)), logits.insert_axis(Axis(0)))[0]
+    }
+
+    fn scores(&self, features: ArrayView2<f32>, _logits: ArrayView2<f64>) -> Vec<f64> {
+        let mut units = features.to_owned();
+        for mut row in units.rows_mut() {
+            let unit = unit(row.view());
+            row.assign(&unit);
+        }
+        let similarities = products(units.view(), &self.bank);
+        let rows = units.outer_iter().zip(similarities.outer_iter());
+        rows.map(|(unit, similarities)| {
+            let own = squared_norm(unit);
+            let pairs = similarities.iter().zip(&self.squares);
+            let mut distances: Vec<f64> =
+                pairs.map(|(similarity, square)| own + square - 2.0 * similarity).collect();
+            let (_, &mut kth, _) = distances.select_nth_unstable_by(self.k - 1, f64::total_cmp);
+            -kth.max(0.0).sqrt()
+        })
+        .collect()
     }
 }

@@ -1,5 +1,7 @@
 """Detectors with pytorch-ood's habits: its sign, its constructors, and the values of this package's own scores."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,28 @@ def test_loaders_stream_and_outliers_are_left_out():
         assert np.array_equal(streamed, made(TEST.reshape(-1, 4, 6)))
 
 
+@pytest.mark.parametrize("num_classes", [None, 5])
+def test_without_a_head_a_loader_gives_what_its_features_give(num_classes):
+    loader = [(TRAIN[at : at + 7], LABELS[at : at + 7]) for at in range(0, len(TRAIN), 7)]
+    for kind in (Mahalanobis, MahalanobisPP, KNN):
+        streamed = kind(lambda x: x).fit(loader, num_classes=num_classes).predict(TEST)
+        assert np.allclose(streamed, kind(None).fit_features(TRAIN, LABELS).predict_features(TEST), rtol=1e-6)
+    logits = [(x @ WEIGHT.T + BIAS, y) for x, y in loader]
+    streamed = KLMatching(lambda x: x).fit(logits)
+    direct = KLMatching(None).fit_logits(np.concatenate([x for x, _ in logits]))
+    assert np.allclose(streamed.predict_logits(LOGITS), direct.predict_logits(LOGITS), rtol=1e-6)
+    with pytest.raises(itp_ood.DataError, match="no batch"):
+        Mahalanobis(lambda x: x).fit([])
+
+
+def test_logits_alone_have_a_detector_of_their_own():
+    calibrator = Calibrator.from_logits(5, detectors="klm").update(TRAIN @ WEIGHT.T + BIAS, LABELS)
+    detector = pickle.loads(pickle.dumps(Detector.from_logits(5, calibrator.finish())))
+    assert "logits" in repr(detector) and "klm" in detector.scores_available()
+    with_head = Detector.from_head(WEIGHT, BIAS, Calibrator(WEIGHT, BIAS).update(TRAIN, LABELS).finish())
+    assert np.allclose(detector.scores(LOGITS, score="energy"), with_head.scores(TEST, score="energy"), rtol=1e-5)
+
+
 def test_what_is_not_available_says_so():
     for call in (
         lambda: KNN(None, normalize=False),
@@ -93,6 +117,10 @@ def test_what_is_not_available_says_so():
     ):
         with pytest.raises(itp_ood.OptionsError):
             call()
+    again = pickle.loads(pickle.dumps(RequiresFittingError()))
+    assert isinstance(again, RequiresFittingError) and "fit()" in again.message
+    with pytest.raises(itp_ood.OptionsError, match="last layer"):
+        pytorch_ood.SCALE(None, None).predict_features(TEST)
     with pytest.warns(UserWarning, match="12 dimensions"):
         ViM(None, 3, WEIGHT, BIAS)
 

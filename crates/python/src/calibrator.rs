@@ -10,7 +10,7 @@ use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonl
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::detector::{features_of, stacked, with_files_beside};
+use crate::detector::{features_of, logits_alone, stacked, with_files_beside};
 use crate::input::{Held, Image, options, read_preprocess};
 use crate::raise::Raise;
 
@@ -83,6 +83,15 @@ impl Calibrator {
         let core = head.and_then(|head| {
             let labels = labels.unwrap_or_else(|| numbered(head.num_classes()));
             Core::from_head(head, read_preprocess(preprocess)?, labels)
+        });
+        Ok(Self::new(None, core.raise()?))
+    }
+
+    /// For logits `[n, K]` alone.
+    #[staticmethod]
+    fn of_logits(classes: usize, preprocess: &str) -> PyResult<Self> {
+        let core = logits_alone(classes).and_then(|head| {
+            Core::from_head(head, read_preprocess(preprocess)?, numbered(classes))
         });
         Ok(Self::new(None, core.raise()?))
     }

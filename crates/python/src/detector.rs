@@ -44,6 +44,11 @@ pub fn features_of(model: &Model, images: &[Held]) -> Result<Vec<Array1<f32>>> {
     images.par_iter().enumerate().map(one).collect()
 }
 
+/// What stands for the last layer where the logits are given, and nothing else.
+pub fn logits_alone(classes: usize) -> Result<Head> {
+    Head::opaque(classes, 0, "only the logits were given")
+}
+
 /// Rows `[n, D]`.
 pub fn stacked(rows: &[Array1<f32>], columns: usize) -> Array2<f32> {
     let mut all = Array2::zeros((rows.len(), columns));
@@ -91,6 +96,14 @@ impl Detector {
     ) -> PyResult<Self> {
         let head = Head::new(weight.as_array().to_owned(), bias.as_array().to_owned());
         let features = head.and_then(|head| FeatureDetector::new(head, Stats::from_bytes(stats)?));
+        Ok(Self { model: None, features: features.raise()? })
+    }
+
+    /// A detector on logits `[n, K]` alone.
+    #[staticmethod]
+    fn of_logits(classes: usize, stats: &[u8]) -> PyResult<Self> {
+        let features = logits_alone(classes)
+            .and_then(|head| FeatureDetector::new(head, Stats::from_bytes(stats)?));
         Ok(Self { model: None, features: features.raise()? })
     }
 

@@ -53,6 +53,19 @@ def classes(labels: ArrayLike) -> np.ndarray:
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
+def places(values: Any, what: str) -> list[int]:
+    """Whole numbers from 0 on."""
+    found = classes(values).tolist()
+    if any(value < 0 for value in found):
+        raise OptionsError(f"{what} count from 0, and {min(found)} was given")
+    return found
+
+
+def names(values: str | Iterable[str]) -> list[str]:
+    """Names; one alone may stand without a list."""
+    return [values] if isinstance(values, str) else [str(value) for value in values]
+
+
 def image(value: ImageLike) -> Any:
     """One image for the engine."""
     if isinstance(value, (bytes, bytearray)):

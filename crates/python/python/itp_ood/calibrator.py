@@ -35,7 +35,7 @@ class Calibrator:
         bias: Any = None,
         preprocess: Any = None,
         labels: Sequence[str] | None = None,
-        detectors: Sequence[str] = (),
+        detectors: str | Sequence[str] = (),
         output: str | None = None,
         part: str | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Calibrator:
             how = arrays.preprocess(preprocess if preprocess is not None else "imagenet")
             self._native = _native.Calibrator.of_head(weight, bias, how, names)
         if detectors:
-            self._native.learn([detectors] if isinstance(detectors, str) else list(detectors))
+            self._native.learn(arrays.names(detectors))
         if part is not None:
             self._native.set_part(part)
 
@@ -66,8 +66,19 @@ class Calibrator:
         return made
 
     @classmethod
+    def from_logits(cls, num_classes: int, *, detectors: str | Sequence[str] = ()) -> Calibrator:
+        """For logits [n, K] in the place of features: detectors that need no more work (energy, gen, klm...)."""
+        made = cls._of(_native.Calibrator.of_logits(num_classes, arrays.preprocess("imagenet")))
+        if detectors:
+            made._native.learn(arrays.names(detectors))
+        return made
+
+    @classmethod
     def from_partial(cls, partial: bytes | str | os.PathLike[str]) -> Calibrator:
-        """Reads a partial: its bytes or its path (of :meth:`to_partial` or ``itp calibrate --shard``)."""
+        """Reads a partial: its bytes or its path (of :meth:`to_partial` or ``itp calibrate --shard``).
+
+        It has no network: it takes features, and partials, but no images. So has a calibrator that was pickled.
+        """
         if not isinstance(partial, (bytes, bytearray)):
             try:
                 partial = Path(partial).read_bytes()
@@ -97,7 +108,7 @@ class Calibrator:
         ``places`` are their numbers among all held-out images, where parts are merged: the result then doesn't depend
         on the parts.
         """
-        self._native.update_holdout(arrays.rows(features), None if places is None else [int(at) for at in places])
+        self._native.update_holdout(arrays.rows(features), None if places is None else arrays.places(places, "places"))
         return self
 
     def update_holdout_images(self, images: Iterable[Any], *, batch_size: int = 64, progress: bool = False) -> Calibrator:

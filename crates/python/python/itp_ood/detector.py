@@ -44,6 +44,16 @@ class Detector:
         made._native = _native.Detector.of_head(*made._source, stats.to_bytes())
         return made
 
+    @classmethod
+    def from_logits(cls, num_classes: int, stats: Stats) -> Detector:
+        """A detector for logits [n, K] alone, given in the place of features; ``stats`` are those of
+        :meth:`Calibrator.from_logits`.
+        """
+        made = cls.__new__(cls)
+        made._source = (None, num_classes)
+        made._native = _native.Detector.of_logits(num_classes, stats.to_bytes())
+        return made
+
     @overload
     def detect(self, images: Sequence[arrays.ImageLike], **options: Any) -> list[Detection]: ...
     @overload
@@ -88,7 +98,8 @@ class Detector:
         features = arrays.rows(_features(detection))[0]
         if class_index is None:
             class_index = self.detect_features(features, **options)[0].class_index
-        return Explanation.from_json(self._native.explain(features, int(class_index), arrays.options(options)))
+        (index,) = arrays.places([class_index], "classes")
+        return Explanation.from_json(self._native.explain(features, index, arrays.options(options)))
 
     def tune(self, images: Iterable[arrays.ImageLike], labels: Any = None, **options: Any) -> tuple[Detector, TuneReport]:
         """Chooses hyperparameters from in-distribution images that the model was not trained on, 500 or more of at
@@ -98,7 +109,7 @@ class Detector:
         ``"ensemble"``). Gives the tuned detector and the report.
         """
         several, _ = arrays.images(list(images))
-        classes = [None] * len(several) if labels is None else arrays.classes(labels).tolist()
+        classes = [None] * len(several) if labels is None else arrays.places(labels, "classes")
         if len(classes) != len(several):
             raise OptionsError(f"{len(classes)} labels given for {len(several)} images; give one for each, or none")
         if "per_kind" in options:
@@ -140,7 +151,8 @@ class Detector:
         return _restore, (type(self), self._source, self.stats)
 
     def __repr__(self) -> str:
-        source = repr(self._source[0]) if isinstance(self._source[0], str) else "last layer"
+        first = self._source[0]
+        source = repr(first) if isinstance(first, str) else "logits" if first is None else "last layer"
         settings = self.get_params()
         return (
             f"{type(self).__name__}({source}, {self._native.num_classes()} classes x {self._native.num_features()} features, "
@@ -151,6 +163,8 @@ class Detector:
 def _restore(cls: type[Detector], source: tuple[Any, ...], stats: Stats) -> Detector:
     if isinstance(source[0], str):
         return cls(source[0], stats, output=source[1])
+    if source[0] is None:
+        return cls.from_logits(source[1], stats)
     return cls.from_head(*source, stats)
 
 

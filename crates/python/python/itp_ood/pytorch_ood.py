@@ -13,7 +13,9 @@ is more of an *outlier*. :meth:`score`, :meth:`score_features` and :meth:`score_
 more *in-distribution*: the same numbers with the other sign. Values may differ from pytorch-ood's by a factor or an offset
 (log softmax instead of softmax, say), which changes neither AUROC nor FPR95.
 
-Fitting streams: batches go into sums, and no features are kept, but for at most 5000 of KNN, NNGuide, ViM and VRA.
+Fitting streams: batches go into sums, and no features are kept, but for at most 5000 of KNN, NNGuide, ViM and VRA. Where
+there is no head, ``Mahalanobis`` and its like must know the number of classes to do so: from ``fit(loader,
+num_classes=10)``, or from the ``classes`` of ``loader.dataset``.
 Classes below 0 are outliers, and left out, as in pytorch-ood. Hyperparameters beyond pytorch-ood's go by the names of
 docs/detectors.md: ``ITP(encoder, head, p=20, lambda_=1.6)``.
 """
@@ -73,8 +75,8 @@ __all__ = [
 class RequiresFittingError(DataError):
     """``predict`` was called before ``fit``."""
 
-    def __init__(self) -> None:
-        super().__init__("call fit() or fit_features() before predict()")
+    def __init__(self, message: str = "call fit() or fit_features() before predict()") -> None:
+        super().__init__(message)
 
 
 def _without_gradient(function: Callable[[Any], Any], x: Any) -> Any:
@@ -122,36 +124,61 @@ class PostHoc:
         self.score_name = score or type(self).score_name
         if not self.score_name:
             raise OptionsError("give the score's name, such as score='itp'")
-        self._head = None if head is None else _weights(head)
+        #: The last layer, where one was given.
+        self._given = None if head is None else _weights(head)
+        #: The one that is in use; of logits alone, their number.
+        self._head: Any = self._given
         self._options = hyperparameters
         self._engine: _Engine | None = None
 
     # fitting
 
-    def fit(self, data_loader: Iterable[Any], *, device: Any = None, progress: bool = False) -> PostHoc:
+    def fit(
+        self, data_loader: Iterable[Any], *, num_classes: int | None = None, device: Any = None, progress: bool = False
+    ) -> PostHoc:
         """Fits to batches (x, y) of training images, which ``encoder`` makes features of. Nothing where nothing is to
-        be fitted.
+        be fitted. ``progress`` shows a bar by tqdm.
         """
         if not self.requires_fit:
             return self
-        if self._head is None:
-            batches = list(self._batches(data_loader, device, progress))
-            return self.fit_features(
-                np.concatenate([features for features, _ in batches]), np.concatenate([y for _, y in batches])
-            )
-        calibrator = self._calibrator(self._head)
+        classes = num_classes or len(getattr(getattr(data_loader, "dataset", None), "classes", ()))
+        calibrator, waiting = None, []
         for features, labels in self._batches(data_loader, device, progress):
-            calibrator.update(features, labels)
-        return self._finish(calibrator)
+            if calibrator is None and (self._given is not None or self._knows(classes)):
+                calibrator = self._start(features, classes)
+            if calibrator is None:
+                waiting.append((features, labels))
+            else:
+                calibrator.update(features, self._classes(labels, int(calibrator.counts.sum())))
+        if calibrator is not None:
+            return self._finish(calibrator)
+        if not waiting:
+            raise DataError("the loader has no batch; give training images")
+        features, labels = (np.concatenate(parts) for parts in zip(*waiting))
+        return self.fit_features(features, labels)
 
     def fit_features(self, z: arrays.ArrayLike, y: arrays.ArrayLike) -> PostHoc:
         """Fits to features [n, D] of training images and their classes [n]."""
         features, labels = _known(arrays.rows(z), arrays.classes(y))
-        if self._head is None:
-            # The score reads features alone: a last layer of zeros has the right shape.
-            classes = int(labels.max(initial=0)) + 1
-            self._head = np.zeros((max(classes, 2), features.shape[1]), np.float32), np.zeros(max(classes, 2), np.float32)
-        return self._finish(self._calibrator(self._head).update(features, labels))
+        calibrator = self._start(features, int(labels.max(initial=0)) + 1)
+        return self._finish(calibrator.update(features, self._classes(labels, 0)))
+
+    def _knows(self, classes: int) -> bool:
+        """Whether so much is known of the classes that features need not wait; 0 stands for nothing."""
+        return classes > 0
+
+    def _classes(self, labels: np.ndarray, before: int) -> np.ndarray:
+        """Classes that the engine is told of images with these, after so many others."""
+        return labels
+
+    def _start(self, features: np.ndarray, classes: int) -> Calibrator:
+        self._head = self._given if self._given is not None else self._head_for(features.shape[1], classes)
+        return self._calibrator()
+
+    def _head_for(self, columns: int, classes: int) -> Any:
+        # The score reads features alone: a last layer of zeros has the right shape.
+        classes = max(classes, 2)
+        return np.zeros((classes, columns), np.float32), np.zeros(classes, np.float32)
 
     def _batches(self, loader: Iterable[Any], device: Any, progress: bool) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         if progress:
@@ -167,28 +194,34 @@ class PostHoc:
             raise OptionsError("there is no model; call the methods that take features or logits")
         return arrays.rows(_without_gradient(self.encoder, x))
 
-    def _calibrator(self, head: tuple[np.ndarray, np.ndarray]) -> Calibrator:
-        return Calibrator(*head, detectors=[self.score_name])
+    def _calibrator(self) -> Calibrator:
+        return Calibrator(*self._head, detectors=[self.score_name])
+
+    def _engine_for(self, stats: Stats) -> _Engine:
+        return _Engine.from_head(*self._head, stats)
 
     def _finish(self, calibrator: Calibrator) -> PostHoc:
         return self._set(calibrator.finish(score=self.score_name, **self._options))
 
     def _set(self, stats: Stats) -> PostHoc:
-        assert self._head is not None
-        self._engine = _Engine.from_head(*self._head, stats)
+        self._engine = self._engine_for(stats)
         return self
 
     def _ready(self, features: np.ndarray) -> _Engine:
         if self._engine is None:
             if self.requires_fit:
-                raise RequiresFittingError
-            head = self._head or (np.eye(features.shape[1], dtype=np.float32), np.zeros(features.shape[1], np.float32))
-            self._head = head
+                raise RequiresFittingError()
             # Such scores read nothing of the training images; a file of statistics has some all the same.
-            nothing = np.zeros((2 * len(head[0]), head[0].shape[1]), np.float32)
-            self._finish(Calibrator(*head).update(nothing, np.arange(len(nothing)) // 2))
+            classes = self._num_classes(features)
+            calibrator = self._start(features, classes)
+            self._finish(calibrator.update(np.zeros((2 * classes, features.shape[1])), np.arange(2 * classes) // 2))
         assert self._engine is not None
         return self._engine
+
+    def _num_classes(self, features: np.ndarray) -> int:
+        if self._given is None:
+            raise OptionsError(f"{type(self).__name__} needs the last layer; give head=")
+        return len(self._given[0])
 
     # scores
 
@@ -218,7 +251,7 @@ class PostHoc:
     def stats(self) -> Stats:
         """What was fitted, as a stats file."""
         if self._engine is None:
-            raise RequiresFittingError
+            raise RequiresFittingError()
         return self._engine.stats
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -258,6 +291,21 @@ class _OnLogits(PostHoc):
 
     def __init__(self, model: Callable[[Any], Any] | None = None, **hyperparameters: Any) -> None:
         super().__init__(model, **hyperparameters)
+
+    def _knows(self, classes: int) -> bool:
+        return True
+
+    def _num_classes(self, features: np.ndarray) -> int:
+        return features.shape[1]
+
+    def _head_for(self, columns: int, classes: int) -> Any:
+        return columns
+
+    def _calibrator(self) -> Calibrator:
+        return Calibrator.from_logits(self._head, detectors=[self.score_name] if self.requires_fit else ())
+
+    def _engine_for(self, stats: Stats) -> _Engine:
+        return _Engine.from_logits(self._head, stats)
 
     @property
     def model(self) -> Any:
@@ -321,14 +369,11 @@ class KLMatching(_OnLogits):
     def fit_logits(self, logits: arrays.ArrayLike, labels: arrays.ArrayLike | None = None) -> PostHoc:
         """Fits to logits [n, K]; classes [n] only tell outliers (below 0)."""
         rows = arrays.rows(logits)
-        return self.fit_features(rows, rows.argmax(axis=1) if labels is None else labels)
+        return self.fit_features(rows, np.zeros(len(rows), np.int64) if labels is None else labels)
 
-    def fit_features(self, z: arrays.ArrayLike, y: arrays.ArrayLike) -> PostHoc:
-        """As :meth:`fit_logits`."""
-        logits, labels = _known(arrays.rows(z), arrays.classes(y))
-        classes = logits.shape[1]
-        self._head = np.eye(classes, dtype=np.float32), np.zeros(classes, np.float32)
-        return super().fit_features(logits, labels)
+    def _classes(self, labels: np.ndarray, before: int) -> np.ndarray:
+        # What the model predicts counts; but a file of statistics has two images of each class at least.
+        return np.arange(before, before + len(labels)) % self._head
 
 
 class KNN(PostHoc):
@@ -340,6 +385,16 @@ class KNN(PostHoc):
         if not normalize:
             raise OptionsError("KNN scales features to length 1; normalize=False is not available")
         super().__init__(encoder, **{"knn.k": k})
+
+    def _knows(self, classes: int) -> bool:
+        return True
+
+    def _head_for(self, columns: int, classes: int) -> Any:
+        return super()._head_for(columns, 2)
+
+    def _classes(self, labels: np.ndarray, before: int) -> np.ndarray:
+        # Which class an image is of doesn't matter.
+        return np.arange(before, before + len(labels)) % 2
 
 
 class Mahalanobis(PostHoc):
@@ -378,7 +433,7 @@ class ViM(PostHoc):
 
     def __init__(self, encoder: Any, d: int | None, w: Any, b: Any) -> None:
         super().__init__(encoder, (w, b))
-        features = self._head[0].shape[1] if self._head is not None else 0
+        features = arrays.array(w, np.float32).shape[1]
         ours = 1000 if features >= 2048 else 512 if features >= 768 else features // 2
         if d is not None and d != ours:
             warnings.warn(f"ViM's principal subspace has {ours} dimensions here, not {d}", stacklevel=2)

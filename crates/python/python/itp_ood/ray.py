@@ -4,8 +4,9 @@
 ``ray.data.Dataset`` and any callable that gives features, such as a PyTorch model on GPUs.
 
 Each task gathers one part of the images into a partial (sums, never features; docs/distributed.md), and tasks merge
-partials as a tree. A task is a function of its part alone: what a dead worker had is computed again by Ray, and a part that would be merged twice raises :class:`~itp_ood.DataError`. The statistics are those of one process to
-1e-6, whatever the number of workers, their order or their retries.
+partials as a tree. A task is a function of its part alone: what a dead worker had is computed again by Ray, and a part
+that would be merged twice raises :class:`~itp_ood.DataError`. The statistics are those of one process to 1e-6, whatever
+the number of workers, their order or their retries.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import ray
 
 from . import _native, arrays
 from .calibrator import Calibrator
-from .errors import DataError, OodError, OptionsError
+from .errors import DataError, FileError, OodError, OptionsError
 from .stats import write
 
 #: Partials that a task merges into one.
@@ -39,7 +40,7 @@ def calibrate(
     preprocess: Any,
     holdout: str | os.PathLike[str] | None = None,
     labels: Sequence[str] | None = None,
-    detectors: Sequence[str] = (),
+    detectors: str | Sequence[str] = (),
     parts: int | None = None,
     concurrency: int | None = None,
     num_cpus: int = 1,
@@ -52,7 +53,8 @@ def calibrate(
     ``images`` and ``holdout`` are what the command line takes (a folder with a folder for each class, a ``.tar``,
     ``.zip``, ``.parquet`` or a list), under a path that every node has, and so is ``model``. Without ``holdout`` a tenth
     of each class is held back. ``resume`` names a folder, again one that every node has, where finished parts are kept:
-    after a run that was broken off they are taken from there. Call ``finish()`` on the result for the stats file.
+    after a run that was broken off they are taken from there; where the images changed, name another. Call ``finish()``
+    on the result for the stats file.
     """
     workers = concurrency or max(1, int(ray.cluster_resources().get("CPU", 1) // num_cpus))
     parts = parts or PARTS_PER_WORKER * workers
@@ -60,12 +62,12 @@ def calibrate(
         raise OptionsError("parts and concurrency are 1 or more")
     job = {
         "model": os.path.abspath(model),
-        "model_sha256": hashlib.sha256(Path(model).read_bytes()).hexdigest(),
+        "model_sha256": hashlib.sha256(_read(model)).hexdigest(),
         "images": os.path.abspath(images),
         "holdout": None if holdout is None else os.path.abspath(holdout),
         "preprocess": json.loads(arrays.preprocess(preprocess)),
         "labels": None if labels is None else list(labels),
-        "detectors": list(detectors),
+        "detectors": arrays.names(detectors),
         "parts": parts,
         "threads": num_cpus,
     }
@@ -75,6 +77,13 @@ def calibrate(
     part = _part.options(num_cpus=num_cpus, max_retries=max_retries)
     tasks = ((lambda index=index: part.remote(job, index, kept)) for index in range(1, parts + 1))
     return _merged(tasks, parts, workers, max_retries, progress)
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f"{os.fspath(path)} cannot be read: {error}") from error
 
 
 def calibrate_dataset(
@@ -89,7 +98,7 @@ def calibrate_dataset(
     rows: int = 4096,
     preprocess: Any = "imagenet",
     labels: Sequence[str] | None = None,
-    detectors: Sequence[str] = (),
+    detectors: str | Sequence[str] = (),
     constructor: Mapping[str, Any] | None = None,
     **resources: Any,
 ) -> Calibrator:
@@ -101,7 +110,7 @@ def calibrate_dataset(
     ``map_batches`` (``concurrency``, ``num_gpus``, ``num_cpus``).
     """
     head = arrays.array(weight, np.float32), arrays.array(bias, np.float32)
-    start = {"preprocess": preprocess, "labels": labels, "detectors": list(detectors)}
+    start = {"preprocess": preprocess, "labels": labels, "detectors": arrays.names(detectors)}
     total: Calibrator | None = None
     for data, holds_out in ((dataset, False), (holdout, True)):
         if data is None:
@@ -162,7 +171,9 @@ def _merge_batch(batch: dict[str, Any]) -> dict[str, Any]:
 
 @ray.remote(retry_exceptions=False, num_returns=2)
 def _part(job: dict[str, Any], index: int, kept: str | None) -> tuple[bytes, int]:
-    """One part of the images, as a partial, and how many they are: by the command line, whose rules for images and classes hold here, too."""
+    """One part of the images, as a partial, and how many they are: by the command line, whose rules for images and
+    classes hold here, too.
+    """
     name = f"part-{index}-of-{job['parts']}-{hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]}"
     there = None if kept is None else Path(kept) / f"{name}.itp-partial.safetensors"
     if there is not None and there.exists():

@@ -29,7 +29,7 @@ class Stats:
             self._header: dict[str, Any] = json.loads(self._bytes[8 : 8 + length])
             self._data = memoryview(self._bytes)[8 + length :]
             self._metadata: dict[str, str] = self._header["__metadata__"]
-        except (struct.error, ValueError, KeyError) as error:
+        except (struct.error, ValueError, KeyError, TypeError) as error:
             raise StatsError("this is not a readable .itp.safetensors file; make one with `itp calibrate`") from error
 
     def to_bytes(self) -> bytes:
@@ -46,9 +46,12 @@ class Stats:
         if entry is None:
             raise StatsError(f"the stats file has no tensor {name}; it has {', '.join(self.tensors)}")
         kinds = {"F32": "<f4", "F16": "<f2", "I64": "<i8"}
-        start, end = entry["data_offsets"]
-        values = np.frombuffer(self._data[start:end], dtype=kinds[entry["dtype"]])
-        return values.reshape(entry["shape"])
+        try:
+            start, end = entry["data_offsets"]
+            values = np.frombuffer(self._data[start:end], dtype=kinds[entry["dtype"]])
+            return values.reshape(entry["shape"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StatsError(f"tensor {name} is damaged: {error}; make the file again") from error
 
     @property
     def tensors(self) -> list[str]:

@@ -29,7 +29,7 @@ def last_linear(module: nn.Module) -> nn.Linear:
     """The last linear layer of a classifier: the one that stands last among its modules."""
     linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     if not linears:
-        raise ModelError("the module has no nn.Linear; name its last layer with head=")
+        raise ModelError("the module has no nn.Linear; name its last layer with layer=")
     return linears[-1]
 
 
@@ -68,7 +68,7 @@ class Features:
             shapes = [list(features.shape) for features in seen]
             raise ModelError(
                 f"the layer {self.layer} was given {shapes} for {len(x)} images; name the classifier's last layer "
-                "with head=, one that takes [n, D] once"
+                "with layer=, one that takes [n, D] once"
             )
         return seen[0].float(), output
 
@@ -96,7 +96,7 @@ def calibrate(
     layer: nn.Linear | None = None,
     preprocess: Any = "imagenet",
     labels: Sequence[str] | None = None,
-    detectors: Sequence[str] = (),
+    detectors: str | Sequence[str] = (),
     progress: bool = False,
 ) -> Calibrator:
     """A calibrator with the features of a loader's batches (x, y), and of ``holdout``'s (x, ...): images that the module
@@ -139,7 +139,7 @@ def export(
     layer: nn.Linear | None = None,
     preprocess: Any,
     labels: Sequence[str] | None = None,
-    detectors: Sequence[str] = (),
+    detectors: str | Sequence[str] = (),
     name: str = "model",
     opset: int = 17,
     progress: bool = False,
