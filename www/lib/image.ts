@@ -45,7 +45,9 @@ export async function toPixels(image: ImagePayload, isOwn: (bitmap: ImageBitmap)
   if (isBitmap(image)) return read(image, isOwn(image));
   if (!isBlob(image)) return rawImage(image) ?? throwDecodeError("not an image.");
   if (image.size === 0) throw new OodError("image", "The image file is empty.");
-  const { parts, orientation } = prepare(new Uint8Array(await image.arrayBuffer().catch(throwDecodeError)));
+  // What only claims to be a Blob lacks the method.
+  const bytes = await (async () => image.arrayBuffer())().catch(throwDecodeError);
+  const { parts, orientation } = prepare(new Uint8Array(bytes));
   const decoded = orientation === 1 ? await decodePng(parts) : undefined;
   return decoded ?? read(await toBitmap(new Blob(parts, { type: image.type })), true, orientation);
 }
