@@ -33,8 +33,9 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def start(object_store):
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": object_store * MIB, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=object_store * MIB) for _ in range(2)]
+    each = {"num_cpus": 1, "object_store_memory": object_store * MIB}
+    cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+    nodes = [cluster.add_node(**each) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     return cluster, nodes
 
@@ -48,13 +49,6 @@ def processes(name):
                 yield process
         except psutil.Error:
             continue
-
-
-def is_gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
 
 
 def private(process):
@@ -109,56 +103,79 @@ def images(args):
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder) / "whole"
         command = [sys.executable, "-m", "itp_ood.cli", "calibrate", args.model, args.images, "--preset", args.preset]
+        command += [*chosen, "--shard", "1/1", "--threads", "1", "--quiet", "-o", str(partial)]
         began = time.perf_counter()
-        process = subprocess.Popen([*command, *chosen, "--shard", "1/1", "--threads", "1", "--quiet", "-o", str(partial)], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         assert status == 0
         seconds, size = time.perf_counter() - began, partial.stat().st_size
         whole = Calibrator.from_partial(partial)
     total, expected = int(whole.counts.sum()) + whole.num_holdout, whole.finish(p=10, lambda_=2.2)
     print(f"{args.images}: {total} images, a partial has {size / 1e6:.1f} MB", flush=True)
-    print(f"{'':34} {'s':>6} {'driver':>7} {'worker':>7} MiB, difference")
-    print(f"{'itp calibrate, one process':34} {seconds:6.1f} {'':7} {used.ru_maxrss / 1024:7.0f}", flush=True)
+    print(f"{'':48} {'s':>6} {'driver':>7} {'worker':>7} MiB, difference")
+    print(f"{'itp calibrate, one process':48} {seconds:6.1f} {'':7} {used.ru_maxrss / 1024:7.0f}", flush=True)
 
-    def run(concurrency, kept=None):
+    def run(concurrency):
         names = [name for name in args.detectors.split(",") if name]
-        return itp_ood.ray.calibrate(
-            args.images, args.model, preprocess=args.preset, detectors=names, parts=args.parts, concurrency=concurrency, resume=kept
-        )
+        options = {"preprocess": args.preset, "detectors": names, "parts": args.parts, "concurrency": concurrency}
+        return itp_ood.ray.calibrate(args.images, args.model, **options)
 
     def report(name, watch, found):
         assert int(found.counts.sum()) + found.num_holdout == total and found.missing_parts == []
         driver, worker, _ = watch.peaks()
         worst = difference(found.finish(p=10, lambda_=2.2), expected)
         assert worst < 1e-6, worst
-        print(f"{name:34} {watch.seconds:6.1f} {driver:7} {worker:7}      {worst:.1e}", flush=True)
+        print(f"{name:48} {watch.seconds:6.1f} {driver:7} {worker:7}      {worst:.1e}", flush=True)
 
     cluster, nodes = start(args.object_store)
     # Workers are started and have loaded the package.
     warm = ray.remote(lambda: (time.sleep(1), __import__("itp_ood")) and None)
     ray.get([warm.remote() for _ in range(3)])
-    for workers in (1, 2):
+    for workers in (1, 2) if "times" in args.what else ():
         with Watch() as watch:
             found = run(workers)
         report(f"Ray, {workers} worker(s), {args.parts} parts", watch, found)
-    for what in ("a node removed", "a worker killed"):
-        with tempfile.TemporaryDirectory() as kept, ThreadPoolExecutor(1) as pool, Watch() as watch:
-            running = pool.submit(run, 3, kept)
-            while len(list(Path(kept).glob("part-*"))) < args.parts // 4:
-                time.sleep(0.05)
-                assert not running.done(), "nothing was left to be lost"
-            at_work = [process.pid for process in processes("_part")]
-            if what == "a node removed":
+    for what in ("a node removed", "a worker killed") if "losses" in args.what else ():
+        with tempfile.TemporaryDirectory() as begun, ThreadPoolExecutor(1) as pool, Watch() as watch:
+            itp_ood.ray._part = noting(begun)
+            running = pool.submit(run, 3)
+            lose = [node.node_id for node in nodes[:1]] if what == "a node removed" else None
+            pid = at_work(Path(begun), args.parts, lose, running)
+            if lose:
                 cluster.remove_node(nodes[0], allow_graceful=False)
             else:
-                os.kill(at_work[0], signal.SIGKILL)
-            time.sleep(0.5)
-            lost = [pid for pid in at_work if is_gone(pid)]
-            assert lost, "nobody worked there"
+                os.kill(pid, signal.SIGKILL)
             found = running.result()
-        report(f"Ray, 3 workers, {what} ({len(lost)} lost)", watch, found)
+            again = len(list(Path(begun).glob("*.begun"))) - args.parts
+        assert again > 0, "nothing was lost"
+        report(f"Ray, 3 workers, {what}, {again} part(s) again", watch, found)
     ray.shutdown()
     cluster.shutdown()
+
+
+def noting(begun, gather=itp_ood.ray._part._function):
+    """The task that gathers a part, with a note when it begins and ends."""
+
+    def part(job, index, kept):
+        note = Path(begun) / f"{index} {ray.get_runtime_context().get_node_id()} {os.getpid()} {time.time_ns()}"
+        note.with_suffix(".begun").touch()
+        found = gather(job, index, kept)
+        note.with_suffix(".ended").touch()
+        return found
+
+    return ray.remote(num_returns=2)(part)
+
+
+def at_work(notes, parts, nodes, running):
+    """A process in the middle of a part, on one of these nodes, once a quarter of the parts is done."""
+    while not running.done():
+        begun, ended = ({note.stem for note in notes.glob(f"*.{kind}")} for kind in ("begun", "ended"))
+        for note in begun - ended if len(ended) >= parts // 4 else ():
+            _, node, pid, since = note.split()
+            if (nodes is None or node in nodes) and time.time_ns() - int(since) > 3e8:
+                return int(pid)
+        time.sleep(0.05)
+    raise AssertionError("too fast to lose anything")
 
 
 class Made:
@@ -200,13 +217,13 @@ def rows(args):
 
         with Watch(progress) as watch:
             constructor = {"features": args.features, "classes": args.classes, "notes": notes}
+            options = {"rows": args.batch, "detectors": names, "concurrency": args.workers}
             bias = np.zeros(args.classes, np.float32)
-            found = itp_ood.ray.calibrate_dataset(
-                dataset, Made, weight, bias, rows=args.batch, detectors=names, constructor=constructor, concurrency=args.workers
-            )
+            found = itp_ood.ray.calibrate_dataset(dataset, Made, weight, bias, constructor=constructor, **options)
     assert int(found.counts.sum()) == args.rows
     size = len(found.to_partial()) - 8 * args.rows
-    print(f"{args.rows} x {args.features} x {args.classes}, detectors: {args.detectors or 'none'}, {args.workers} worker(s)")
+    shape = f"{args.rows} x {args.features} x {args.classes}"
+    print(f"{shape}, detectors: {args.detectors or 'none'}, {args.workers} worker(s)")
     print(f"{watch.seconds:.0f} s; the partial has {size / 1e6:.1f} MB, and 8 bytes for each row")
     print("rows done   driver  largest worker  all workers, MiB")
     for share in (0.1, 0.5, 1.0):
@@ -226,6 +243,7 @@ def main():
     of_images.add_argument("--model", default="www/models/digits.onnx")
     of_images.add_argument("--preset", default="digits")
     of_images.add_argument("--parts", type=int, default=12)
+    of_images.add_argument("--what", default="times,losses")
     of_images.set_defaults(run=images)
     of_rows = kinds.add_parser("rows")
     for name, default in (("rows", 1_280_000), ("features", 2048), ("classes", 1000), ("batch", 16384), ("workers", 2)):

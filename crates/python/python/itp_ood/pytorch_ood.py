@@ -22,6 +22,7 @@ docs/detectors.md: ``ITP(encoder, head, p=20, lambda_=1.6)``.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -80,9 +81,8 @@ class RequiresFittingError(DataError):
 
 
 def _without_gradient(function: Callable[[Any], Any], x: Any) -> Any:
-    try:
-        import torch
-    except ImportError:
+    torch = sys.modules.get("torch")  # Where nobody has loaded it, no tensor is about: loading takes seconds.
+    if torch is None:
         return function(x)
     with torch.no_grad():
         return function(x)
