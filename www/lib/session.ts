@@ -93,12 +93,18 @@ export class Session {
 
   async #featuresOf(image: ImagePayload | Float32Array): Promise<Float32Array> {
     if (image instanceof Float32Array) return image;
-    const { data, width, height, channels } = await this.#pixels(image);
-    return this.#startedEngine.features(data, width, height, channels);
+    const pixels = await this.#parts(image);
+    return this.#startedEngine.features(...pixels);
   }
 
   #pixels(image: ImagePayload): ReturnType<typeof toPixels> {
     return toPixels(image, this.#isOwn);
+  }
+
+  /** An image as the engine takes it. */
+  async #parts(image: ImagePayload): Promise<[data: Uint8Array | Uint8ClampedArray, width: number, height: number, channels: number]> {
+    const { data, width, height, channels } = await this.#pixels(image);
+    return [data, width, height, channels];
   }
 
   #rescore(features: Float32Array, options: DetectOptions): Detection {
@@ -127,16 +133,16 @@ export class Session {
     },
     features: (image) => this.#featuresOf(image),
     detect: async (image, options) => {
-      const { data, width, height, channels } = await this.#pixels(image);
-      return complete(this.#startedEngine.detectImage(data, width, height, channels, options));
+      const pixels = await this.#parts(image);
+      return complete(this.#startedEngine.detectImage(...pixels, options));
     },
     saliency: async (image, options) => {
-      const { data, width, height, channels } = await this.#pixels(image);
-      return this.#startedEngine.saliency(data, width, height, channels, options);
+      const pixels = await this.#parts(image);
+      return this.#startedEngine.saliency(...pixels, options);
     },
     evidence: async (image, classIndex, part, options) => {
-      const { data, width, height, channels } = await this.#pixels(image);
-      return this.#startedEngine.evidence(data, width, height, channels, classIndex, part, options);
+      const pixels = await this.#parts(image);
+      return this.#startedEngine.evidence(...pixels, classIndex, part, options);
     },
     rescore: (features, options) => this.#rescore(features, options),
     explain: (features, classIndex, options) => {

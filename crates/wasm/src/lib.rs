@@ -210,7 +210,8 @@ impl Engine {
         Ok(saliency.map_err(to_js_error)?.into_iter().collect())
     }
 
-    /// What each position of the last map adds to a class's logit.
+    /// What each position of the last map adds to a class's logit. As they are, class and part need no
+    /// glue of their own.
     #[wasm_bindgen(unchecked_return_type = "Evidence")]
     #[allow(clippy::too_many_arguments, reason = "an object would have to be read by hand")]
     pub fn evidence(
@@ -219,12 +220,14 @@ impl Engine {
         width: u32,
         height: u32,
         channels: u32,
-        class_index: Option<usize>,
-        part: Option<String>,
+        #[wasm_bindgen(unchecked_param_type = "number | undefined")] class_index: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "string | undefined")] part: JsValue,
         #[wasm_bindgen(unchecked_param_type = "DetectOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let image = image_view(pixels, width, height, channels)?;
-        let part = part.map_or(Ok(Part::Kept), |part| part.parse()).map_err(to_js_error)?;
+        let class_index = class_index.as_f64().map(|index| index as usize);
+        let part = part.as_string().map_or(Ok(Part::Kept), |part| part.parse());
+        let part = part.map_err(to_js_error)?;
         let found = self.detector()?.evidence(&image, class_index, part, &from_js(options)?);
         to_js(&found.map_err(to_js_error)?)
     }
