@@ -156,6 +156,26 @@ test("one sentence says how many weights shout, and how loud", { skip }, async (
   });
 });
 
+test("it is told what would turn the verdict", { skip }, async () => {
+  await onPage(up, { hash: "#why", fresh: true }, async (page) => {
+    const { kind } = await verdict(page);
+    const other = kind === "in" ? "unfamiliar" : "familiar";
+    const card = page.locator("#why-turn");
+    await card.filter({ hasText: /./ }).waitFor();
+    const words = await card.textContent();
+    assert.match(
+      words,
+      new RegExp(
+        `^([1-9][\\d,]* of the pruned weights, given back, would|Not even all pruned weights, given back, would) make it ${other} `,
+      ),
+    );
+    assert.match(words, /The nearest hyperparameters that do: (p|λ) \S+ instead of \S+|No p and no λ would\./);
+    // Without any pruning there is nothing to give back.
+    await page.evaluate(() => (location.hash = "#why?p=0&lambda=off"));
+    await card.filter({ hasText: /^Not even all/ }).waitFor();
+  });
+});
+
 test("pointing at one view highlights the others", { skip }, async () => {
   await onPage(up, { hash: "#why?lambda=1", fresh: true }, async (page) => {
     await page.locator("#list tr button").first().waitFor();

@@ -17,6 +17,7 @@ import { describeReason, detailsOf, fillDetails } from "../weights/details.js";
 import { explain, preload, weightStates } from "../weights/explanations.js";
 import { describeLoudest, fillList, heldNote, markRow, overconfidentWeights } from "../weights/list.js";
 import { type Weight, WeightMap } from "../weights/map.js";
+import { describeTurn } from "../weights/turn.js";
 import { columnOrder, rowOrder } from "../weights/order.js";
 import { fillLegend, STATES } from "../weights/palette.js";
 import type { Detection } from "itp-ood";
@@ -127,6 +128,13 @@ function startMap(app: App, pointing: Pointing): void {
     byId("why-sentence").textContent = describeLoudest(explanation);
     if (!map.touched && first) map.goTo({ classIndex: result.classIndex, feature: first.feature });
     else pointing.value = map.weight;
+  });
+
+  onOutcome(async (outcome, isCurrent) => {
+    const words = await describeTurn(outcome);
+    if (!isCurrent()) return;
+    byId("why-turn").textContent = words;
+    byId("why-turn-card").hidden = words === "";
   });
 
   onOutcome(async (outcome, isCurrent) => {
