@@ -164,7 +164,7 @@ impl Calibrator {
     ) -> Result<()> {
         self.sanity.add_called(class, argmax(logits));
         self.sanity.add_features(features);
-        self.fit.as_mut().map_or(Ok(()), |fit| fit.push(class, features, logits))
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.push_with_logits(class, features, logits))
     }
 
     /// Adds the statistics of other training images of the same model.

@@ -83,12 +83,25 @@ impl Fit {
         self.detectors.is_empty()
     }
 
-    /// Adds a training image's features `[D]`, with its logits `[K]`, to its true class.
+    /// Adds a training image's features `[D]` to its true class.
     ///
     /// # Errors
     /// [`ErrorKind::Features`](crate::ErrorKind::Features) for unusable features,
     /// [`ErrorKind::Options`](crate::ErrorKind::Options) for an unknown class.
-    pub fn push(
+    pub fn push(&mut self, class: usize, features: ArrayView1<f32>) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        self.head.check(features)?;
+        let logits = self.head.logits(features);
+        self.push_with_logits(class, features, logits.view())
+    }
+
+    /// As [`Fit::push`], with the image's logits `[K]`.
+    ///
+    /// # Errors
+    /// As [`Fit::push`].
+    pub(crate) fn push_with_logits(
         &mut self,
         class: usize,
         features: ArrayView1<f32>,
