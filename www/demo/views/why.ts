@@ -17,9 +17,9 @@ import { describeReason, detailsOf, fillDetails } from "../weights/details.js";
 import { explain, preload, weightStates } from "../weights/explanations.js";
 import { describeLoudest, fillList, heldNote, markRow, overconfidentWeights } from "../weights/list.js";
 import { type Weight, WeightMap } from "../weights/map.js";
-import { describeTurn } from "../weights/turn.js";
 import { columnOrder, rowOrder } from "../weights/order.js";
 import { fillLegend, STATES } from "../weights/palette.js";
+import { describeTurn } from "../weights/turn.js";
 import type { Detection } from "itp-ood";
 
 /** If less than this fraction of the weights is pruned, there is hardly anything to see. */

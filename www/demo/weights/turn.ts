@@ -2,16 +2,16 @@
 
 import type { Outcome } from "../state/app.js";
 import { toOptions } from "../state/overrides.js";
-import { apart, count, decimal, signed } from "../ui/format.js";
-import type { Counterfactual } from "itp-ood";
+import { apart, count, signed } from "../ui/format.js";
+import type { Counterfactual, Turn } from "itp-ood";
 
 /** Empty where ITP has no verdict. */
 export async function describeTurn({ model, overrides, result, itp }: Outcome): Promise<string> {
   if (!result.counts || (itp ?? result).threshold === undefined) return "";
   const options = { ...toOptions(overrides, model.info), score: "itp" };
-  const [found, now] = await Promise.all([model.detector.counterfactual(result, options), model.detector.rescore(result, options)]);
+  const found = await model.detector.counterfactual(result, options);
   const other = found.inDistribution ? "unfamiliar" : "familiar";
-  const dials = [dial("p", found.p?.value, now.p), dial("λ", found.lambda?.value, now.lambda)].filter(Boolean);
+  const dials = [dial("p", found.p), dial("λ", found.lambda)].filter(Boolean);
   const words = [weightsWords(found, model.info.labels, other)];
   if (dials.length > 0) words.push(`The nearest hyperparameters that do: ${dials.join(", or ")}, with the threshold that they bring.`);
   else if (found.unknown === undefined) words.push("No p and no λ would.");
@@ -29,8 +29,8 @@ function weightsWords({ givenBack }: Counterfactual, labels: readonly string[], 
   return `${number}, given back, would make it ${other} for ITP${which}.`;
 }
 
-function dial(name: string, value: number | undefined, now: number): string | undefined {
-  if (value === undefined) return undefined;
-  const [to, from] = apart(value, now);
-  return `${name} ${Number.isFinite(value) ? to : "off"} instead of ${Number.isFinite(now) ? from : decimal(now)}`;
+function dial(name: string, turn: Turn | undefined): string | undefined {
+  if (!turn) return undefined;
+  const [to, from] = apart(turn.value, turn.value - turn.change);
+  return Number.isFinite(turn.value) ? `${name} ${to} instead of ${from}` : `${name} off`;
 }
