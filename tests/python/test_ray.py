@@ -158,11 +158,17 @@ def test_a_node_that_is_removed_in_the_middle_loses_nothing(cluster, images, who
     gathers, begun, doomed = itp_ood.ray._part._function, tmp_path / "begun", tmp_path / "doomed"
     begun.mkdir()
 
+    def has_begun(node):
+        return any(path.name.startswith(node) for path in begun.iterdir())
+
     def slowly(job, index, kept):
         where = ray.get_runtime_context().get_node_id()
         (begun / f"{where}-{index}-{time.monotonic_ns()}").touch()
-        # What runs on the node that goes doesn't end before that.
-        time.sleep(600 if doomed.read_text() == where else 0.1)
+        goes = doomed.read_text()
+        # What runs on the node that goes doesn't end, and nothing else ends before that has begun.
+        deadline = time.monotonic() + 600
+        while (where == goes or not has_begun(goes)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         return gathers(job, index, kept)
 
     monkeypatch.setattr(itp_ood.ray, "_part", ray.remote(num_returns=2)(slowly))
@@ -171,7 +177,7 @@ def test_a_node_that_is_removed_in_the_middle_loses_nothing(cluster, images, who
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, images, parts=30, concurrency=5)
         deadline = time.monotonic() + 120
-        while not any(path.name.startswith(node.node_id) for path in begun.iterdir()) and time.monotonic() < deadline:
+        while not has_begun(node.node_id) and time.monotonic() < deadline:
             time.sleep(0.02)
         cluster.remove_node(node, allow_graceful=False)
         found = running.result(timeout=240)
