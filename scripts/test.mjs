@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { buildLib, buildSite } from "./build.mjs";
 import { nodeTests } from "./lib/node-tests.mjs";
 import { Tally } from "./lib/tally.mjs";
-import { findPython, installWheel, pytest } from "./lib/python.mjs";
+import { environment, findPython, installWheel, pytest } from "./lib/python.mjs";
 import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
 const PARTS = ["rust", "js", "browser", "engines", "consumers", "python"];
@@ -66,7 +66,13 @@ async function pythonTests() {
     return "";
   }
   try {
-    return await pytest(await installWheel(python), tally);
+    const own = await environment(python);
+    if (!own) {
+      tally.skipped.push("Python package: pytest and its like can't be installed; see whether pip can reach the Python registry");
+      return "";
+    }
+    await installWheel(own);
+    return await pytest(own, tally);
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     tally.fail("Python package");

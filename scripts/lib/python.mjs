@@ -13,22 +13,27 @@ const candidates = [process.env.ITP_PYTHON, "python3", "python"].filter(Boolean)
 export const findPython = () =>
   candidates.find((python) => ask(python, ["-c", "import sys, venv, ensurepip; print(sys.version_info >= (3, 10))"]) === "True");
 
-/** Builds the wheel and installs it; gives the environment's interpreter. */
-export async function installWheel(python) {
-  const folder = at("target/python");
-  const wheels = join(folder, "wheels");
-  const bin = join(folder, process.platform === "win32" ? "venv/Scripts" : "venv/bin");
-  const own = join(bin, "python");
+const folder = at("target/python");
+
+const pip = (own, args, options) => run(own, ["-m", "pip", ...args, "--quiet", "--disable-pip-version-check"], { quiet: true, ...options });
+
+/** The interpreter of the tests' environment, with what they need beside the wheel; undefined if that can't be installed. */
+export async function environment(python) {
+  const own = join(folder, process.platform === "win32" ? "venv/Scripts" : "venv/bin", "python");
   if (!existsSync(own)) await run(python, ["-m", "venv", join(folder, "venv")], { quiet: true });
   linkPackages(python, own);
-  const pip = (...args) => run(own, ["-m", "pip", ...args, "--quiet", "--disable-pip-version-check"], { quiet: true });
-  await pip("install", ...REQUIREMENTS);
+  const { code } = await pip(own, ["install", ...REQUIREMENTS], { allowFailure: true });
+  return code === 0 ? own : undefined;
+}
+
+/** Builds the wheel and installs it. */
+export async function installWheel(own) {
+  const wheels = join(folder, "wheels");
   rmSync(wheels, { recursive: true, force: true });
   // Where pip has its own environment for the build, maturin is fetched anew each time.
-  await pip("wheel", "--no-deps", "--wheel-dir", wheels, ".");
+  await pip(own, ["wheel", "--no-deps", "--wheel-dir", wheels, "."]);
   const [wheel] = readdirSync(wheels);
-  await pip("install", "--force-reinstall", "--no-deps", join(wheels, wheel));
-  return own;
+  await pip(own, ["install", "--force-reinstall", "--no-deps", join(wheels, wheel)]);
 }
 
 /** Lets the environment find what the interpreter has, such as PyTorch, which would take gigabytes a second time. */
