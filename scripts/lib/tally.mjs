@@ -48,11 +48,11 @@ export class Tally {
     if (code !== 0 && this.failed === before) this.fail("cargo test itself");
   }
 
-  /** Adds what pytest wrote as JUnit XML. */
+  /** Adds what pytest wrote as JUnit XML. Of a file that is skipped whole, its text has the reason, not its message. */
   addJUnit(xml, code) {
     const before = this.failed;
     for (const [, name, rest] of xml.matchAll(/<testcase [^>]*?\bname="([^"]*)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g)) {
-      const skipped = /<skipped [^>]*?message="([^"]*)"/.exec(rest);
+      const skipped = /"Skipped: ([^"]*)"/.exec(rest) ?? /<skipped [^>]*?message="([^"]*)"/.exec(rest);
       if (skipped) this.skipped.push(`${name}: ${skipped[1]}`);
       else if (/<(failure|error)\b/.test(rest)) this.fail(name);
       else this.passed++;

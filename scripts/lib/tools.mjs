@@ -19,11 +19,12 @@ export class CommandFailed extends Error {}
  * @returns {Promise<{ code: number, output: string }>}
  */
 export function run(command, args = [], { capture = false, quiet = false, allowFailure = false, env = {}, cwd = root } = {}) {
+  const stdio = capture || quiet ? "pipe" : "inherit";
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ["ignore", capture || quiet ? "pipe" : "inherit", capture || quiet ? "pipe" : "inherit"],
+      stdio: ["ignore", stdio, stdio],
     });
     let output = "";
     for (const [stream, shown] of [

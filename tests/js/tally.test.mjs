@@ -57,3 +57,19 @@ test("node's tests: suites don't count, skips keep their reason", () => {
   assert.equal(`${tally}`, "1 passed, 1 failed, 2 skipped");
   assert.deepEqual(tally.skipped, ["c: no chromium", "d"]);
 });
+
+test("pytest's report: failures by name, skips with their reason", () => {
+  const tally = new Tally();
+  tally.addJUnit(
+    `<testsuite><testcase name="a" time="0.1" /><testcase name="b"><failure message="no">...</failure></testcase>
+<testcase name="c"><skipped type="pytest.skip" message="no real data">conftest.py:3: no real data</skipped></testcase>
+<testcase name="d"><skipped message="collection skipped">('d.py', 6, "Skipped: could not import 'torch'")</skipped></testcase></testsuite>`,
+    1,
+  );
+  assert.equal(`${tally}`, "1 passed, 1 failed, 2 skipped");
+  assert.deepEqual(tally.failures, ["b"]);
+  assert.deepEqual(tally.skipped, ["c: no real data", "d: could not import 'torch'"]);
+  const broken = new Tally();
+  broken.addJUnit("", 2);
+  assert.deepEqual(broken.failures, ["pytest itself"]);
+});

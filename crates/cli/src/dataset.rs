@@ -200,21 +200,17 @@ impl Dataset {
     /// [`ErrorKind::Data`](itp_ood::ErrorKind::Data) if no image is in it.
     pub fn keep_shard(&mut self, shard: Option<Shard>) -> Result<Vec<usize>> {
         let all = self.entries.len();
-        let kept: Vec<usize> =
-            (0..all).filter(|&place| shard.is_none_or(|shard| shard.has(place))).collect();
-        if let Some(shard) = shard.filter(|_| kept.is_empty()) {
-            return Err(Error::data(format!(
+        let entries = std::mem::take(&mut self.entries).into_iter().enumerate();
+        let places;
+        (places, self.entries) =
+            entries.filter(|&(place, _)| shard.is_none_or(|shard| shard.has(place))).unzip();
+        match shard {
+            Some(shard) if self.entries.is_empty() => Err(Error::data(format!(
                 "no image of {} is in part {shard}: there are only {all}; make at most {all} parts",
                 self.name
-            )));
+            ))),
+            _ => Ok(places),
         }
-        let mut place = 0;
-        self.entries.retain(|_| {
-            let keeps = shard.is_none_or(|shard| shard.has(place));
-            place += 1;
-            keeps
-        });
-        Ok(kept)
     }
 
     /// SHA-256 over the paths, lengths and classes of all images, in hexadecimal: two collections

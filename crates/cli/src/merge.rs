@@ -57,11 +57,11 @@ fn merge_partials(args: &Args, files: &[&Path], first: &[u8]) -> Result<()> {
         let part = read(path, &output::read(path)?)?;
         merged.merge(&part).map_err(|error| error.context(path.display()))?;
     }
-    let missing = merged.missing_parts();
     if args.partial {
         output::write(&args.output, &merged.to_partial()?)?;
         return summary(args, &merged, files.len());
     }
+    let missing = merged.missing_parts();
     if !missing.is_empty() {
         return Err(Error::data(format!(
             "{} part(s) are missing: {}; give them, too, or write a partial with --partial",

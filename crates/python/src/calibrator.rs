@@ -10,8 +10,8 @@ use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonl
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::detector::{features_of, logits_alone, stacked, with_files_beside};
-use crate::input::{Held, Image, options, read_preprocess};
+use crate::detector::{extract, logits_alone, stacked, with_files_beside};
+use crate::input::{Image, options, read_preprocess};
 use crate::raise::Raise;
 
 #[pyclass(frozen, module = "itp_ood._native")]
@@ -150,9 +150,7 @@ impl Calibrator {
         py: Python<'py>,
         images: Vec<Image>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let images: Vec<Held> = images.into_iter().map(Held::new).collect::<Result<_>>().raise()?;
-        let rows = py.detach(|| features_of(self.model()?, &images));
-        Ok(stacked(&rows.raise()?, self.num_features()).into_pyarray(py))
+        extract(py, images, self.model(), self.num_features())
     }
 
     /// Features `[n, D]` of normalised inputs `[n, C, H, W]`, past the preprocessing.

@@ -33,7 +33,7 @@ pub fn with_files_beside(
 }
 
 /// Features of images, each on a thread of its own.
-pub fn features_of(model: &Model, images: &[Held]) -> Result<Vec<Array1<f32>>> {
+fn features_of(model: &Model, images: &[Held]) -> Result<Vec<Array1<f32>>> {
     let one = |(at, image): (usize, &Held)| {
         let features = image.pixels().and_then(|pixels| model.features(&view(&pixels)?));
         features.map_err(|error| match images.len() {
@@ -42,6 +42,19 @@ pub fn features_of(model: &Model, images: &[Held]) -> Result<Vec<Array1<f32>>> {
         })
     };
     images.par_iter().enumerate().map(one).collect()
+}
+
+/// Features `[n, D]` of images, by the network, if there is one.
+pub fn extract<'py>(
+    py: Python<'py>,
+    images: Vec<Image>,
+    model: Result<&Model>,
+    num_features: usize,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let images: Vec<Held> = images.into_iter().map(Held::new).collect::<Result<_>>().raise()?;
+    let model = model.raise()?;
+    let rows = py.detach(|| features_of(model, &images)).raise()?;
+    Ok(stacked(&rows, num_features).into_pyarray(py))
 }
 
 /// What stands for the last layer where the logits are given, and nothing else.
@@ -141,9 +154,7 @@ impl Detector {
         py: Python<'py>,
         images: Vec<Image>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let images: Vec<Held> = images.into_iter().map(Held::new).collect::<Result<_>>().raise()?;
-        let rows = py.detach(|| features_of(self.model()?, &images)).raise()?;
-        Ok(stacked(&rows, self.num_features()).into_pyarray(py))
+        extract(py, images, self.model(), self.num_features())
     }
 
     /// JSON of the detection of each row of features `[n, D]`.
