@@ -43,10 +43,10 @@ await main(async () => {
       await ensureBrowsers(wanted("engines"));
     }
     if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally, { concurrency: 2 }));
-    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally));
+    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally, { again: true }));
     if (wanted("engines"))
-      await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally, { concurrency: 2 }));
-    if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally));
+      await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally, { concurrency: 2, again: true }));
+    if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally, { again: true }));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     console.error(error.message);

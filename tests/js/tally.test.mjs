@@ -50,12 +50,13 @@ test("a build that broke is a failure", () => {
 test("node's tests: suites don't count, skips keep their reason", () => {
   const tally = new Tally();
   tally.addEvent(true, { name: "a", details: {} });
-  tally.addEvent(false, { name: "b", details: { type: "test" } });
+  tally.addEvent(false, { name: "b", details: { type: "test", error: { cause: { message: "1\n is not 2" } } } });
   tally.addEvent(false, { name: "its suite", details: { type: "suite" } });
   tally.addEvent(true, { name: "c", skip: "no chromium", details: {} });
   tally.addEvent(false, { name: "d", todo: true, details: {} });
   assert.equal(`${tally}`, "1 passed, 1 failed, 2 skipped");
   assert.deepEqual(tally.skipped, ["c: no chromium", "d"]);
+  assert.deepEqual(tally.failures, ["b: 1 is not 2"]);
 });
 
 test("pytest's report: failures by name, skips with their reason", () => {
