@@ -124,9 +124,10 @@ class Page {
   }
 }
 
-/** Calls of the WebDriver protocol. */
+/** Calls of the WebDriver protocol, each on a connection of its own: the driver may close an idle one while a call sets out. */
 const caller = (base) => async (method, path, body) => {
-  const response = await fetch(base + path, { method, ...(body && { body: JSON.stringify(body) }) });
+  const headers = { connection: "close" };
+  const response = await fetch(base + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
   const { value } = await response.json();
   if (!response.ok) throw new Error(`${value.error}: ${value.message}`);
   return value;

@@ -3,8 +3,10 @@
 //! Only additions, multiplications, divisions and square roots, besides rustfft's own tables, so
 //! that native code and WebAssembly make the same images.
 
+use rustfft::algorithm::{BluesteinsAlgorithm, Radix4};
 use rustfft::num_complex::Complex;
-use rustfft::{FftDirection, FftPlannerScalar};
+use rustfft::{Fft, FftDirection};
+use std::sync::Arc;
 
 /// A bin below this share of the largest holds rounding errors, and no phase.
 const EMPTY: f64 = 1e-9;
@@ -53,12 +55,21 @@ fn amplitude(bin: Complex<f64>) -> f64 {
 
 /// Rows, then columns; unnormalised.
 fn transform(bins: &mut [Complex<f64>], width: usize, height: usize, direction: FftDirection) {
-    // The scalar planner: the same sums everywhere, and all of rustfft that the engine keeps.
-    let mut planner = FftPlannerScalar::new();
-    planner.plan_fft(width, direction).process(bins);
+    plan(width, direction).process(bins);
     let mut columns = transposed(bins, width, height);
-    planner.plan_fft(height, direction).process(&mut columns);
+    plan(height, direction).process(&mut columns);
     bins.copy_from_slice(&transposed(&columns, height, width));
+}
+
+/// A transform of any length from those of powers of two: rustfft's planners choose by processor,
+/// which may not change the sums, and their kernels of prime lengths would weigh on the engine.
+fn plan(length: usize, direction: FftDirection) -> Arc<dyn Fft<f64>> {
+    if length.is_power_of_two() {
+        return Arc::new(Radix4::new(length, direction));
+    }
+    // Bluestein's convolution does not wrap around from here on.
+    let inner = (2 * length - 1).next_power_of_two();
+    Arc::new(BluesteinsAlgorithm::new(length, Arc::new(Radix4::new(inner, direction))))
 }
 
 fn transposed(bins: &[Complex<f64>], width: usize, height: usize) -> Vec<Complex<f64>> {
@@ -71,7 +82,7 @@ mod tests {
 
     #[test]
     fn own_phases_give_the_same_values_back() {
-        for (width, height) in [(1, 1), (4, 3), (7, 5), (32, 32)] {
+        for (width, height) in [(1, 1), (4, 3), (7, 5), (28, 28), (32, 32), (299, 2)] {
             let values: Vec<f64> =
                 (0..width * height).map(|i| ((i * 37) % 101) as f64 + 1.0).collect();
             let spectrum = Spectrum::of(values.iter().copied(), width, height);

@@ -39,16 +39,12 @@ struct Part {
     holds: fn(&str, &LocalFunction) -> bool,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 3] = [
     Part {
         // tract's own model format, and the one transformation of models that parses it.
         what: "tract_nnef",
         // Constructors run when the engine starts.
         holds: |name, _| first_crate(name) == "tract_nnef" && !name.contains("::__ctor"),
-    },
-    Part {
-        what: "tract's Fourier transforms",
-        holds: |name, _| name.starts_with("tract_core::ops::fft::") && name.contains("::eval_t"),
     },
     Part {
         // Registering an operator runs when a model is loaded. What is small may have been merged
@@ -62,7 +58,7 @@ const PARTS: [Part; 4] = [
         },
     },
     Part {
-        // The tuner transforms in `f64`, by the scalar planner.
+        // The tuner transforms in `f64`, by scalar code (`src/tune/spectrum.rs`).
         what: "rustfft for f32 or SIMD",
         holds: |name, function| {
             first_crate(name) == "rustfft"
@@ -74,23 +70,38 @@ const PARTS: [Part; 4] = [
 /// Instructions of a function that isn't worth emptying.
 const SMALL: u64 = 150;
 
-/// What only operators use that the checker refuses: recurrent networks, classical models, random
-/// numbers, object detectors' selection, packed integer weights, bitwise logic.
-const REFUSED: [&str; 18] = [
+/// What only operators use that the checker refuses or that are rewritten before tract sees them: control
+/// flow, recurrent networks, classical models, random numbers, Fourier transforms, object detectors'
+/// selection, packed integer weights, bitwise logic, fused normalisation.
+const REFUSED: [&str; 32] = [
+    "tract_core::ops::array::topk::",
+    "tract_core::ops::fft::",
     "tract_core::ops::gru_cell::",
     "tract_core::ops::gru_seq::",
     "tract_core::ops::logic::BitAnd",
     "tract_core::ops::logic::BitOr",
     "tract_core::ops::logic::BitXor",
+    "tract_core::ops::logic::ite::",
     "tract_core::ops::lstm_cell::",
     "tract_core::ops::nn::grid_sample::",
     "tract_core::ops::scan::",
+    "tract_hir::ops::array::constant_like::EyeLike",
+    "tract_hir::ops::scan::",
+    "tract_linalg::frame::block_quant::",
     "tract_onnx::ops::array::compress::",
+    "tract_onnx::ops::array::one_hot::",
+    "tract_onnx::ops::array::topk::",
+    "tract_onnx::ops::fft::",
+    "tract_onnx::ops::grid_sample::",
+    "tract_onnx::ops::logic::If",
     "tract_onnx::ops::math::mat_mul_integer::",
     "tract_onnx::ops::ml::",
+    "tract_onnx::ops::multinomial::",
     "tract_onnx::ops::nn::gather_block_quantized::",
     "tract_onnx::ops::nn::mat_mul_nbits::",
+    "tract_onnx::ops::nn::rms_norm_contrib::",
     "tract_onnx::ops::nn::rotary_embedding::",
+    "tract_onnx::ops::nn::skip_layer_norm::",
     "tract_onnx::ops::rec::",
     "tract_onnx_opl::ml::",
     "tract_onnx_opl::multinomial::",
