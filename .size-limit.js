@@ -10,7 +10,7 @@ const file = (name, path, limit, compression) => ({
   disablePlugins: ["@size-limit/esbuild"],
 });
 
-const engine = (name) => [file(`${name}, raw`, `dist/${name}`, "8 MB"), file(`${name}, brotli`, `dist/${name}`, "1.75 MB", "brotli")];
+const engine = (name) => [file(`${name}, raw`, `dist/${name}`, "8 MB"), file(`${name}, brotli`, `dist/${name}`, "1.7 MB", "brotli")];
 
 export default [
   ...engine("engine.wasm"),
