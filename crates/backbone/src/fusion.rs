@@ -50,6 +50,7 @@ pub(crate) fn fuse(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> 
             fuse_conv::conv,
             fuse_dense::dense,
             fuse_elementwise::early_activation,
+            fuse_elementwise::rounding,
             fuse_elementwise::gate,
         ],
     )

@@ -112,11 +112,54 @@ fn compared(path: &PathBuf, side: usize) -> Result<bool, String> {
     Ok(rounding / f64::from(STEPS[0]) < TOLERANCE * length)
 }
 
+/// The float model that a quantised one with rounded values was made of.
+fn float_name(name: &str) -> Option<&str> {
+    ["_qdq_", "_qop_"].iter().find_map(|word| name.split_once(word)).map(|(float, _)| float)
+}
+
+/// The gradient of a sum of logits, whatever the features are.
+fn gradient(path: &PathBuf, side: usize) -> Array4<f32> {
+    let options = LoadOptions {
+        input_size: Some((side, side)),
+        channels: Some(3),
+        gradient: true,
+        ..LoadOptions::default()
+    };
+    let bytes = std::fs::read(path).unwrap();
+    let (backbone, head) = Backbone::from_onnx_with(&bytes, &options).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut noise = || rng.random_range(-1.0f32..1.0);
+    // Faint, so that no value leaves its range.
+    let image = Array4::from_shape_simple_fn(backbone.input_shape(), || 0.4 * noise());
+    let of_logits = Array1::from_shape_simple_fn(head.bias.len(), &mut noise);
+    let given = of_logits.dot(&head.weights);
+    backbone.gradient::<Error>(image.view(), |_| Ok(given)).unwrap().1
+}
+
+/// Rounded values have no differences to compare with: their gradient is as if they weren't rounded.
+#[test]
+fn gradients_of_quantised_models_point_where_those_of_the_float_models_do() {
+    let all = models();
+    let mut tried = 0;
+    for (name, path) in &all {
+        let Some(float) = float_name(name) else { continue };
+        let (_, float) = all.iter().find(|(name, _)| name == float).unwrap();
+        let (own, float) = (gradient(path, side(name)), gradient(float, side(name)));
+        let cosine = dot(&own, &float) / (dot(&own, &own) * dot(&float, &float)).sqrt();
+        println!("{name}: {cosine:.3}");
+        assert!(cosine > 0.7, "{name}: {cosine:.3}");
+        tried += 1;
+    }
+    assert!(tried >= 25, "{tried}");
+}
+
 #[test]
 fn gradients_are_what_differences_give() {
     let (mut problems, mut tried, mut sure) = (Vec::new(), 0, 0);
     for (name, path) in models() {
-        if std::env::var("ZOO").is_ok_and(|word| !name.contains(&word)) {
+        if std::env::var("ZOO").is_ok_and(|word| !name.contains(&word))
+            || float_name(&name).is_some()
+        {
             continue;
         }
         tried += 1;
@@ -129,5 +172,5 @@ fn gradients_are_what_differences_give() {
     }
     println!("{sure} of {tried} models");
     assert!(problems.is_empty(), "{} of {tried}:\n{}", problems.len(), problems.join("\n"));
-    assert!(sure >= 175 || std::env::var("ZOO").is_ok(), "{sure}");
+    assert!(sure >= 140 || std::env::var("ZOO").is_ok(), "{sure}");
 }

@@ -17,6 +17,15 @@ pub enum Activation {
     Sigmoid,
     /// `x min(max(x / 6 + 1 / 2, 0), 1)`
     HardSwish,
+    /// The multiple of `scale` that is nearest to `x` between `low` and `high`, of two the even one.
+    Round {
+        /// The distance of two results; `x / scale` lies within 2^22 between the limits.
+        scale: f32,
+        /// The least `x` that isn't raised.
+        low: f32,
+        /// The greatest `x` that isn't lowered.
+        high: f32,
+    },
 }
 
 impl Kernel for Activation {
@@ -24,10 +33,13 @@ impl Kernel for Activation {
     fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
         let input = inputs[0];
         match self {
-            Self::Gelu => map::<S, Gelu>(input, output),
-            Self::Silu => map::<S, Silu>(input, output),
-            Self::Sigmoid => map::<S, Sigmoid>(input, output),
-            Self::HardSwish => map::<S, HardSwish>(input, output),
+            Self::Gelu => map::<S, Gelu>(Gelu, input, output),
+            Self::Silu => map::<S, Silu>(Silu, input, output),
+            Self::Sigmoid => map::<S, Sigmoid>(Sigmoid, input, output),
+            Self::HardSwish => map::<S, HardSwish>(HardSwish, input, output),
+            &Self::Round { scale, low, high } => {
+                map::<S, Round>(Round { scale, low, high }, input, output);
+            }
         }
     }
 }
@@ -54,32 +66,44 @@ impl Kernel for Gate {
 }
 
 /// A function of each lane. A type for each, since a closure can't be inlined by force.
-trait Function {
-    fn of<S: Simd>(x: S) -> S;
+trait Function: Copy {
+    fn of<S: Simd>(self, x: S) -> S;
 }
 
 #[inline(always)]
-fn map<S: Simd, F: Function>(input: &[f32], output: &mut [f32]) {
+fn map<S: Simd, F: Function>(function: F, input: &[f32], output: &mut [f32]) {
     let whole = output.len() / S::LANES * S::LANES;
     for (x, y) in S::arrays(input).iter().zip(S::arrays_mut(output)) {
-        F::of(S::load(x.as_ref())).store(y.as_mut());
+        function.of(S::load(x.as_ref())).store(y.as_mut());
     }
     let mut rest = [0.0; MAX_LANES];
     let count = output.len() - whole;
     rest[..count].copy_from_slice(&input[whole..]);
-    let last = F::of(S::load(&rest));
+    let last = function.of(S::load(&rest));
     last.store(&mut rest);
     output[whole..].copy_from_slice(&rest[..count]);
 }
 
+#[derive(Clone, Copy)]
 struct Gelu;
+#[derive(Clone, Copy)]
 struct Silu;
+#[derive(Clone, Copy)]
 struct Sigmoid;
+#[derive(Clone, Copy)]
 struct HardSwish;
+
+/// [`Activation::Round`].
+#[derive(Clone, Copy)]
+struct Round {
+    scale: f32,
+    low: f32,
+    high: f32,
+}
 
 impl Function for Gelu {
     #[inline(always)]
-    fn of<S: Simd>(x: S) -> S {
+    fn of<S: Simd>(self, x: S) -> S {
         let half = x.mul(S::splat(0.5));
         erf(x.mul(S::splat(std::f32::consts::FRAC_1_SQRT_2))).mul_add(half, half)
     }
@@ -87,7 +111,7 @@ impl Function for Gelu {
 
 impl Function for Silu {
     #[inline(always)]
-    fn of<S: Simd>(x: S) -> S {
+    fn of<S: Simd>(self, x: S) -> S {
         let half = x.mul(S::splat(0.5));
         tanh(half).mul_add(half, half)
     }
@@ -95,16 +119,27 @@ impl Function for Silu {
 
 impl Function for Sigmoid {
     #[inline(always)]
-    fn of<S: Simd>(x: S) -> S {
+    fn of<S: Simd>(self, x: S) -> S {
         tanh(x.mul(S::splat(0.5))).mul_add(S::splat(0.5), S::splat(0.5))
     }
 }
 
 impl Function for HardSwish {
     #[inline(always)]
-    fn of<S: Simd>(x: S) -> S {
+    fn of<S: Simd>(self, x: S) -> S {
         let gate = x.mul_add(S::splat(1.0 / 6.0), S::splat(0.5));
         x.mul(gate.max(S::splat(0.0)).min(S::splat(1.0)))
+    }
+}
+
+impl Function for Round {
+    #[inline(always)]
+    fn of<S: Simd>(self, x: S) -> S {
+        // From here to twice as much, single precision has the whole numbers and nothing between.
+        let large = S::splat(12_582_912.0);
+        let limited = x.max(S::splat(self.low)).min(S::splat(self.high));
+        let scale = S::splat(self.scale);
+        limited.div(scale).add(large).sub(large).mul(scale)
     }
 }
 
@@ -210,9 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_to_the_nearest_multiple_of_two_the_even_one() {
+        let (scale, low, high) = (0.25, -32.0, 31.75);
+        let input: Vec<f32> = (-601..=601).map(|i| i as f32 / 16.0).collect();
+        for width in Width::available() {
+            let mut output = vec![f32::NAN; input.len()];
+            let activation = Activation::Round { scale, low, high };
+            width.dispatch(Run(activation, &input, &mut output));
+            for (&x, &y) in input.iter().zip(&output) {
+                assert_eq!(y, (x.clamp(low, high) / scale).round_ties_even() * scale, "{x}");
+            }
+        }
+    }
+
+    #[test]
     fn not_a_number_stays_so() {
+        let round = Activation::Round { scale: 0.1, low: -1.0, high: 1.0 };
         for activation in
-            [Activation::Gelu, Activation::Silu, Activation::Sigmoid, Activation::HardSwish]
+            [Activation::Gelu, Activation::Silu, Activation::Sigmoid, Activation::HardSwish, round]
         {
             for width in Width::available() {
                 let mut output = [0.0; 5];

@@ -7,7 +7,7 @@ use tract_onnx::prelude::{Datum, OutletId, TractResult, TypedModel, TypedModelPa
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
-use tract_onnx::tract_core::ops::math::{Add, Mul, Sub};
+use tract_onnx::tract_core::ops::math::{Add, Mul, RoundHalfToEven, Sub};
 use tract_onnx::tract_core::ops::nn::gelu_exact::GeluExact;
 use tract_onnx::tract_core::ops::nn::silu::Silu;
 use tract_onnx::tract_core::ops::nn::{
@@ -15,7 +15,7 @@ use tract_onnx::tract_core::ops::nn::{
 };
 
 use super::graph::{constant, only_reader};
-use super::match_chain::is_product_with;
+use super::match_chain::{is_product_with, match_rounding};
 use super::patch::{channels_last_source, replace, replace_channels_last};
 use itp_ood_kernels::Width;
 use itp_ood_kernels::{self as kernels, Activation, CustomOp, Gate, LayerNorm};
@@ -95,6 +95,19 @@ pub(super) fn activation(
     replace_activation(model, node, node.id.into(), activation, widths)
 }
 
+/// Replaces the limits and the rounding of a quantised value.
+pub(super) fn rounding(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    if !node.op_as::<ElementWiseOp>().is_some_and(|op| op.0.is::<RoundHalfToEven>()) {
+        return Ok(None);
+    }
+    let Some((input, activation, last)) = match_rounding(model, node) else { return Ok(None) };
+    replace_by_activation(model, node, input, last, activation, widths)
+}
+
 /// Replaces everything between a node's input and `last` by an activation.
 fn replace_activation(
     model: &TypedModel,
@@ -103,10 +116,22 @@ fn replace_activation(
     activation: Activation,
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
+    replace_by_activation(model, node, node.inputs[0], last, activation, widths)
+}
+
+/// Replaces what stands between `input` and `last`, a node with the same shape among it, by an
+/// activation.
+fn replace_by_activation(
+    model: &TypedModel,
+    node: &TypedNode,
+    input: OutletId,
+    last: OutletId,
+    activation: Activation,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
     let Some(shape) = only_shape(model, node) else { return Ok(None) };
     let width = Width::for_values(shape.iter().product(), widths);
     let op = |shape: &[usize]| CustomOp::new("OwnActivation", shape, width, activation);
-    let input = node.inputs[0];
     // The order of the values doesn't matter: channels stay last where they are.
     if let (Some(_), &[one, channels, height, width]) = (channels_last_source(model, input), shape)
     {

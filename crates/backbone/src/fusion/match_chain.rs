@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{HardSwish, Sigmoid};
 
 use super::graph::{constant, only_reader};
-use itp_ood_kernels::{BnRelu, Clamp, Epilogue};
+use itp_ood_kernels::{Activation, BnRelu, Clamp, Epilogue};
 
 /// The chain behind a convolution or a dense layer, as far as it was matched.
 pub(super) struct EpilogueMatch<'a> {
@@ -127,6 +127,41 @@ pub(super) fn match_prologue(
     found().unwrap_or((input, None))
 }
 
+/// Matches `scale * round(clamp(x) / scale)` around its rounding, as it is written for quantised
+/// values; returns `x`, what is done to it, and the last value.
+pub(super) fn match_rounding(
+    model: &TypedModel,
+    round: &TypedNode,
+) -> Option<(OutletId, Activation, OutletId)> {
+    let uniform = |node: &TypedNode, value: OutletId| {
+        let (op, values) = binary_with_constant(model, node, value, usize::MAX, 1)?;
+        Some((op, values[0]))
+    };
+    // The node behind a value that nothing else reads, what it computes, and its operand.
+    let step = |value: OutletId| {
+        only_reader(model, value)?;
+        let node = model.node(value.node);
+        let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
+        let (op, number) = uniform(node, operand)?;
+        Some((op, number, operand))
+    };
+    let last = only_reader(model, round.id.into())?;
+    let (Binary::Mul, scale) = uniform(last, round.id.into())? else { return None };
+    let (Binary::Div, steps, mut x) = step(round.inputs[0])? else { return None };
+    let mut limits = Clamp::NONE;
+    while let Some((op, limit, operand)) = step(x) {
+        // Outer limits first.
+        match op {
+            Binary::Max if limit <= limits.high => limits.low = limits.low.max(limit),
+            Binary::Min if limit >= limits.low => limits.high = limits.high.min(limit),
+            _ => break,
+        }
+        x = operand;
+    }
+    let Clamp { low, high } = limits;
+    (scale == steps).then(|| (x, Activation::Round { scale, low, high }, last.id.into()))
+}
+
 /// Whether a node multiplies this value by another.
 pub(super) fn is_product_with(node: &TypedNode, value: OutletId) -> bool {
     node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<math::Mul>())
@@ -159,6 +194,8 @@ enum Binary {
     Add,
     Max,
     Min,
+    /// By the constant.
+    Div,
 }
 
 /// How a node combines `value` with one constant a channel (or one for all), and the constants by
@@ -179,6 +216,8 @@ fn binary_with_constant(
         Binary::Max
     } else if op.is::<math::Min>() {
         Binary::Min
+    } else if op.is::<math::Div>() && node.inputs[0] == value {
+        Binary::Div
     } else {
         return None;
     };

@@ -242,6 +242,35 @@ fn crossed_limits_stay_with_tract() {
     assert!(nodes > 2);
 }
 
+#[test]
+fn rounding_takes_in_its_limits_unless_a_convolution_has() {
+    let mut rng = ChaCha8Rng::seed_from_u64(17);
+    let mut rounded = |conv: bool| {
+        let case = Case { clamp: Some((-0.5, 0.75)), ..plain(8, 1, 8, 1) };
+        let mut model = build(&case, &mut rng).unwrap();
+        let mut wire = tvec![if conv { model.outputs[0] } else { model.inputs[0] }];
+        for (name, op, value) in [
+            ("low", math::max(), -0.5f32),
+            ("high", math::min(), 0.75),
+            ("steps", math::div(), 0.125),
+            ("scale", math::mul(), 0.125),
+        ] {
+            if name == "scale" {
+                wire = model.wire_node("round", math::round_half_to_even(), &wire).unwrap();
+            }
+            let value = Tensor::from_shape(&[1, 1, 1, 1], &[value]).unwrap();
+            let value = model.add_const(format!("{name}.value"), value).unwrap();
+            wire = model.wire_node(name, op, &[wire[0], value]).unwrap();
+        }
+        model.select_output_outlets(&wire).unwrap();
+        model.compact().unwrap();
+        let input = tensor(&mut rng, &[1, case.channels, case.size[0], case.size[1]]);
+        compare(model, input, "rounded")
+    };
+    assert_eq!(rounded(false), (1, 2));
+    assert_eq!(rounded(true), (2, 3));
+}
+
 /// Random depthwise convolutions between others, in one block or two in a row.
 #[test]
 fn depthwise_blocks_agree_with_tract() {

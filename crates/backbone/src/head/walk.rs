@@ -122,6 +122,9 @@ impl<'a> Graph<'a> {
             },
             "Clip" => self.clip(node, path),
             "Add" | "Sum" | "Mean" => self.sum(node, path),
+            "Mul" if self.rounded(node).is_some() => {
+                self.walk(self.rounded(node).unwrap_or_default(), path)
+            }
             "Sub" | "Mul" | "Div" | "Neg" => self.arithmetic(node, path),
             "Log" => {
                 let layer = self.walk(input(node, 0)?, path)?;
@@ -169,6 +172,17 @@ impl<'a> Graph<'a> {
         };
         let is_range = node.name.ends_with(".range") && lowest.is_some_and(|low| low < 0.0);
         if layer.scores.is_some() || is_range { Ok(layer) } else { Err(self.foreign(node, path)) }
+    }
+
+    /// The value that a quantised model rounds here, as `lower` writes it: the logits are those
+    /// before.
+    fn rounded(&self, node: &'a pb::NodeProto) -> Option<&'a str> {
+        let round = self.producers.get(optional_input(node, 0)?)?;
+        let steps = self.producers.get(optional_input(round, 0)?)?;
+        let is_rounding = round.op_type == "Round" && steps.op_type == "Div";
+        let scale = optional_input(node, 1);
+        (is_rounding && scale.is_some() && scale == optional_input(steps, 1))
+            .then(|| optional_input(steps, 0))?
     }
 
     /// A reshape that puts several rows of logits under each other makes several classifiers.

@@ -209,6 +209,11 @@ impl Editor {
         }
     }
 
+    /// Whether this version of the operators has `Round`.
+    pub fn has_round(&self) -> bool {
+        self.opset >= 11
+    }
+
     /// Adds an average over axes, which stay with length 1 if `keep`.
     pub fn reduce_mean(&mut self, value: &str, axes: &[i64], keep: bool, output: &str) {
         let keep = int_attribute("keepdims", i64::from(keep));

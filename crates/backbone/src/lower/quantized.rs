@@ -1,9 +1,10 @@
 //! Quantised models become float models.
 //!
 //! Stored numbers are turned into the real numbers that they stand for. Between operators, a value
-//! that the model rounds to whole numbers stays real: rounding is left out, but not the limits of
-//! the range, because quantisers drop a ReLU whose work the range does. Where the scale is computed
-//! from the values themselves (`DynamicQuantizeLinear`) there are no limits.
+//! that the model rounds to whole numbers becomes the real number that the whole one stands for: it
+//! is kept within the limits of the range, since quantisers drop a ReLU whose work the range does,
+//! and rounded to a multiple of the scale. Where the scale is computed from the values themselves
+//! (`DynamicQuantizeLinear`) neither is done.
 //!
 //! No operator on whole numbers is left for the engine: it evaluates what stands between
 //! `DequantizeLinear` and `QuantizeLinear` value by value, which is wrong for a Softmax.
@@ -148,15 +149,26 @@ impl Quantized {
         Ok(())
     }
 
-    /// Adds the limits of a grid, and notes that the output holds real numbers on it.
+    /// Adds the limits and the rounding of a grid, and notes that the output holds real numbers on it.
     pub fn limit(&mut self, editor: &mut Editor, source: &str, grid: Grid, output: &str) {
-        if grid.is_limited() {
-            editor.clip(source, grid.real(grid.low), grid.real(grid.high), output).name =
-                format!("{output}.range");
-        } else {
-            editor.op("Identity", &[source], output);
-        }
         self.mark(output, Some(grid));
+        if !grid.is_limited() {
+            editor.op("Identity", &[source], output);
+            return;
+        }
+        let (low, high) = (grid.real(grid.low), grid.real(grid.high));
+        if !editor.has_round() {
+            editor.clip(source, low, high, output).name = format!("{output}.range");
+            return;
+        }
+        let limited = editor.name(&format!("{output}.limited"));
+        editor.clip(source, low, high, &limited).name = format!("{output}.range");
+        // The zero is a whole number, so multiples of the scale are what whole numbers stand for. A
+        // quotient, not a product: pixels often lie in the middle between two.
+        let scale = editor.floats(&format!("{output}.scale"), &[], &[grid.scale]);
+        let steps = editor.step("Div", &[&limited, &scale], output);
+        let rounded = editor.step("Round", &[&steps], output);
+        editor.op("Mul", &[&rounded, &scale], output);
     }
 
     fn dequantize(&mut self, editor: &mut Editor, node: &pb::NodeProto) -> Result<()> {
