@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadDetector } from "itp-ood";
 import { at } from "../../scripts/lib/tools.mjs";
-import { classFolder, onPage, png, setUp, skip, verdict } from "./support.mjs";
+import { classFolder, onPage, png, screenshot, setUp, skip, verdict } from "./support.mjs";
 
 const up = setUp();
 const DIGITS = Array.from("0123456789");
 const ONNX = at("www/models/digits.onnx");
+const axe = readFileSync(at("node_modules/axe-core/axe.min.js"), "utf8");
 
 test("a folder of class folders becomes a stats file", { skip }, async () => {
   await onPage(up, { hash: "#calibrate" }, async (page) => {
@@ -102,6 +103,13 @@ test("calibrating and tuning are one flow: what is made and rated is shown, with
     // 120 and 60 images, then 60 and 48 of them once more, and the rating.
     assert.equal(await card.locator(".kinds canvas").count(), 16);
     assert.equal(await card.locator(".heat-cell").count(), 77);
+    await page.addScriptTag({ content: axe });
+    const { violations } = await page.evaluate(() => globalThis.axe.run("#calibrate", { resultTypes: ["violations"] }));
+    assert.deepEqual(
+      violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`),
+      [],
+    );
+    await screenshot(page, "calibrate-flow-1280x900-light");
     const [download] = await Promise.all([page.waitForEvent("download"), card.getByRole("button", { name: "Report as JSON" }).click()]);
     const report = JSON.parse(readFileSync(await download.path(), "utf8"));
     assert.deepEqual([report.holdout, report.classes, report.rule, ...new Set(report.images)], [60, 10, "r1", 3]);

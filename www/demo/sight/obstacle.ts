@@ -8,8 +8,8 @@ const PLAIN: readonly [said: RegExp, means: string][] = [
   [/^the features are no mean over the last map: (.*)$/, "its features are no averages over places of the image ($1)"],
   [/^the last layer isn't linear$/, "its last layer isn't a sum of features times weights"],
   [
-    /^the model has no gradient here: (.*): its weights are computed, not stored$/,
-    "its file holds weights in a packed form, and the gradient needs them as they are ($1)",
+    /^the model has no gradient here: .*: its weights are computed, not stored$/,
+    "its file holds weights in a packed form, and the gradient needs them as they are",
   ],
   [/^the model has no gradient here: (.*)$/, "$1"],
 ];

@@ -12,10 +12,9 @@ import { neutralColour } from "../sight/picture.js";
 import type { App, Outcome } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
 import { nameOf } from "../state/scores.js";
-import { type Part, type Sight, SIZES, type Way, WAYS } from "../state/sight.js";
+import { type Part, type Sight, type Way, WAYS } from "../state/sight.js";
 import { whenShown } from "../state/views.js";
 import { byId, setOptions } from "../ui/dom.js";
-import { percent } from "../ui/format.js";
 
 /** A map that is shown, and what it says. */
 interface Shown {
@@ -57,7 +56,10 @@ export function startSight(app: App, sight: Sight): void {
       (error: unknown) => isCurrent() && fail(error),
     );
   });
-  whenShown(app, "why", () => showMap(shown.value, sight.way.value, app.outcome.value));
+  whenShown(app, "why", () => {
+    const way = sight.way.value;
+    showMap(shown.value, way !== "occlusion" && problem.value === "", way, app.outcome.value);
+  });
   effect(() => {
     byId("sight-problem").textContent = problem.value;
     byId("sight-instead").hidden = problem.value === "" || sight.way.value === "occlusion";
@@ -66,10 +68,12 @@ export function startSight(app: App, sight: Sight): void {
 }
 
 /** Draws the map, its legend and its sum in words. */
-function showMap(shown: Shown | undefined, way: Way, outcome: Outcome | undefined): void {
+function showMap(shown: Shown | undefined, isComing: boolean, way: Way, outcome: Outcome | undefined): void {
   const [stage, scale] = [byId("sight-stage"), byId("sight-scale")];
   stage.classList.toggle("mapped", shown !== undefined);
+  // Its place is kept while a map is on its way.
   scale.classList.toggle("unneeded", shown === undefined);
+  scale.hidden = shown === undefined && !isComing;
   byId("sight-words").textContent = shown?.words ?? "";
   byId("sight-at").textContent = "";
   byId<HTMLButtonElement>("sight-hold").disabled = !shown && way !== "occlusion";
@@ -135,7 +139,7 @@ function startControls(app: App, sight: Sight): void {
   }
   effect(() => {
     byId("sight-evidence").hidden = sight.way.value !== "evidence";
-    byId("sight-occlusion").hidden = sight.way.value !== "occlusion";
+    byId("sight-occlusion").hidden = byId("sight-live").hidden = sight.way.value !== "occlusion";
   });
   effect(() => {
     const { model, result } = app.outcome.value ?? {};
@@ -149,10 +153,6 @@ function startControls(app: App, sight: Sight): void {
   classes.addEventListener("change", () => (sight.label.value = classes.value || undefined));
   effect(() => void (part.value = sight.part.value));
   part.addEventListener("change", () => (sight.part.value = part.value as Part));
-  setOptions(
-    size,
-    SIZES.map((side) => ({ value: String(side), text: `${percent(side)} of the image's side` })),
-  );
   effect(() => void (size.value = String(sight.cover.value.size)));
   size.addEventListener("change", () => (sight.cover.value = { ...sight.cover.peek(), size: Number(size.value) }));
 }
