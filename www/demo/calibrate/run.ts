@@ -1,9 +1,9 @@
 // Makes a stats file as `itp calibrate` does: calibrates, then selects the hyperparameters on the held-out images.
 
 import { loadPageDetector } from "../state/assets.js";
+import type { HeldOutImage, TuningChoice } from "../tuning/choice.js";
 import type { ChosenFile } from "../ui/files.js";
 import { count } from "../ui/format.js";
-import type { HeldOutImage, TuningChoice } from "../tuning/choice.js";
 import { type CalibrationStep, holdBack, plan, type TrainingClass } from "./classes.js";
 import type { CalibrationSettings, Detector, Preprocess, Source, Tuned, TunePreview } from "itp-ood";
 

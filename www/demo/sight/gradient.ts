@@ -16,7 +16,7 @@ export async function gradientOf({ model, subject, overrides, result }: Outcome)
   const detector = await detectorWith("gradient", model);
   obstacleTo("gradient", detector.info);
   const slopes = await detector.saliency(subject.input, toOptions(overrides, model.info));
-  const [, channels = 1, rows = 1, columns = 1] = detector.info.inputShape;
+  const [, channels, rows, columns] = detector.info.inputShape;
   const { std } = detector.info.preprocess;
   // From the normalised input to the brightness of a pixel, all channels together.
   const values = new Float32Array(rows * columns);

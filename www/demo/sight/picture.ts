@@ -56,15 +56,16 @@ export function spotOf({ x, y, size }: Cover, { left, top, width, height }: Crop
 }
 
 /** A copy of the picture; with a cover, that covers it. */
-export function covered({ pixels, part, colour }: Picture, cover?: Cover): RawImage {
-  const { width, height } = pixels;
-  const data = new Uint8ClampedArray(pixels.data);
+export function covered({ pixels: { data: plain, width, height }, part, colour }: Picture, cover?: Cover): RawImage {
+  const data = new Uint8ClampedArray(plain);
   if (cover) {
     const spot = spotOf(cover, part);
     const within = (value: number, most: number): number => Math.max(0, Math.min(most, Math.round(value)));
     const [left, right] = [within(spot.left, width), within(spot.left + spot.width, width)];
     const [top, bottom] = [within(spot.top, height), within(spot.top + spot.height, height)];
-    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) data.set([...colour, 255], 4 * (y * width + x));
+    const pixels = new Uint32Array(data.buffer);
+    const [filled = 0] = new Uint32Array(Uint8Array.of(...colour, 255).buffer);
+    for (let y = top; y < bottom; y++) pixels.fill(filled, y * width + left, y * width + right);
   }
   return { data, width, height, channels: 4 };
 }

@@ -18,7 +18,7 @@ export interface Addressed {
   /** What differs from the default, by name. */
   query(): Iterable<readonly [name: string, value: string]>;
   /** Takes what an address says, the default for what it leaves out; gives what in it can't be, in sentences. */
-  follow(query: URLSearchParams): string[] | Promise<string[]>;
+  follow(query: URLSearchParams): Promise<string[]>;
 }
 
 /** The hash for what is shown. The visitor's own model and images have no address. */

@@ -73,7 +73,7 @@ export class Game implements Addressed {
     }
   }
 
-  follow(query: URLSearchParams): string[] {
+  async follow(query: URLSearchParams): Promise<string[]> {
     const files = new Set(this.#gallery().map(({ file }) => file));
     const problems: string[] = [];
     const images = (name: string): string[] => {

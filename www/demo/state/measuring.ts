@@ -21,7 +21,7 @@ export class Measuring implements Addressed {
   *query(): Generator<readonly [string, string]> {
     if (this.gallery.value) yield ["sets", "gallery"];
     const { value: score } = this.score;
-    const own = this.#app.current.value?.info.settings.score;
+    const own = this.#app.model.value?.info.settings.score;
     if (score !== undefined && score !== own) yield ["measured", score];
     const { value: threshold } = this.threshold;
     if (threshold && threshold.score === (score ?? own)) yield ["threshold", String(threshold.value)];

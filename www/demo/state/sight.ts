@@ -38,8 +38,9 @@ export class Sight implements Addressed {
   constructor(app: App) {
     this.#app = app;
     this.classIndex = computed(() => {
-      const index = app.current.value?.info.labels.indexOf(this.label.value ?? "") ?? -1;
-      return index < 0 || this.label.value === undefined ? undefined : index;
+      const { value: label } = this.label;
+      const index = label === undefined ? -1 : (app.model.value?.info.labels.indexOf(label) ?? -1);
+      return index < 0 ? undefined : index;
     });
   }
 

@@ -97,9 +97,11 @@ function startGallery(
   intakes: Readonly<Record<Side, Intake>>,
 ): void {
   let measured: LoadedModel | undefined;
+  let running = Promise.resolve();
   const measure = (model: LoadedModel | undefined): void => {
     measured = model;
-    void measureGallery(app, gallery(), intakes);
+    for (const side of SIDES) intakes[side].cancel();
+    running = running.then(() => measureGallery(app, gallery(), intakes, () => measured === model));
   };
   byId("measure-gallery").addEventListener("click", () => {
     measure(app.current.peek());
@@ -112,13 +114,19 @@ function startGallery(
   });
 }
 
-async function measureGallery(app: App, images: readonly GalleryImage[], intakes: Readonly<Record<Side, Intake>>): Promise<void> {
+async function measureGallery(
+  app: App,
+  images: readonly GalleryImage[],
+  intakes: Readonly<Record<Side, Intake>>,
+  isWanted: () => boolean,
+): Promise<void> {
   try {
     const of = images.filter(({ model }) => model === app.wanted.peek());
     if (of.length === 0) throw new Error("The gallery has no images for this model.");
     for (const side of SIDES) {
       const files = of.filter(({ truth }) => (truth !== null) === (side === "id")).map(fetchGalleryFile);
-      await intakes[side].add(await Promise.all(files));
+      const fetched = await Promise.all(files);
+      if (isWanted()) await intakes[side].add(fetched);
     }
   } catch (error) {
     app.notice.value = messageOf(error);
