@@ -123,6 +123,53 @@ test("the evidence is the package's at every position, and its sums are those of
   }
 });
 
+test("in the browser, too, the positions sum to the parts of the logit, to 1e-5", { skip }, async () => {
+  const prepare = (page) =>
+    page.addInitScript(() => {
+      globalThis.answers = [];
+      const { postMessage } = Worker.prototype;
+      const known = new WeakSet();
+      Worker.prototype.postMessage = function (...message) {
+        if (!known.has(this)) this.addEventListener("message", ({ data }) => globalThis.answers.push(data.value));
+        known.add(this);
+        return postMessage.apply(this, message);
+      };
+    });
+  for (const [model, image] of [
+    ["photos", "horse.webp"],
+    ["digits", "digit-3.png"],
+  ]) {
+    await onPage(up, { hash: `#why?model=${model}&image=${image}&p=20&lambda=1`, prepare }, async (page) => {
+      for (const [part, words] of [
+        ["crp", /CRP prunes/],
+        ["ftp", /FTP prunes/],
+        ["all", /that is the logit of “[^”]+”:/],
+        ["kept", /after pruning/],
+      ]) {
+        await page.selectOption("#sight-part", part);
+        await says(page, "words", words);
+        const { sum, why } = await page.evaluate(() => {
+          const { data, classIndex } = globalThis.answers.findLast((value) => value?.height && value.data);
+          const found = globalThis.answers.findLast((value) => value?.prunedLogit !== undefined && value.classIndex === classIndex);
+          const { bias, logit, prunedLogit, redundantSum, bothSum, overconfidentSum } = found;
+          const scale = found.contribution.reduce((total, value) => total + Math.abs(value), 1);
+          return {
+            sum: data.reduce((total, value) => total + value, 0),
+            why: { bias, logit, prunedLogit, redundantSum, bothSum, overconfidentSum, scale },
+          };
+        });
+        const expected = {
+          kept: why.prunedLogit - why.bias,
+          all: why.logit - why.bias,
+          crp: why.redundantSum + why.bothSum,
+          ftp: why.overconfidentSum,
+        }[part];
+        assert.ok(Math.abs(sum - expected) < 1e-5 * why.scale, `${model}, ${part}: ${sum} instead of ${expected}`);
+      }
+    });
+  }
+});
+
 test("holding the button, by pointer or by key, shows the plain image", { skip }, async () => {
   await onPage(up, { hash: "#why?model=photos&image=horse.webp", fresh: true }, async (page) => {
     await says(page, "words", "add up to");
