@@ -4,8 +4,10 @@
 // Play: a slider is moved in every frame. "frame" is the time between frames, "update" the time from
 // moving a slider that was at rest until score, logits and energies are drawn anew. The times are
 // medians and 95th percentiles in milliseconds; other programs on the machine lengthen them.
+// Drag: a slider of Play is dragged by the mouse, back and forth, on the page's own models: frames a
+// second while it is held, and of what length.
 //
-// --rounds=N: how often the page is opened (9).
+// --rounds=N: how often the page is opened (9). --only=opening,play,drag: some of the measurements.
 
 import { loadavg } from "node:os";
 import { loadDetector } from "itp-ood";
@@ -18,6 +20,7 @@ import { headStats } from "./lib/head.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
 const rounds = Number(options.rounds ?? 9);
+const wanted = (options.only ?? "opening,play,drag").split(",");
 
 /** Heads: classes, features, held-out images. Above 2^26 multiplications for all of these, new settings have no threshold. */
 const SIZES = [
@@ -124,6 +127,62 @@ async function play(browser, url, [classes, features, heldOut]) {
   return found;
 }
 
+/** Notes the time of every frame, and how often a chart is drawn, until `stop`. */
+function watchFrames() {
+  const times = [];
+  let drawn = 0;
+  const watch = new MutationObserver(() => drawn++);
+  watch.observe(document.querySelector("#play-waterfall svg"), { childList: true });
+  let running = true;
+  const note = (time) => {
+    times.push(time);
+    if (running) requestAnimationFrame(note);
+  };
+  requestAnimationFrame(note);
+  globalThis.stopWatching = () => {
+    running = false;
+    watch.disconnect();
+    return { times, drawn };
+  };
+}
+
+/** Drags a slider by the mouse from one end to the other and back. */
+async function drag(browser, url, model, id) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, serviceWorkers: "block" });
+  await page.goto(`${url}#play?model=${model}`);
+  await page.locator("#play-waterfall .ghost").first().waitFor();
+  const box = await page.locator(`#${id}`).boundingBox();
+  const middle = box.y + box.height / 2;
+  const at = (share) => box.x + 8 + share * (box.width - 16);
+  await page.mouse.move(at(0), middle);
+  await page.mouse.down();
+  await page.evaluate(watchFrames);
+  const steps = 120;
+  for (const way of [0, 1])
+    for (let step = 0; step <= steps; step++) await page.mouse.move(at(way % 2 ? 1 - step / steps : step / steps), middle);
+  const { times, drawn } = await page.evaluate(() => globalThis.stopWatching());
+  await page.mouse.up();
+  await page.close();
+  const frames = times.slice(1).map((time, i) => time - times[i]);
+  const { median, p95 } = spread(frames);
+  const seconds = (times.at(-1) - times[0]) / 1000;
+  return {
+    "frames a second": Number((frames.length / seconds).toFixed(1)),
+    frame: median,
+    "frame p95": p95,
+    longest: Number(Math.max(...frames).toFixed(1)),
+    "drawn a second": Number((drawn / seconds).toFixed(1)),
+    seconds: Number(seconds.toFixed(1)),
+  };
+}
+
+async function drags(browser, url) {
+  const found = {};
+  for (const model of ["photos", "digits"])
+    for (const id of ["p", "lambda"]) found[`${model}, ${id}`] = await drag(browser, url, model, id);
+  return found;
+}
+
 await main(async () => {
   const server = await startServer({ directory: at("target/site") });
   const browser = await launchBrowser();
@@ -133,8 +192,9 @@ await main(async () => {
         .map((load) => load.toFixed(1))
         .join(", ")}`,
     );
-    console.log("first verdict, ms:", await opening(browser, server.url));
-    for (const size of SIZES) console.table(await play(browser, server.url, size));
+    if (wanted.includes("opening")) console.log("first verdict, ms:", await opening(browser, server.url));
+    if (wanted.includes("play")) for (const size of SIZES) console.table(await play(browser, server.url, size));
+    if (wanted.includes("drag")) console.table(await drags(browser, server.url));
     console.log(
       `load of the machine: ${loadavg()
         .map((load) => load.toFixed(1))

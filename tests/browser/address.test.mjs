@@ -119,6 +119,117 @@ for (const [what, wrong, says, left] of [
   });
 }
 
+test("what Measure shows of the gallery is in the address", { skip }, async () => {
+  await onPage(up, { hash: "#measure?model=photos&sets=gallery&measured=energy&threshold=4.5", fresh: true }, async (page) => {
+    const shown = async () => {
+      await page.locator("#measure-counts", { hasText: /^At \S+: \d+ of \d+ ID/ }).waitFor();
+      const [score, counts] = [page.locator("#measure-score").inputValue(), page.locator("#measure-counts").textContent()];
+      return { score: await score, counts: await counts, hash: await hash(page) };
+    };
+    const before = await shown();
+    assert.equal(before.score, "energy");
+    assert.match(before.counts, /^At 4\.50: /);
+    assert.match(before.hash, /&sets=gallery&measured=energy&threshold=4\.5$/);
+    await slide(page, "measure-threshold", 6);
+    await hashHas(page, "threshold=6");
+    const moved = await shown();
+    assert.notEqual(moved.counts, before.counts);
+    await page.reload();
+    assert.deepEqual(await shown(), moved);
+    await page.locator("#measure-reset").click();
+    await page.waitForFunction(() => !location.hash.includes("threshold="));
+    // The stats file's own score needs no words.
+    await page.selectOption("#measure-score", "itp");
+    await page.waitForFunction(() => location.hash.endsWith("&sets=gallery"));
+    // Another model's gallery follows; the visitor's own images have no address.
+    await page.selectOption("#model", "digits");
+    await page.locator("#measure-size", { hasText: /^From 1?\d ID/ }).waitFor();
+    assert.match(await hash(page), /model=digits.*&sets=gallery$/);
+    await page.setInputFiles("#measure-id input[accept]", IMAGE);
+    await page.waitForFunction(() => !location.hash.includes("sets="));
+    for (const [wrong, says] of [
+      ["sets=mine", /asks to measure “mine”; there is gallery/],
+      ["measured=nonsense", /The score nonsense can't be measured with Photos/],
+      ["threshold=high", /asks for threshold = high, which can't be/],
+    ]) {
+      await page.evaluate((query) => (location.hash = `#measure?model=photos&${query}`), wrong);
+      await page.locator("#notice", { hasText: says }).waitFor();
+      await page.waitForFunction((query) => !location.hash.includes(query), wrong);
+    }
+  });
+});
+
+test("the game is in the address: a riddle stays one, and guesses stay made", { skip }, async () => {
+  await onPage(up, { hash: "#try?model=photos&image=cat.webp", fresh: true }, async (page) => {
+    await verdict(page, "Chelsea, a cat");
+    await page.locator("#game").click();
+    await hashHas(page, "game=cat.webp");
+    const pick = (file) => page.locator(`.thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
+    const riddle = () => page.locator("#verdict-words", { hasText: "Does the model know this?" }).waitFor();
+    for (const [file, guess] of [
+      ["horse.webp", "in"],
+      ["noise.webp", "in"],
+      ["gravel.webp", "out"],
+    ]) {
+      await pick(file);
+      await riddle();
+      await page.locator(`#guess-${guess}`).click();
+      await verdict(page);
+    }
+    await pick("plate.webp");
+    await riddle();
+    await hashHas(page, "image=plate.webp");
+    const [address, tally] = [await hash(page), await page.locator("#tally").textContent()];
+    assert.match(address, /&game=cat\.webp&familiar=horse\.webp\+noise\.webp&unfamiliar=gravel\.webp/);
+    assert.match(tally, /^You foresaw [0-3] of 3 verdicts\.$/);
+    const wrong = address.includes("&wrong=") ? /&wrong=(.*)$/.exec(address)[1].split("+").length : 0;
+    assert.ok(tally.includes(`foresaw ${3 - wrong} of 3`));
+    await page.reload();
+    await riddle();
+    await page.locator("#tally", { hasText: tally }).waitFor();
+    assert.equal(await hash(page), address);
+    // What was shown when the game began is none.
+    await pick("cat.webp");
+    await verdict(page, "Chelsea, a cat");
+    await page.locator("#game").click();
+    await page.waitForFunction(() => !/game|familiar|wrong/.test(location.hash));
+    await page.evaluate(() => (location.hash = "#try?model=photos&game=on&familiar=unicorn.webp"));
+    await page.locator("#notice", { hasText: "no image “unicorn.webp” to guess at" }).waitFor();
+    await riddle();
+  });
+});
+
+test("a slider that is dragged doesn't write more addresses than browsers take", { skip }, async () => {
+  const prepare = (page) =>
+    page.addInitScript(() => {
+      globalThis.written = [];
+      const { replaceState } = history;
+      history.replaceState = function (...args) {
+        globalThis.written.push(args[2]);
+        return replaceState.apply(this, args);
+      };
+    });
+  await onPage(up, { hash: "#play?model=photos", prepare }, async (page) => {
+    await verdict(page);
+    await page.evaluate(() => (globalThis.written.length = 0));
+    const seconds = await page.evaluate(async () => {
+      const start = performance.now();
+      const slider = document.querySelector("#p");
+      for (let step = 1; step <= 60; step++) {
+        slider.value = String(step);
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        await new Promise(requestAnimationFrame);
+      }
+      return (performance.now() - start) / 1000;
+    });
+    await hashHas(page, "p=60");
+    const written = await page.evaluate(() => globalThis.written);
+    // Safari takes 100 in 30 seconds.
+    assert.ok(written.length <= 2 + 3 * seconds, `${written.length} addresses in ${seconds} s`);
+    assert.ok(written.at(-1).includes("p=60"));
+  });
+});
+
 test("skipping the navigation stays in the section", { skip }, async () => {
   await onPage(up, { hash: "#why", fresh: true }, async (page) => {
     await verdict(page);

@@ -14,7 +14,7 @@ const axe = readFileSync(at("node_modules/axe-core/axe.min.js"), "utf8");
 
 /** Starts tuning with few images per kind. */
 async function choose(page, perKind = 4) {
-  await page.getByLabel("Images per kind").fill(String(perKind));
+  await page.locator("#tuning").getByLabel("Images per kind").fill(String(perKind));
   await page.getByRole("button", { name: "Select hyperparameters" }).click();
 }
 

@@ -100,6 +100,25 @@ inEveryEngine(
       await page.setViewportSize(SIZES.wide);
     });
 
+    check("where in the image: evidence that sums to the logit, and covers", async (page) => {
+      await page.evaluate(() => (location.hash = "#why?model=digits&image=digit-3.png"));
+      const said = (id, pattern) =>
+        waitFor(page, ([at, wanted]) => RegExp(wanted).exec(document.querySelector(at).textContent)?.slice(), [id, pattern]);
+      const [, sum, bias, logit] = await said("#sight-words", "add up to ([\\d.]+)\\. With the class's bias, ([\\d.]+), .*: ([\\d.]+)\\.$");
+      assert.equal((Number(sum) + Number(bias)).toFixed(2), logit);
+      await shown(page, "#sight-stage.mapped");
+      await screenshot(page, `${engine}-where`);
+      await click(page, "#sight-way-occlusion");
+      const [, uncovered] = await said("#sight-live", "with the cover: ITP .* Without it (.*)\\.$");
+      const [, score] = await said("#subject-text", "^ITP (.*), threshold");
+      assert.equal(uncovered, score, "as the file itself");
+      await click(page, "#sight-run");
+      await said("#sight-words", "^Uncovered, the ITP score is");
+      await shown(page, "#sight-stage.mapped");
+      await page.evaluate(() => (location.hash = "#try?model=photos"));
+      await verdict(page);
+    });
+
     check("a slider decides again, and Measure compares the scores", async (page) => {
       await click(page, 'nav a[href="#play"]');
       await page.evaluate(() => {

@@ -10,10 +10,12 @@ import { App } from "./state/app.js";
 import { isSingleFile } from "./state/assets.js";
 import { messageOf } from "./state/errors.js";
 import { Game } from "./state/game.js";
+import { Measuring } from "./state/measuring.js";
 import { builtIn, type GalleryImage, isBuiltIn, loadGallery, loadSeparation } from "./state/models.js";
 import { OwnImages } from "./state/own-images.js";
 import { pointing } from "./state/pointing.js";
 import { usualEnergies } from "./state/reference.js";
+import { Sight } from "./state/sight.js";
 import { showGallery, showOwnImages } from "./try/gallery.js";
 import { openGalleryImage } from "./try/open.js";
 import { fileTaker, takeEverywhere } from "./try/take-files.js";
@@ -23,6 +25,7 @@ import { startExplain } from "./views/explain.js";
 import { startMeasure } from "./views/measure.js";
 import { startNavigation } from "./views/navigation.js";
 import { startPlay } from "./views/play.js";
+import { startSight } from "./views/sight.js";
 import { startSubjectStrip } from "./views/subject-strip.js";
 import { startTry } from "./views/try.js";
 import { startWhy } from "./views/why.js";
@@ -44,7 +47,9 @@ loadSeparation().then(
   () => undefined,
 );
 
-const game = new Game(app);
+const game = new Game(app, () => gallery);
+const measuring = new Measuring(app);
+const sight = new Sight(app);
 const own = new OwnImages(app);
 const reference = usualEnergies(app);
 const pointed = pointing();
@@ -55,8 +60,9 @@ startTry(app, game, takeFiles);
 showOwnImages(app, own);
 startSubjectStrip(app, game);
 startWhy(app, reference, pointed);
+startSight(app, sight);
 startPlay(app, reference, pointed);
-startMeasure(app, () => gallery);
+startMeasure(app, measuring, () => gallery);
 startCalibrate(app, () => gallery);
 startExplain();
 
@@ -93,7 +99,7 @@ void (async () => {
     showGallery(app, game, all);
     return all;
   });
-  await startNavigation(app, known, openingImage);
+  await startNavigation(app, known, openingImage, [game, measuring, sight]);
 })().catch((error: unknown) => (app.notice.value = messageOf(error)));
 
 // Works offline after the first visit.

@@ -13,12 +13,21 @@ export interface Shown {
   overrides: Overrides;
 }
 
+/** A part of the state with names of its own in the address. */
+export interface Addressed {
+  /** What differs from the default, by name. */
+  query(): Iterable<readonly [name: string, value: string]>;
+  /** Takes what an address says, the default for what it leaves out; gives what in it can't be, in sentences. */
+  follow(query: URLSearchParams): Promise<string[]>;
+}
+
 /** The hash for what is shown. The visitor's own model and images have no address. */
-export function hashOf({ view, model, image, overrides }: Shown): string {
+export function hashOf({ view, model, image, overrides }: Shown, parts: readonly Addressed[]): string {
   const query = new URLSearchParams();
   if (model !== undefined && isBuiltIn(model)) query.set("model", model);
   if (image !== undefined) query.set("image", image);
   for (const [name, value] of toQuery(overrides)) query.set(name, value);
+  for (const part of parts) for (const [name, value] of part.query()) query.set(name, value);
   return query.size ? `#${view}?${query}` : `#${view}`;
 }
 
@@ -26,6 +35,7 @@ export function hashOf({ view, model, image, overrides }: Shown): string {
 export interface Address extends Shown {
   /** Whether it names anything but a section: a link of the navigation changes nothing else. */
   isComplete: boolean;
+  query: URLSearchParams;
   /** What it says that can't be, in sentences. */
   problems: string[];
 }
@@ -39,7 +49,7 @@ export function readAddress(hash: string): Address | undefined {
   const { overrides, problems } = fromQuery(query);
   // Earlier links call the image `picture`.
   const image = query.get("image") ?? query.get("picture") ?? undefined;
-  return { view, model: query.get("model") ?? undefined, image, overrides, isComplete: query.size > 0, problems };
+  return { view, model: query.get("model") ?? undefined, image, overrides, isComplete: query.size > 0, query, problems };
 }
 
 /** The overrides that this model can have, and what is wrong with the others. */

@@ -6,6 +6,7 @@ import { messageOf } from "./errors.js";
 import { latest } from "./latest.js";
 import { type GalleryImage, type LoadedModel, loadModel, type ModelEntry, type Separation } from "./models.js";
 import { type Overrides, toOptions } from "./overrides.js";
+import { disposeModel } from "./special.js";
 import type { View } from "./views.js";
 import { type DetectOptions, type Detection, type Input, OodError } from "itp-ood";
 
@@ -191,10 +192,7 @@ export class App {
       this.overrides.value = {};
       this.notice.value = undefined;
     });
-    old?.then(
-      ({ detector }) => detector.dispose(),
-      () => undefined,
-    );
+    old?.then(disposeModel, () => undefined);
     return model;
   }
 

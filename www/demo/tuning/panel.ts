@@ -1,27 +1,19 @@
-// Selecting hyperparameters without OOD images: the last part of Calibrate.
+// Selecting hyperparameters without OOD images for a stats file that is there: the last part of Calibrate.
 
 import { effect } from "@preact/signals-core";
 import { classOf } from "../calibrate/classes.js";
-import { fileName, type NewStats, plainTitle, statsActions } from "../calibrate/stats-actions.js";
+import { type NewStats, plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import type { App } from "../state/app.js";
 import { loadPageDetector } from "../state/assets.js";
 import { messageOf } from "../state/errors.js";
 import { fetchGalleryFile, type GalleryImage } from "../state/models.js";
-import { h, setOptions } from "../ui/dom.js";
-import { download, type ChosenFile, isImage } from "../ui/files.js";
+import { h } from "../ui/dom.js";
+import { type ChosenFile, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
 import { intake } from "../ui/intake.js";
-import { kindFigure } from "./kinds.js";
-import { showReport } from "./report.js";
-import { type Detector, type Source, type TuneImage, type TuneProgress, type TuneReport, type Tuned } from "itp-ood";
-
-/** A held-out image, with its class if that is known. */
-export interface HeldOutImage {
-  file: ChosenFile;
-  classIndex?: number;
-  /** Of an image held back from the training images: the features that stand for it. */
-  features?: Float32Array;
-}
+import { type HeldOutImage, tuningFields } from "./choice.js";
+import { reportActions, tuningView } from "./view.js";
+import type { Detector, Source, TuneImage, TuneProgress, Tuned } from "itp-ood";
 
 /** Controls the panel. */
 export interface TuningPanel {
@@ -71,46 +63,25 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
   });
   held.append(h("p", {}, sample));
 
-  const rule = h("select");
-  setOptions(rule, [
-    { value: "r1", text: "R1: best mean" },
-    { value: "r*", text: "R*: safe for near-OOD" },
-  ]);
-  const perKind = h("input", { type: "number", value: "100", min: "1", step: "1" });
-  const seed = h("input", { type: "number", value: "0", min: "0", step: "1" });
+  const choice = tuningFields();
   const start = h("button", { type: "button", class: "primary" }, "Select hyperparameters");
   const cancel = h("button", { type: "button", hidden: true }, "Cancel");
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Selecting hyperparameters", hidden: true });
   const status = h("p", { class: "status", role: "status" });
-  const kinds = h("ul", { class: "kinds", "aria-label": "Kinds of pseudo-OOD images" });
-  const shown = h(
-    "div",
-    { class: "outcome", hidden: true },
-    h("h3", {}, "Pseudo-OOD images: one of each kind"),
-    kinds,
-    h("p", { class: "quiet small" }, "Near-OOD: stands for images close to the training data."),
-  );
-  const outcome = h("div", { class: "outcome" });
+  const view = tuningView("tune");
+  const actions = h("div", { class: "outcome" });
   container.append(
-    h("h2", {}, "5. Select hyperparameters without OOD images"),
-    h(
-      "p",
-      { class: "quiet" },
-      "A paper’s hyperparameters rarely suit another network, and real OOD images to select them on are usually not available. Here, sixteen kinds of pseudo-OOD images are made of ID images, and the candidates that separate the two best are selected: ",
-      h("i", {}, "p"),
-      " and ",
-      h("i", {}, "λ"),
-      " of ITP, ReAct’s clip, and the hyperparameters of HELD and HELD+T.",
-    ),
+    h("h2", {}, "Select hyperparameters again, or for another stats file"),
+    h("p", { class: "quiet" }, "As the last step above, without calibrating: for the model in use, for example."),
     h("label", { class: "choice" }, made, "The stats file made above, with its held-out images"),
     h("label", { class: "choice" }, current, currentTitle),
     held,
-    h("div", { class: "fields" }, h("label", {}, "Rule", rule), h("label", {}, "Images per kind", perKind), h("label", {}, "Seed", seed)),
+    choice.element,
     h("div", { class: "actions" }, start, cancel),
     bar,
     status,
-    shown,
-    outcome,
+    ...view.elements,
+    actions,
   );
 
   /** What to tune, and with which images. */
@@ -140,9 +111,8 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
     if (running) return;
     running = new AbortController();
     const { signal } = running;
-    kinds.replaceChildren();
-    outcome.replaceChildren();
-    shown.hidden = true;
+    view.clear();
+    actions.replaceChildren();
     start.disabled = true;
     cancel.hidden = bar.hidden = false;
     bar.value = 0;
@@ -154,23 +124,18 @@ export function startTuning(app: App, container: HTMLElement, gallery: () => rea
       const files = imagesFor(detector.info.labels);
       const tuneImages: TuneImage[] = files.map(({ file, ...known }) => ({ image: file.file, ...known }));
       const tuned = await detector.tune(tuneImages, {
-        rule: rule.value as "r1" | "r*",
-        perKind: Number(perKind.value),
-        seed: Number(seed.value),
+        ...choice.read(),
         trainedOn: files.some(({ features }) => features),
         signal,
-        onPreview: (preview) => {
-          shown.hidden = false;
-          kinds.append(kindFigure(preview));
-        },
+        onPreview: view.preview,
         onProgress: ({ part, done, total }) => {
           bar.value = done / total;
           status.textContent = `${PARTS[part]}: ${count(done)} of ${count(total)} steps`;
         },
       });
       status.textContent = `Done: ${count(tuned.report.holdout)} held-out images, ${count(tuned.report.images.reduce((sum, n) => sum + n, 0))} pseudo-OOD images.${describeBroken(tuned, files)}`;
-      showReport(outcome, tuned.report);
-      outcome.append(
+      view.show(tuned);
+      actions.append(
         h(
           "div",
           { class: "actions" },
@@ -204,20 +169,4 @@ function describeBroken({ broken }: Tuned, files: readonly HeldOutImage[]): stri
   const indices = new Set(broken.map(({ index }) => index));
   const [first] = broken;
   return first ? ` ${indices.size} images can't be read, such as ${files[first.index]?.file.path ?? ""}.` : "";
-}
-
-/** The report as `itp tune --report` writes it: JSON has no infinity. */
-const jsonOf = (report: TuneReport): string =>
-  `${JSON.stringify(report, (_, value: unknown) => (value === Infinity ? "inf" : value), 2)}\n`;
-
-function reportActions(title: string, { report, markdown }: Tuned): HTMLElement[] {
-  const button = (text: string, ending: string, content: () => string, type: string): HTMLElement => {
-    const made = h("button", { type: "button" }, text);
-    made.addEventListener("click", () => download(`${fileName(title)}.tuning.${ending}`, content(), type));
-    return made;
-  };
-  return [
-    button("Report as JSON", "json", () => jsonOf(report), "application/json"),
-    button("Report as Markdown", "md", () => markdown, "text/markdown"),
-  ];
 }

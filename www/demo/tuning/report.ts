@@ -7,8 +7,8 @@ import { describeCell, type Grid, heatLegend, heatMap } from "./heatmap.js";
 import { describeSelection, type ItpFamily, lambdaText, ruleName } from "./texts.js";
 import type { TuneKind, TuneReport } from "itp-ood";
 
-/** Fills `container` with the report. */
-export function showReport(container: HTMLElement, report: TuneReport): void {
+/** Fills `container` with the report; `name` tells the ids of its elements from those of another report. */
+export function showReport(container: HTMLElement, report: TuneReport, name: string): void {
   const { warnings } = report;
   container.append(
     ...(warnings.length
@@ -24,10 +24,10 @@ export function showReport(container: HTMLElement, report: TuneReport): void {
     h("ul", { class: "selected", "aria-label": "Selected hyperparameters" }, ...describeSelection(report).map((text) => h("li", {}, text))),
   );
   const itp = report.families.find((family): family is ItpFamily => family.score === "itp");
-  if (itp) showItp(container, report, itp);
+  if (itp) showItp(container, report, itp, name);
 }
 
-function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily): void {
+function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily, name: string): void {
   const p = [...new Set(itp.tried.map(({ setting }) => setting.p))];
   const lambda = [...new Set(itp.tried.map(({ setting }) => setting.lambda))];
   const selected = { r1: itp.r1, rStar: itp.rStar };
@@ -45,9 +45,9 @@ function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily):
   };
 
   const heat = h("div");
-  const title = h("h3", { id: "tune-cell" });
+  const title = h("h3", { id: `${name}-cell` });
   const body = h("tbody");
-  const cellText = h("p", { class: "quiet small", "aria-live": "polite", id: "tune-cell-text" });
+  const cellText = h("p", { class: "quiet small", "aria-live": "polite", id: `${name}-cell-text` });
   const showCell = (index: number): void => {
     const candidate = itp.tried[index];
     if (!candidate) return;
@@ -68,7 +68,7 @@ function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily):
             : "";
     cellText.textContent = `${describeCell(grid(), index)}${by}: mean AUROC ${decimal(candidate.mean, 1)}, near-OOD ${decimal(candidate.nearMean, 1)}.`;
   };
-  const redraw = heatMap(heat, "tune-help tune-cell-text", grid, showCell);
+  const redraw = heatMap(heat, `${name}-help ${name}-cell-text`, grid, showCell);
   const table = h("table", { class: "list" });
   const showTable = (): void => {
     const { values } = grid();
@@ -115,9 +115,13 @@ function showItp(container: HTMLElement, { kinds }: TuneReport, itp: ItpFamily):
         "div",
         {},
         heat,
-        h("p", { class: "quiet small", id: "tune-help" }, "Point at a cell, or use the arrow keys; Home and End go to the ends of a row."),
+        h(
+          "p",
+          { class: "quiet small", id: `${name}-help` },
+          "Point at a cell, or use the arrow keys; Home and End go to the ends of a row.",
+        ),
       ),
-      h("div", { class: "weight" }, title, h("table", { class: "cell-table", "aria-labelledby": "tune-cell" }, body), cellText),
+      h("div", { class: "weight" }, title, h("table", { class: "cell-table", "aria-labelledby": `${name}-cell` }, body), cellText),
     ),
     h(
       "details",

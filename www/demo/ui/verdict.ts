@@ -20,7 +20,7 @@ export interface Verdict {
   other: string;
 }
 
-const WORDS: Readonly<Record<Kind, { words: string; term: string }>> = {
+export const WORDS: Readonly<Record<Kind, { words: string; term: string }>> = {
   in: { words: "Familiar", term: "In-distribution: like the training images" },
   out: { words: "Unfamiliar", term: "Out-of-distribution: unlike the training images" },
   none: { words: "No verdict", term: "These hyperparameters have no threshold" },

@@ -1,20 +1,22 @@
 // The section Calibrate: makes a stats file for a network from training images by class.
 
 import { effect } from "@preact/signals-core";
-import { type CalibrationStep, classesOf, holdBack, MIN_RELIABLE, plan, type TrainingClass } from "../calibrate/classes.js";
+import { classesOf, MIN_RELIABLE, type TrainingClass } from "../calibrate/classes.js";
 import { preprocessForm } from "../calibrate/preprocess-form.js";
+import { type Course, makeStats } from "../calibrate/run.js";
 import { plainTitle, statsActions } from "../calibrate/stats-actions.js";
 import type { App } from "../state/app.js";
-import { loadPageDetector } from "../state/assets.js";
 import { modelProblem } from "../state/errors.js";
 import type { GalleryImage } from "../state/models.js";
 import { hyperparameter } from "../state/scores.js";
-import { type HeldOutImage, startTuning } from "../tuning/panel.js";
+import { tuningFields } from "../tuning/choice.js";
+import { startTuning } from "../tuning/panel.js";
+import { reportActions, tuningView } from "../tuning/view.js";
 import { byId, h } from "../ui/dom.js";
 import { type ChosenFile, filesOf, isImage } from "../ui/files.js";
 import { count } from "../ui/format.js";
 import { intake } from "../ui/intake.js";
-import type { CalibrationSettings, Detector, Hyperparameter } from "itp-ood";
+import type { CalibrationSettings, Hyperparameter } from "itp-ood";
 
 /** Starts the section. */
 export function startCalibrate(app: App, gallery: () => readonly GalleryImage[]): void {
@@ -160,6 +162,9 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Calibration", hidden: true });
   const status = h("p", { class: "status", role: "status" });
   const outcome = h("div", { class: "outcome" });
+  const actions = h("div", { class: "actions" });
+  const choice = tuningFields();
+  const view = tuningView("made");
   const work = h(
     "div",
     { class: "card", id: "calibrate-work" },
@@ -172,10 +177,27 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       h("label", {}, "ID images accepted, in percent", tpr),
     ),
     h("label", { class: "choice" }, tune, "Select p, λ and the other hyperparameters from the held-out images, unless p or λ is given"),
+    h(
+      "details",
+      {},
+      h("summary", {}, "How they are selected"),
+      h(
+        "p",
+        { class: "quiet small" },
+        "A paper’s hyperparameters rarely suit another network, and real OOD images to select them on are usually not available. So sixteen kinds of pseudo-OOD images are made of the held-out ones, and the candidates that separate the two best are selected: ",
+        h("i", {}, "p"),
+        " and ",
+        h("i", {}, "λ"),
+        " of ITP, ReAct’s clip, and the hyperparameters of HELD and HELD+T; never ones with which ITP is rated below Energy.",
+      ),
+      choice.element,
+    ),
     h("div", { class: "actions" }, start, cancel),
     bar,
     status,
     outcome,
+    ...view.elements,
+    actions,
   );
   const tuning = h("div", { class: "card", id: "tuning" });
   const panel = startTuning(app, tuning, gallery);
@@ -188,10 +210,11 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
     running = new AbortController();
     const { signal } = running;
     outcome.replaceChildren();
+    actions.replaceChildren();
+    view.clear();
     start.disabled = true;
     cancel.hidden = bar.hidden = false;
     bar.value = 0;
-    let detector: Detector | undefined;
     try {
       const file = onnx.files?.[0];
       if (own.checked && !file) throw new Error("Choose your ONNX file first.");
@@ -200,36 +223,28 @@ export function startCalibrate(app: App, gallery: () => readonly GalleryImage[])
       const preprocess = used ? used.info.preprocess : form.read();
       const model = used ? used.model : (file as File);
       status.textContent = "Loading the network …";
-      detector = await loadPageDetector({ model, preprocess, signal });
-      const settings = { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 };
-      const progress = progressOf(bar, status);
-      const made = await calibrate(detector, classes, every.checked ? [] : holdout, every.checked, settings, tune.checked, {
-        signal,
-        progress,
-      });
-      if (made.tune) {
-        detector.dispose();
-        detector = await loadPageDetector({ model, stats: made.bytes, signal });
-        const images = made.heldOut.map(({ file, ...known }) => ({ image: file.file, ...known }));
-        const tuned = await detector.tune(images, {
-          signal,
-          trainedOn: every.checked,
-          onProgress: ({ part, done, total }) =>
-            progress(made.steps + done, made.steps + total, part === "holdout" ? undefined : "pseudo-OOD images"),
-        });
-        made.bytes = new Uint8Array(tuned.stats);
-        made.warnings.push(...tuned.report.warnings);
-      }
+      const made = await makeStats(
+        {
+          model,
+          preprocess,
+          classes,
+          holdout: every.checked ? [] : holdout,
+          fromTraining: every.checked,
+          settings: { ...given("p", p), ...given("lambda", lambda), tpr: Number(tpr.value) / 100 },
+          tuning: tune.checked ? choice.read() : undefined,
+        },
+        { signal, progress: progressOf(bar, status), onPreview: view.preview },
+      );
       status.textContent = `Done: ${count(made.bytes.length)} bytes.${made.broken.length ? ` ${made.broken.length} images can't be read, such as ${made.broken[0]}.` : ""}`;
       const title = used ? plainTitle(used.title).toLowerCase() : (file as File).name.replace(/\.onnx$/i, "");
       const stats = { title, model, bytes: made.bytes };
       showWarnings(outcome, made.warnings);
-      outcome.append(h("div", { class: "actions" }, ...statsActions(app, stats)));
+      if (made.tuned) view.show(made.tuned);
+      actions.append(...statsActions(app, stats), ...(made.tuned ? reportActions(title, made.tuned) : []));
       panel.offer(stats, made.heldOut);
     } catch (error) {
       status.textContent = signal.aborted ? "Cancelled." : modelProblem(error, onnx.files?.[0]?.name ?? "The model");
     } finally {
-      detector?.dispose();
       running = undefined;
       start.disabled = false;
       cancel.hidden = bar.hidden = true;
@@ -248,24 +263,8 @@ function describeField(field: HTMLInputElement, { low, high, defaults }: Hyperpa
 
 const given = (name: "p" | "lambda", { value }: HTMLInputElement): CalibrationSettings => (value === "" ? {} : { [name]: Number(value) });
 
-interface Calibrated {
-  bytes: Uint8Array<ArrayBuffer>;
-  warnings: string[];
-  broken: string[];
-  heldOut: HeldOutImage[];
-  /** How many images were run. */
-  steps: number;
-  /** Whether the hyperparameters are to be selected. */
-  tune: boolean;
-}
-
-/** Fewer held-out images say too little about hyperparameters; as in `itp calibrate`. */
-const LEAST_TO_TUNE = 50;
-
-type Progress = (done: number, total: number, what?: string) => void;
-
 /** Shows how far the work is, and how long it still takes. */
-function progressOf(bar: HTMLProgressElement, status: HTMLElement): Progress {
+function progressOf(bar: HTMLProgressElement, status: HTMLElement): Course["progress"] {
   const started = Date.now();
   return (done, total, what = "images") => {
     bar.value = done / total;
@@ -273,66 +272,6 @@ function progressOf(bar: HTMLProgressElement, status: HTMLElement): Progress {
     const left = done < 20 ? "" : seconds < 100 ? `, ${count(seconds)} s left` : `, ${count(Math.round(seconds / 60))} min left`;
     status.textContent = `${count(done)} of ${count(total)} ${what}${left}`;
   };
-}
-
-async function calibrate(
-  detector: Detector,
-  classes: readonly TrainingClass[],
-  holdout: readonly ChosenFile[],
-  fromTraining: boolean,
-  settings: CalibrationSettings,
-  tune: boolean,
-  { signal, progress }: { signal: AbortSignal; progress: Progress },
-): Promise<Calibrated> {
-  const { info } = detector;
-  if (classes.length !== info.classes) {
-    throw new Error(
-      `The network has ${info.classes} outputs, but there are ${classes.length} classes of images. There must be one class per output.`,
-    );
-  }
-  const calibrator = await detector.calibrate(classes.map(({ name }) => name));
-  const broken: string[] = [];
-  const heldOut: HeldOutImage[] = [];
-  try {
-    const all = plan(classes, holdout);
-    const steps: CalibrationStep[] = fromTraining
-      ? holdBack(all, await calibrator.holdBack(all.map(({ classIndex }) => classIndex as number)))
-      : all;
-    const held = steps.filter(({ use }) => use !== "training").length;
-    const isGiven = settings.p !== undefined || settings.lambda !== undefined;
-    const tuning = tune && !isGiven && held >= LEAST_TO_TUNE;
-    const total = steps.length + (tuning ? held + 16 * Math.min(100, held) + 1 : 0);
-    let done = 0;
-    for (const { file, classIndex, use } of steps) {
-      signal.throwIfAborted();
-      try {
-        const known = classIndex === undefined ? {} : { classIndex };
-        if (use === "training") await calibrator.add(file.file, classIndex as number, { signal });
-        else if (use === "held out") {
-          await calibrator.addHoldout(file.file, { signal });
-          heldOut.push({ file, ...known });
-        } else {
-          const features = await calibrator.addHeldBack(file.file, classIndex as number, heldOut.length, { signal });
-          heldOut.push({ file, ...known, features });
-        }
-      } catch (error) {
-        if ((error as { code?: string }).code !== "image") throw error;
-        broken.push(`${file.path}: ${(error as Error).message}`);
-      }
-      progress(++done, total);
-    }
-    const warnings = await calibrator.warnings();
-    const few = tune && !isGiven && !tuning;
-    if (few)
-      warnings.push(
-        `${count(held)} held-out images are too few to choose p and λ: they are set so that ITP prunes next to nothing; give more images, or p and λ`,
-      );
-    const safe = few ? { p: 0, lambda: Infinity } : {};
-    const bytes = new Uint8Array(await calibrator.finish({ ...settings, ...safe, score: "itp" }));
-    return { bytes, warnings, broken, heldOut, steps: steps.length, tune: tuning };
-  } finally {
-    calibrator.dispose();
-  }
 }
 
 function showWarnings(container: HTMLElement, warnings: readonly string[]): void {

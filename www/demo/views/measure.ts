@@ -11,7 +11,8 @@ import { extract, type ImageSet, type Side, summary } from "../measure/sets.js";
 import { showTable } from "../measure/table.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
-import { fetchGalleryFile, type GalleryImage } from "../state/models.js";
+import type { Measuring } from "../state/measuring.js";
+import { fetchGalleryFile, type GalleryImage, type LoadedModel } from "../state/models.js";
 import { nameOf } from "../state/scores.js";
 import { whenShown } from "../state/views.js";
 import { byId, setOptions } from "../ui/dom.js";
@@ -28,7 +29,7 @@ type Sets = Readonly<Record<Side, ImageSet>>;
 const PAUSE = 200;
 
 /** Starts the section. */
-export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): void {
+export function startMeasure(app: App, measuring: Measuring, gallery: () => readonly GalleryImage[]): void {
   const chosen = { id: signal<ImageSet | undefined>(undefined), ood: signal<ImageSet | undefined>(undefined) };
   /** The sets, while the model is the one that they were run on. */
   const sets = computed<Sets | undefined>(() => {
@@ -37,8 +38,8 @@ export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): 
     const fits = id && ood && id.model === current.value && ood.model === current.value && id.features.length && ood.features.length;
     return fits ? { id, ood } : undefined;
   });
-  const intakes = startIntakes(app, chosen);
-  byId("measure-gallery").addEventListener("click", () => void measureGallery(app, gallery(), intakes));
+  const intakes = startIntakes(app, measuring, chosen);
+  startGallery(app, measuring, gallery, intakes);
   effect(() => {
     const { value: model } = app.current;
     for (const side of SIDES) {
@@ -52,7 +53,7 @@ export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): 
   startScoring(app, sets, (value) => (measured.value = value));
   /** What was measured, while it is of the present sets. */
   const now = computed(() => (measured.value?.sets === sets.value ? measured.value : undefined));
-  showResults(app, now);
+  showResults(app, measuring, now);
   byId("csv").addEventListener("click", () => {
     const of = now.peek();
     if (of) download("itp-scores.csv", csvOf(of.sets, of.scores), "text/csv");
@@ -65,10 +66,11 @@ export function startMeasure(app: App, gallery: () => readonly GalleryImage[]): 
 
 type Chosen = Readonly<Record<Side, { value: ImageSet | undefined }>>;
 
-function startIntakes(app: App, chosen: Chosen): Record<Side, Intake> {
+function startIntakes(app: App, measuring: Measuring, chosen: Chosen): Record<Side, Intake> {
   const process =
     (side: Side) =>
     async (files: ChosenFile[], context: IntakeContext): Promise<string> => {
+      if (!files.every(({ gallery }) => gallery)) measuring.gallery.value = false;
       const set = await extract(app, files.filter(isImage), context);
       chosen[side].value = set;
       return summary(set, files.length);
@@ -87,13 +89,44 @@ function startIntakes(app: App, chosen: Chosen): Record<Side, Intake> {
   };
 }
 
-async function measureGallery(app: App, images: readonly GalleryImage[], intakes: Readonly<Record<Side, Intake>>): Promise<void> {
+/** Measures the gallery of each model that is chosen while the gallery is to be measured. */
+function startGallery(
+  app: App,
+  measuring: Measuring,
+  gallery: () => readonly GalleryImage[],
+  intakes: Readonly<Record<Side, Intake>>,
+): void {
+  let measured: LoadedModel | undefined;
+  let running = Promise.resolve();
+  const measure = (model: LoadedModel | undefined): void => {
+    measured = model;
+    for (const side of SIDES) intakes[side].cancel();
+    running = running.then(() => measureGallery(app, gallery(), intakes, () => measured === model));
+  };
+  byId("measure-gallery").addEventListener("click", () => {
+    measure(app.current.peek());
+    measuring.gallery.value = true;
+  });
+  whenShown(app, "measure", () => {
+    const { value: model } = app.current;
+    if (!measuring.gallery.value) measured = undefined;
+    else if (model && model !== measured) measure(model);
+  });
+}
+
+async function measureGallery(
+  app: App,
+  images: readonly GalleryImage[],
+  intakes: Readonly<Record<Side, Intake>>,
+  isWanted: () => boolean,
+): Promise<void> {
   try {
     const of = images.filter(({ model }) => model === app.wanted.peek());
     if (of.length === 0) throw new Error("The gallery has no images for this model.");
     for (const side of SIDES) {
       const files = of.filter(({ truth }) => (truth !== null) === (side === "id")).map(fetchGalleryFile);
-      await intakes[side].add(await Promise.all(files));
+      const fetched = await Promise.all(files);
+      if (isWanted()) await intakes[side].add(fetched);
     }
   } catch (error) {
     app.notice.value = messageOf(error);
@@ -123,24 +156,27 @@ function startScoring(app: App, sets: { value: Sets | undefined }, done: (measur
   });
 }
 
-function showResults(app: App, now: { value: { sets: Sets; scores: Scores } | undefined }): void {
+function showResults(app: App, measuring: Measuring, now: { value: { sets: Sets; scores: Scores } | undefined }): void {
   const select = byId<HTMLSelectElement>("measure-score");
   const slider = byId<HTMLInputElement>("measure-threshold");
-  const score = signal("");
-  /** The visitor's threshold for a score; at first the stats file's own. */
-  const own = signal<{ score: string; value: number } | undefined>(undefined);
+  const score = computed(() => {
+    const { sets, scores } = now.value ?? {};
+    const { value: name } = measuring.score;
+    return name !== undefined && scores?.metrics.has(name) ? name : (sets?.id.model.info.settings.score ?? "");
+  });
   const view = computed<IdOodScores | undefined>(() => {
     const { scores } = now.value ?? {};
     const name = score.value;
     const [id, ood, metrics] = [scores?.id.get(name), scores?.ood.get(name), scores?.metrics.get(name)];
     if (!scores || !id || !ood || !metrics) return undefined;
     const initial = scores.thresholds.get(name) ?? metrics.threshold95;
-    return { id, ood, threshold: own.value?.score === name ? own.value.value : initial };
+    const { value: own } = measuring.threshold;
+    return { id, ood, threshold: own?.score === name ? own.value : initial };
   });
-  const setThreshold = (value: number): void => void (own.value = { score: score.peek(), value });
-  select.addEventListener("change", () => (score.value = select.value));
+  const setThreshold = (value: number): void => void (measuring.threshold.value = { score: score.peek(), value });
+  select.addEventListener("change", () => (measuring.score.value = select.value));
   slider.addEventListener("input", () => setThreshold(Number(slider.value)));
-  byId("measure-reset").addEventListener("click", () => (own.value = undefined));
+  byId("measure-reset").addEventListener("click", () => (measuring.threshold.value = undefined));
 
   effect(() => {
     byId("measure-results").hidden = !now.value;
@@ -150,9 +186,8 @@ function showResults(app: App, now: { value: { sets: Sets; scores: Scores } | un
     setOptions(
       select,
       names.map((value) => ({ value, text: nameOf(value) })),
-      score.peek() || sets.id.model.info.settings.score,
+      score.value,
     );
-    score.value = select.value;
     showTable(scores);
     byId("measure-size").textContent = `From ${count(sets.id.features.length)} ID and ${count(sets.ood.features.length)} OOD images.`;
   });

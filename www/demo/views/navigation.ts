@@ -1,7 +1,7 @@
 // Follows the address: shows the section that it names, and keeps it true to what is shown.
 
 import { effect } from "@preact/signals-core";
-import { type Address, hashOf, imageOf, possible, readAddress } from "../state/address.js";
+import { type Address, type Addressed, hashOf, imageOf, possible, readAddress } from "../state/address.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
 import { type GalleryImage, isBuiltIn, type LoadedModel } from "../state/models.js";
@@ -10,14 +10,18 @@ import { VIEWS, type View } from "../state/views.js";
 import { openGalleryImage } from "../try/open.js";
 import { byId } from "../ui/dom.js";
 
+/** Milliseconds between two addresses while a slider is dragged: browsers refuse more than a hundred in half a minute. */
+const PAUSE = 350;
+
 /**
  * Starts with the section, model, image and hyperparameters of the address. Where it names no image,
- * `opening` gives the one for a model.
+ * `opening` gives the one for a model. `parts` are what else an address says.
  */
 export async function startNavigation(
   app: App,
   gallery: Promise<readonly GalleryImage[]>,
   opening: (model: string, all: readonly GalleryImage[]) => GalleryImage | undefined,
+  parts: readonly Addressed[],
 ): Promise<void> {
   const first = readAddress(location.hash);
   showSection(app, first?.view ?? "try", true);
@@ -29,22 +33,39 @@ export async function startNavigation(
   /** How many addresses are being followed: until they are, the state does not say what they say. */
   let following = 0;
   let written = "";
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  let last = -PAUSE;
+  const replace = (hash: string): void => {
+    clearTimeout(waiting);
+    const now = performance.now();
+    if (now - last < PAUSE) {
+      const { hash: at } = location;
+      // Not over an address that the visitor has gone to since.
+      waiting = setTimeout(() => at === location.hash && replace(hash), PAUSE - (now - last));
+      return;
+    }
+    last = now;
+    history.replaceState(null, "", hash);
+  };
   const write = (): void => {
     const { view, source, subject, model, overrides } = app;
     const image = source.value === "image" ? subject.value?.gallery?.file : undefined;
-    const hash = hashOf({ view: view.value, model: model.value?.id, image, overrides: overrides.value });
+    const hash = hashOf({ view: view.value, model: model.value?.id, image, overrides: overrides.value }, parts);
     const place = `${model.value?.id ?? ""} ${image ?? subject.value?.title ?? ""}`;
     if (following > 0 || !model.value) return;
+    // Back leads to the image before, not through each position of a slider.
+    const isNew = written !== "" && place !== written;
+    clearTimeout(waiting);
     if (hash !== location.hash) {
-      // Back leads to the image before, not through each position of a slider.
-      if (written !== "" && place !== written) history.pushState(null, "", hash);
-      else history.replaceState(null, "", hash);
+      if (isNew) history.pushState(null, "", hash);
+      else replace(hash);
     }
     written = place;
   };
 
   const follow = async (address: Address | undefined, isFirst: boolean): Promise<void> => {
     following++;
+    clearTimeout(waiting);
     const problems = [...(address?.problems ?? [])];
     try {
       const all = await gallery;
@@ -64,7 +85,12 @@ export async function startNavigation(
         problems.push(...checked.problems);
         return checked.overrides;
       };
-      await app.open({ model, overrides, ...(image && !isShown && { image: openGalleryImage(image) }) });
+      const opened = app.open({ model, overrides, ...(image && !isShown && { image: openGalleryImage(image) }) });
+      // With the image and the model, so that nothing is seen for a moment that an address hides.
+      const query = address?.query ?? new URLSearchParams();
+      const said = await Promise.all(parts.map((part) => part.follow(query)));
+      problems.push(...said.flat());
+      await opened;
     } catch (error) {
       problems.push(messageOf(error));
     } finally {
