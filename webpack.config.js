@@ -60,13 +60,16 @@ export default ({ single = false } = {}) => ({
   devtool: false,
 });
 
+/** Models that the page loads on demand: they are kept for offline use once they were asked for, and no single file holds them. */
+const ON_DEMAND = /(^|\/)things\.(onnx|itp\.safetensors)$/;
+
 /** Writes the list of the site's files, with which its service worker works offline. */
 class FileList {
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("FileList", (compilation) => {
       compilation.hooks.processAssets.tap({ name: "FileList", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, () => {
         const files = Object.keys(compilation.assets)
-          .filter((name) => name !== "service-worker.js")
+          .filter((name) => name !== "service-worker.js" && !ON_DEMAND.test(name))
           .sort();
         compilation.emitAsset("files.json", new webpack.sources.RawSource(JSON.stringify({ version: compilation.hash, files })));
       });
@@ -108,7 +111,7 @@ class OneFile {
   /** What the page would fetch from models/, and the engine, as data addresses. */
   data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
-    const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
+    const wanted = names.filter((name) => extname(name) in TYPES_OF && !ON_DEMAND.test(name)).sort();
     const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );
