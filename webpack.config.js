@@ -60,8 +60,10 @@ export default ({ single = false } = {}) => ({
   devtool: false,
 });
 
-/** Models that the page loads on demand: they are kept for offline use once they were asked for, and no single file holds them. */
+/** Models that the page loads on demand: they are kept for offline use once they were asked for. */
 const ON_DEMAND = /(^|\/)things\.(onnx|itp\.safetensors)$/;
+/** No single file holds them, nor the images of theirs alone. */
+const NOT_IN_ONE = /(^|\/)(things\.(onnx|itp\.safetensors)|still-[^/]*\.webp)$/;
 
 /** Writes the list of the site's files, with which its service worker works offline. */
 class FileList {
@@ -111,7 +113,7 @@ class OneFile {
   /** What the page would fetch from models/, and the engine, as data addresses. */
   data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
-    const wanted = names.filter((name) => extname(name) in TYPES_OF && !ON_DEMAND.test(name)).sort();
+    const wanted = names.filter((name) => extname(name) in TYPES_OF && !NOT_IN_ONE.test(name)).sort();
     const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );
