@@ -60,13 +60,18 @@ export default ({ single = false } = {}) => ({
   devtool: false,
 });
 
+/** Models that the page loads on demand: they are kept for offline use once they were asked for. */
+const ON_DEMAND = /(^|\/)things\.(onnx|itp\.safetensors)$/;
+/** No single file holds them, nor the images of theirs alone. */
+const NOT_IN_ONE = /(^|\/)(things\.(onnx|itp\.safetensors)|still-[^/]*\.webp)$/;
+
 /** Writes the list of the site's files, with which its service worker works offline. */
 class FileList {
   apply(compiler) {
     compiler.hooks.thisCompilation.tap("FileList", (compilation) => {
       compilation.hooks.processAssets.tap({ name: "FileList", stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }, () => {
         const files = Object.keys(compilation.assets)
-          .filter((name) => name !== "service-worker.js")
+          .filter((name) => name !== "service-worker.js" && !ON_DEMAND.test(name))
           .sort();
         compilation.emitAsset("files.json", new webpack.sources.RawSource(JSON.stringify({ version: compilation.hash, files })));
       });
@@ -108,7 +113,7 @@ class OneFile {
   /** What the page would fetch from models/, and the engine, as data addresses. */
   data() {
     const names = readdirSync(this.models, { recursive: true }).map((name) => name.replaceAll("\\", "/"));
-    const wanted = names.filter((name) => extname(name) in TYPES_OF).sort();
+    const wanted = names.filter((name) => extname(name) in TYPES_OF && !NOT_IN_ONE.test(name)).sort();
     const files = Object.fromEntries(
       wanted.map((name) => [name, `data:${TYPES_OF[extname(name)]};base64,${readFileSync(join(this.models, name)).toString("base64")}`]),
     );

@@ -61,7 +61,7 @@ fn check(detector: &Detector, side: u32) -> (usize, usize) {
 
 #[test]
 fn positions_sum_to_the_logits_of_our_models() {
-    for name in ["digits", "photos"] {
+    for name in ["digits", "photos", "things"] {
         let read =
             |ending: &str| std::fs::read(at(&format!("www/models/{name}.{ending}"))).unwrap();
         let load = |evidence: bool| {

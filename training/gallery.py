@@ -21,10 +21,11 @@ from PIL import Image
 import qtresource
 import recordings
 from scenes import SCENES
+from still_life import STILL_LIFE
 from strangers import letter, scribble, shape
 from strokes import SMALLEST, picture
 
-DIGIT_SIDE, PHOTO_SIDE = 112, 96
+DIGIT_SIDE, PHOTO_SIDE, THING_SIDE = 112, 96, 128
 OURS = {"licence": "MIT OR Apache-2.0", "attribution": None}
 
 # Which hand of recordings.json writes which digit.
@@ -74,9 +75,15 @@ SHOWS = {
 }
 
 
-def truth_of(file: str) -> str | None:
+# Of the pictures for `photos`, those that are shown to `things`, too, which knows none of them.
+STRANGE_TO_THINGS = ["drawn-house", "drawn-ship", "sign", "text", "checkerboard", "rings", "blobs", "fractal", "stars"]
+
+
+def truth_of(file: str, model: str) -> str | None:
     stem = Path(file).stem
-    return stem.removeprefix("digit-") if stem.startswith("digit-") else SHOWS.get(stem)
+    if model == "things":
+        return STILL_LIFE[stem][2] if stem in STILL_LIFE else None
+    return stem.removeprefix("digit-") if model == "digits" and stem.startswith("digit-") else SHOWS.get(stem)
 
 
 class Gallery:
@@ -88,7 +95,7 @@ class Gallery:
             image.save(self.folder / file, lossless=True, quality=100, method=6)
         else:
             image.save(self.folder / file, optimize=True)
-        self.entries.append({"file": file, "model": model, "title": title, "expected": None, "truth": truth_of(file), **origin})
+        self.entries.append({"file": file, "model": model, "title": title, "expected": None, "truth": truth_of(file, model), **origin})
 
 
 def add_drawings(gallery: Gallery):
@@ -130,6 +137,14 @@ def add_photos(gallery: Gallery, gcompris: Path):
         gallery.add(f"{file}.webp", image, "photos", title, source="rendered by training/scenes.py", **OURS)
 
 
+def add_things(gallery: Gallery):
+    for file, (draw, title, _) in STILL_LIFE.items():
+        image = draw().resize((THING_SIDE, THING_SIDE), Image.Resampling.LANCZOS)
+        gallery.add(f"{file}.webp", image, "things", title, source="rendered by training/still_life.py", **OURS)
+    strange = [entry for entry in gallery.entries if Path(entry["file"]).stem in STRANGE_TO_THINGS]
+    gallery.entries += [{**entry, "model": "things", "truth": None} for entry in strange]
+
+
 def write(folder: Path, entries):
     lines = ",\n".join("  " + json.dumps(entry, ensure_ascii=False) for entry in entries)
     (folder / "gallery.json").write_text(f"[\n{lines}\n]\n")
@@ -146,7 +161,7 @@ def note_verdicts(folder: Path, itp: Path):
         for entry, line in zip(ours, output.splitlines(), strict=True):
             verdict = json.loads(line)
             entry["expected"] = {key: verdict[key] for key in ("label", "inDistribution", "score")}
-            entry["truth"] = truth_of(entry["file"])
+            entry["truth"] = truth_of(entry["file"], entry["model"])
             print(f"{entry['file']:24} {verdict['label']:12} {'in' if verdict['inDistribution'] else 'OUT':4} score {verdict['score']:.2f}, threshold {verdict['threshold']:.2f}")
     write(folder, entries)
 
@@ -162,6 +177,7 @@ def main():
         gallery = Gallery(args.out)
         add_drawings(gallery)
         add_photos(gallery, args.gcompris)
+        add_things(gallery)
         write(args.out, gallery.entries)
         size = sum(file.stat().st_size for file in args.out.iterdir())
         print(f"{len(gallery.entries)} pictures, {size} bytes")

@@ -163,7 +163,7 @@ test("the game is in the address: a riddle stays one, and guesses stay made", { 
   await onPage(up, { hash: "#try?model=photos&image=cat.webp", fresh: true }, async (page) => {
     await verdict(page, "Chelsea, a cat");
     await page.locator("#game").click();
-    await hashHas(page, "game=cat.webp");
+    await hashHas(page, "game=photos%2Fcat.webp");
     const pick = (file) => page.locator(`.thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
     const riddle = () => page.locator("#verdict-words", { hasText: "Does the model know this?" }).waitFor();
     for (const [file, guess] of [
@@ -180,7 +180,7 @@ test("the game is in the address: a riddle stays one, and guesses stay made", { 
     await riddle();
     await hashHas(page, "image=plate.webp");
     const [address, tally] = [await hash(page), await page.locator("#tally").textContent()];
-    assert.match(address, /&game=cat\.webp&familiar=horse\.webp\+noise\.webp&unfamiliar=gravel\.webp/);
+    assert.match(address, /&game=photos%2Fcat\.webp&familiar=photos%2Fhorse\.webp\+photos%2Fnoise\.webp&unfamiliar=photos%2Fgravel\.webp/);
     assert.match(tally, /^You foresaw [0-3] of 3 verdicts\.$/);
     const wrong = address.includes("&wrong=") ? /&wrong=(.*)$/.exec(address)[1].split("+").length : 0;
     assert.ok(tally.includes(`foresaw ${3 - wrong} of 3`));

@@ -12,7 +12,7 @@ const file = (name, mimeType, text = "x") => ({ name, mimeType, buffer: Buffer.f
 
 for (const view of ["try", "why", "play", "measure", "calibrate", "explain"]) {
   test(`an image that is dropped or pasted in ${view} is judged`, { skip }, async () => {
-    await onPage(up, { hash: `#${view}` }, async (page) => {
+    await onPage(up, { hash: `#${view}?model=photos` }, async (page) => {
       await page.locator(`#view-${view}`).waitFor();
       for (const kind of ["drop", "paste"]) {
         await give(page, kind, `#${view}-title`, [image(`${kind}-${view}.png`)]);

@@ -19,7 +19,7 @@ async function verdictsOf(page, model, images) {
   const found = [];
   for (const { file, title, truth } of images) {
     await page.evaluate(() => (globalThis.answers.length = 0));
-    await page.locator(`.thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
+    await thumbs.and(page.locator(`[data-file="${file}"]`)).evaluate((thumb) => thumb.click());
     await page.waitForFunction(() => globalThis.answers.length > 0);
     const shown = await verdict(page, title);
     const [{ label, inDistribution, score, threshold }] = await page.evaluate(() => globalThis.answers);

@@ -12,7 +12,7 @@ const gallery = JSON.parse(readFileSync(at("www/models/gallery/gallery.json"), "
 test("the groups are true, and the model's mistakes are marked", { skip }, async () => {
   await onPage(up, { fresh: true }, async (page) => {
     await verdict(page);
-    for (const model of ["photos", "digits"]) {
+    for (const model of ["photos", "digits", "things"]) {
       const groups = await page.locator(`#gallery section[data-model="${model}"] .group`).evaluateAll((all) =>
         all.map((group) => ({
           title: group.querySelector("h4").textContent,
@@ -26,7 +26,7 @@ test("the groups are true, and the model's mistakes are marked", { skip }, async
         groups.map(({ title }) => title),
         ["It knows these", "It doesn't know these", "Tricky"],
       );
-      const of = (name) => gallery.find(({ file }) => file === name);
+      const of = (name) => gallery.find((image) => image.file === name && image.model === model);
       assert.ok(groups[0].files.every((file) => of(file).truth !== null));
       assert.ok(groups[1].files.every((file) => of(file).truth === null));
       const mistakes = gallery

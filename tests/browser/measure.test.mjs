@@ -215,7 +215,7 @@ test("the threshold can be dragged: counts, faces and the worst mistakes follow"
 test("how well each score separates the gallery is as the page says", { skip }, async () => {
   const path = at("www/models/gallery/separation.json");
   const measured = {};
-  for (const model of ["photos", "digits"]) {
+  for (const model of ["photos", "digits", "things"]) {
     await onPage(up, { hash: `#measure?model=${model}`, fresh: true }, async (page) => {
       await verdictLoaded(page);
       await page.locator("#measure-gallery").click();

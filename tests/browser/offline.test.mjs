@@ -22,6 +22,7 @@ test("one HTML file works from a disk with the network off", { skip }, async () 
   await page.goto(pathToFileURL(at("target/single/itp.html")).href);
   const { words } = await verdict(page);
   assert.match(words, /amiliar/);
+  assert.deepEqual(await page.locator("#model option").allTextContents(), ["Photos", "Digits"], "the large model is not in the file");
   assert.ok(page.workers().length > 0, "the engine runs in a worker, so that the page stays free");
   await page.locator(".thumb", { hasText: "A 4" }).click();
   assert.equal((await verdict(page, "A 4")).answer, "4");
@@ -69,6 +70,13 @@ test("the site works below a sub-path, and offline after the first visit", { ski
     const names = await caches.keys();
     if (names.length !== 1) throw new Error(`caches: ${names.join()}`);
   });
+  // The larger model was not needed for that; it is kept once it was loaded.
+  await page.waitForFunction(() => document.querySelector("#model").value === "things");
+  await page.waitForFunction(async () => {
+    const kept = (await (await caches.open((await caches.keys())[0])).keys()).filter(({ url }) => url.includes("/models/things."));
+    return kept.length === 2;
+  });
+  await verdict(page);
   // What was still on its way would be counted below.
   await page.waitForLoadState("networkidle");
   await context.setOffline(true);
@@ -78,6 +86,7 @@ test("the site works below a sub-path, and offline after the first visit", { ski
   await page.reload();
   const { words } = await verdict(page);
   assert.match(words, /amiliar/);
+  assert.equal(await page.locator("#model").inputValue(), "things");
   await page.locator(".thumb", { hasText: "A 7" }).click();
   assert.equal((await verdict(page, "A 7")).answer, "7");
   assert.deepEqual(asked(), seen, "the server is not asked again");

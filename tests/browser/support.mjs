@@ -34,9 +34,10 @@ export function setUp(launchOptions = {}) {
 /**
  * Runs `work` on a page; afterwards nothing must have gone wrong unseen. Tests of a file share one
  * page, as compiling the engine takes a while, unless they ask for a context of their own or for
- * something to be prepared.
+ * something to be prepared. By default the address asks for the small model: without an address the page
+ * goes on to the larger one by itself.
  */
-export async function onPage(up, { hash = "#try", context: options, prepare, fresh = false } = {}, work) {
+export async function onPage(up, { hash = "#try?model=photos", context: options, prepare, fresh = false } = {}, work) {
   const own = fresh || options !== undefined || prepare !== undefined;
   if (own || !up.page) {
     const context = await up.browser.newContext({ viewport: { width: 1280, height: 900 }, serviceWorkers: "block", ...options });

@@ -36,7 +36,7 @@ async function screenshot(page, name) {
 }
 
 /** In the page: clicks a gallery image, and keeps what the worker answers. */
-function choose(file) {
+function choose({ model, file }) {
   if (!globalThis.answers) {
     const { postMessage } = Worker.prototype;
     const known = new WeakSet();
@@ -47,7 +47,7 @@ function choose(file) {
     };
   }
   globalThis.answers = [];
-  document.querySelector(`.thumb:has(img[src$="${file}"])`).click();
+  document.querySelector(`section[data-model="${model}"] .thumb:has(img[src$="${file}"])`).click();
 }
 
 /** What each section shows once it is there. */
@@ -67,7 +67,7 @@ inEveryEngine(
         await verdict(page);
         let most = 0;
         for (const { file, title, expected } of images) {
-          await page.evaluate(choose, file);
+          await page.evaluate(choose, { model, file });
           const { kind, answer } = await verdict(page, title);
           const [{ label, inDistribution, score }] = await waitFor(
             page,
@@ -198,7 +198,7 @@ inEveryEngine(
     check("the page works offline after the first visit", async (page) => {
       const server = await startServer({ directory: at("target/site"), base: "/some/where/" });
       try {
-        await page.goto(server.url);
+        await page.goto(`${server.url}#try?model=photos`);
         await verdict(page);
         // Active once every file is kept.
         await page.evaluate(async () => void (await navigator.serviceWorker.ready));
@@ -208,7 +208,7 @@ inEveryEngine(
       await page.reload();
       const { file, title, expected } = gallery.find(({ model }) => model === "digits");
       await verdict(page);
-      await page.evaluate(choose, file);
+      await page.evaluate(choose, { model: "digits", file });
       assert.equal((await verdict(page, title)).answer, expected.label);
     });
 
@@ -233,7 +233,7 @@ inEveryEngine(
       await verdict(page);
     });
   },
-  { server: { directory: at("target/site") }, path: "", skip },
+  { server: { directory: at("target/site") }, path: "#try?model=photos", skip },
 );
 
 /** Built once for all engines. */

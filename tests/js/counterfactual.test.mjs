@@ -10,7 +10,7 @@ import { testImage } from "./support.mjs";
 
 const file = (name) => new Uint8Array(readFileSync(at(`www/models/${name}`)));
 
-for (const name of ["digits", "photos"]) {
+for (const name of ["digits", "photos", "things"]) {
   test(`what turns the verdicts of ${name} is what rescore finds`, async () => {
     const detector = await loadDetector({ model: file(`${name}.onnx`), stats: file(`${name}.itp.safetensors`), worker: false });
     const turned = { givenBack: 0, p: 0, lambda: 0 };

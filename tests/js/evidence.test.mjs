@@ -11,7 +11,7 @@ import { makeStats, preprocess, testImage } from "./support.mjs";
 const file = (path) => new Uint8Array(readFileSync(at(path)));
 const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 
-for (const name of ["digits", "photos"]) {
+for (const name of ["digits", "photos", "things"]) {
   for (const worker of [true, false]) {
     test(`the positions of ${name} sum to the parts of every logit (worker: ${worker})`, async () => {
       const files = { model: file(`www/models/${name}.onnx`), stats: file(`www/models/${name}.itp.safetensors`) };
@@ -21,7 +21,7 @@ for (const name of ["digits", "photos"]) {
         const settings = { p: 20, lambda: 1 };
         const image = testImage(3, 40, 36);
         const result = await detector.detect(image, settings);
-        for (const label of detector.info.labels) {
+        for (const label of detector.info.labels.slice(0, 10)) {
           const why = await detector.explain(result, { ...settings, class: label });
           const scale = Math.max(
             1,

@@ -7,11 +7,12 @@ import "./styles/charts.css";
 import { startOwnModel } from "./measure/own-model.js";
 import { readAddress } from "./state/address.js";
 import { App } from "./state/app.js";
-import { isSingleFile } from "./state/assets.js";
 import { messageOf } from "./state/errors.js";
 import { Game } from "./state/game.js";
+import { isUnmetered, openLarger } from "./state/larger.js";
 import { Measuring } from "./state/measuring.js";
-import { builtIn, type GalleryImage, isBuiltIn, loadGallery, loadSeparation } from "./state/models.js";
+import { builtIn, FIRST, type GalleryImage, isBuiltIn, LARGER, loadGallery, loadSeparation } from "./state/models.js";
+import { startOffline } from "./state/offline.js";
 import { OwnImages } from "./state/own-images.js";
 import { pointing } from "./state/pointing.js";
 import { usualEnergies } from "./state/reference.js";
@@ -33,9 +34,8 @@ import { startWhy } from "./views/why.js";
 const app = new App(builtIn);
 
 // Start downloading the model, its stats file and the engine before setting up the page.
-const named = readAddress(location.hash)?.model;
-const first = named !== undefined && isBuiltIn(named) ? named : builtIn[0]?.id;
-if (first === undefined) throw new Error("The page was built without a model.");
+const address = readAddress(location.hash);
+const first = address?.model !== undefined && isBuiltIn(address.model) ? address.model : FIRST;
 app.wanted.value = first;
 app.load(first).catch(() => undefined);
 
@@ -99,10 +99,12 @@ void (async () => {
     showGallery(app, game, all);
     return all;
   });
-  await startNavigation(app, known, openingImage, [game, measuring, sight]);
+  const replaceNext = await startNavigation(app, known, openingImage, [game, measuring, sight]);
+  // An address that says what to show is taken at its word.
+  if (address?.isComplete !== false || !isBuiltIn(LARGER) || !isUnmetered()) return;
+  const larger = openingImage(LARGER);
+  // Without the larger model, as without a network, the page works on.
+  await openLarger(app, game, () => larger && openGalleryImage(larger), replaceNext).catch(() => undefined);
 })().catch((error: unknown) => (app.notice.value = messageOf(error)));
 
-// Works offline after the first visit.
-if (!isSingleFile && "serviceWorker" in navigator && location.protocol !== "file:") {
-  addEventListener("load", () => void navigator.serviceWorker.register("service-worker.js").catch(() => undefined));
-}
+startOffline();

@@ -66,7 +66,7 @@ fn every_picture_gets_its_expected_verdict() {
 #[test]
 fn the_gallery_shows_both_verdicts_of_each_model_and_names_every_licence() {
     let images = images();
-    for model in ["digits", "photos"] {
+    for model in ["digits", "photos", "things"] {
         for verdict in [true, false] {
             let shown = images
                 .iter()
@@ -96,15 +96,17 @@ fn the_gallery_holds_just_what_its_list_names_and_stays_small() {
             found.push(name);
         }
     }
+    // An image may be shown to several models.
     listed.sort();
+    listed.dedup();
     found.sort();
     assert_eq!(listed, found);
-    assert!(bytes < 600_000, "the gallery has {bytes} bytes");
+    assert!(bytes < 700_000, "the gallery has {bytes} bytes");
 }
 
 #[test]
 fn models_keep_their_sizes() {
-    for (model, limit) in [("digits", 300_000), ("photos", 3_000_000)] {
+    for (model, limit) in [("digits", 300_000), ("photos", 3_000_000), ("things", 4_000_000)] {
         let bytes = std::fs::metadata(models().join(format!("{model}.onnx"))).unwrap().len();
         assert!(bytes <= limit, "{model}.onnx has {bytes} bytes, more than {limit}");
     }

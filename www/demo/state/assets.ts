@@ -12,6 +12,9 @@ const embedded: Record<string, string> | undefined = (() => {
 /** Whether the page is a single file, perhaps opened from a disk, with nothing beside it to fetch. */
 export const isSingleFile = embedded !== undefined;
 
+/** Whether the page has a file below `models/`: a single file lacks what is large. */
+export const hasAsset = (path: string): boolean => embedded === undefined || path in embedded;
+
 /** The URL of a file below `models/`. */
 export function assetUrl(path: string): string {
   return embedded?.[path] ?? new URL(`models/${path}`, document.baseURI).href;

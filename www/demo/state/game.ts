@@ -5,6 +5,9 @@ import type { Addressed } from "./address.js";
 import type { App } from "./app.js";
 import type { GalleryImage } from "./models.js";
 
+/** An image of the gallery: several models may have the same file. */
+export const keyOf = ({ model, file }: GalleryImage): string => `${model}/${file}`;
+
 /** A visitor's guess, and what the verdict was. */
 export interface Guess {
   familiar: boolean;
@@ -17,7 +20,7 @@ const NONE = "on";
 /** The state of the game. */
 export class Game implements Addressed {
   readonly on = signal(false);
-  /** By the image's file. */
+  /** By the image's key. */
   readonly guesses = signal<ReadonlyMap<string, Guess>>(new Map());
   /** Whether the verdict on the present image is hidden until the visitor has guessed. */
   readonly hides: ReadonlySignal<boolean>;
@@ -29,17 +32,20 @@ export class Game implements Addressed {
   });
   readonly #app: App;
   readonly #gallery: () => readonly GalleryImage[];
-  readonly #file: ReadonlySignal<string | undefined>;
+  readonly #key: ReadonlySignal<string | undefined>;
   /** The image that is shown when the game starts: it is no riddle any more. */
   readonly #known = signal<string | undefined>(undefined);
 
   constructor(app: App, gallery: () => readonly GalleryImage[]) {
     this.#app = app;
     this.#gallery = gallery;
-    this.#file = computed(() => (app.source.value === "image" ? app.subject.value?.gallery?.file : undefined));
-    const file = this.#file;
-    this.guess = computed(() => (this.on.value && file.value !== undefined ? this.guesses.value.get(file.value) : undefined));
-    this.hides = computed(() => this.on.value && file.value !== undefined && file.value !== this.#known.value && !this.guess.value);
+    this.#key = computed(() => {
+      const { gallery } = app.subject.value ?? {};
+      return app.source.value === "image" && gallery ? keyOf(gallery) : undefined;
+    });
+    const key = this.#key;
+    this.guess = computed(() => (this.on.value && key.value !== undefined ? this.guesses.value.get(key.value) : undefined));
+    this.hides = computed(() => this.on.value && key.value !== undefined && key.value !== this.#known.value && !this.guess.value);
   }
 
   /** Takes a guess on the present image, once there is a verdict. */
@@ -47,12 +53,12 @@ export class Game implements Addressed {
     const { result, subject } = this.#app.outcome.peek() ?? {};
     if (!subject?.gallery || result?.inDistribution === undefined) return;
     const guess = { familiar, right: familiar === result.inDistribution };
-    this.guesses.value = new Map(this.guesses.peek()).set(subject.gallery.file, guess);
+    this.guesses.value = new Map(this.guesses.peek()).set(keyOf(subject.gallery), guess);
   }
 
   /** Starts anew, or stops. */
   toggle(): void {
-    this.#set(!this.on.peek(), this.#file.peek(), new Map());
+    this.#set(!this.on.peek(), this.#key.peek(), new Map());
   }
 
   #set(on: boolean, known: string | undefined, guesses: ReadonlyMap<string, Guess>): void {
@@ -68,24 +74,24 @@ export class Game implements Addressed {
     yield ["game", this.#known.value ?? NONE];
     const all = [...this.guesses.value];
     for (const [name, has] of GROUPS) {
-      const files = all.filter(([, guess]) => has(guess)).map(([file]) => file);
-      if (files.length) yield [name, files.join(" ")];
+      const keys = all.filter(([, guess]) => has(guess)).map(([key]) => key);
+      if (keys.length) yield [name, keys.join(" ")];
     }
   }
 
   async follow(query: URLSearchParams): Promise<string[]> {
-    const files = new Set(this.#gallery().map(({ file }) => file));
+    const keys = new Set(this.#gallery().map(keyOf));
     const problems: string[] = [];
     const images = (name: string): string[] => {
       const named = (query.get(name) ?? "").split(" ").filter(Boolean);
-      const unknown = named.filter((file) => !files.has(file) && !(name === "game" && file === NONE));
-      for (const file of unknown) problems.push(`This page has no image “${file}” to guess at.`);
-      return named.filter((file) => files.has(file));
+      const unknown = named.filter((key) => !keys.has(key) && !(name === "game" && key === NONE));
+      for (const key of unknown) problems.push(`This page has no image “${key}” to guess at.`);
+      return named.filter((key) => keys.has(key));
     };
     const [known] = images("game");
     const wrong = new Set(images("wrong"));
     const guesses = (["familiar", "unfamiliar"] as const).flatMap((name) =>
-      images(name).map((file): [string, Guess] => [file, { familiar: name === "familiar", right: !wrong.has(file) }]),
+      images(name).map((key): [string, Guess] => [key, { familiar: name === "familiar", right: !wrong.has(key) }]),
     );
     this.#set(query.has("game"), known, new Map(guesses));
     return problems;

@@ -1,7 +1,8 @@
 // The page's models and gallery images, and how they are loaded.
 
 import type { ChosenFile } from "../ui/files.js";
-import { assetUrl, loadPageDetector } from "./assets.js";
+import { assetUrl, hasAsset, loadPageDetector } from "./assets.js";
+import { keepOffline } from "./offline.js";
 import { setDetectors } from "./scores.js";
 import type { Detector, DetectorInfo, LoadProgress, Source } from "itp-ood";
 
@@ -11,6 +12,10 @@ export interface ModelEntry {
   title: string;
   model: Source;
   stats: Source;
+  /** What to do with it, where that isn't plain. */
+  hint?: string;
+  /** Addresses to keep for offline use once it was loaded: it is too large to be fetched unasked. */
+  onDemand?: readonly string[];
 }
 
 /** Info of a model that has a stats file. */
@@ -41,13 +46,25 @@ export interface GalleryImage {
   attribution?: string | null;
 }
 
+/** The model that the page opens with. */
+export const FIRST = "photos";
+
+/** The model that takes over from it where that costs the visitor nothing. */
+export const LARGER = "things";
+
 /** The models that ship with the page. */
-export const builtIn: readonly ModelEntry[] = ["photos", "digits"].map((id) => ({
-  id,
-  title: id === "photos" ? "Photos" : "Digits",
-  model: assetUrl(`${id}.onnx`),
-  stats: assetUrl(`${id}.itp.safetensors`),
-}));
+export const builtIn: readonly ModelEntry[] = [
+  {
+    id: LARGER,
+    title: "Things",
+    hint: "Hold one of them before your webcam, or drop a photo of one: it should be familiar, your hand alone should not.",
+  },
+  { id: FIRST, title: "Photos" },
+  { id: "digits", title: "Digits" },
+]
+  .map((entry) => ({ ...entry, model: assetUrl(`${entry.id}.onnx`), stats: assetUrl(`${entry.id}.itp.safetensors`) }))
+  .filter(({ id }) => hasAsset(`${id}.onnx`))
+  .map((entry) => (entry.id === LARGER ? { ...entry, onDemand: [entry.model, entry.stats] } : entry));
 
 /** Whether a model ships with the page. */
 export const isBuiltIn = (id: string): boolean => builtIn.some((entry) => entry.id === id);
@@ -59,6 +76,7 @@ export async function loadModel(entry: ModelEntry, onProgress?: (progress: LoadP
   setDetectors(detector.info.detectors);
   const { settings } = detector.info;
   if (!settings) throw new Error(`${entry.title} has no stats file.`);
+  if (entry.onDemand) keepOffline(entry.onDemand);
   return { ...entry, detector, info: { ...detector.info, settings } };
 }
 

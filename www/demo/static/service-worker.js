@@ -20,6 +20,22 @@ self.addEventListener("install", (event) => {
   );
 });
 
+// What the page has fetched on demand is kept beside the rest.
+self.addEventListener("message", (event) => {
+  const { keep } = event.data ?? {};
+  if (!Array.isArray(keep)) return;
+  event.waitUntil(
+    (async () => {
+      const name = (await caches.keys()).filter((of) => of.startsWith(PREFIX)).at(-1);
+      const cache = name && (await caches.open(name));
+      const missing = [];
+      for (const url of cache ? keep : []) if (url.startsWith(self.registration.scope) && !(await cache.match(url))) missing.push(url);
+      // As a rule the browser still has them.
+      await cache?.addAll(missing);
+    })(),
+  );
+});
+
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {

@@ -6,22 +6,39 @@ import { byId, h } from "../ui/dom.js";
 import { count } from "../ui/format.js";
 import { classIcon } from "./class-icons.js";
 
-/** More classes are only counted. */
+/** More classes are shown when asked for. */
 const MOST_SHOWN = 24;
+/** Of still more, these are shown at most. */
+const MOST_LISTED = 200;
 
 /** Fills the list of classes; the predicted one is marked. */
 export function showClasses(app: App): void {
   const list = byId("classes");
   effect(() => {
-    const { info, title } = app.current.value ?? {};
+    const { info, title, hint } = app.current.value ?? {};
     byId("knows").hidden = !info;
     if (!info) return;
     const { labels } = info;
     byId("knows-title").textContent = `${title ?? "The model"} knows ${count(labels.length)} classes, and nothing else`;
-    const rest = labels.length - MOST_SHOWN;
-    list.replaceChildren(
-      ...labels.slice(0, MOST_SHOWN).map((label) => h("li", { class: "chip" }, classIcon(label), h("span", {}, label))),
-      ...(rest > 0 ? [h("li", { class: "chip" }, `and ${count(rest)} more`)] : []),
-    );
+    byId("knows-hint").textContent = hint ?? "";
+    fill(list, labels, MOST_SHOWN);
   });
+}
+
+function fill(list: HTMLElement, labels: readonly string[], most: number): void {
+  const rest = labels.length - most;
+  list.replaceChildren(
+    ...labels.slice(0, most).map((label) => h("li", { class: "chip" }, classIcon(label), h("span", {}, label))),
+    ...(rest > 0 ? [h("li", { class: "chip" }, most < MOST_LISTED ? moreButton(list, labels, rest) : `and ${count(rest)} more`)] : []),
+  );
+}
+
+function moreButton(list: HTMLElement, labels: readonly string[], rest: number): HTMLElement {
+  const button = h("button", { type: "button", class: "as-link" }, `and ${count(rest)} more`);
+  button.addEventListener("click", () => {
+    fill(list, labels, MOST_LISTED);
+    list.tabIndex = -1;
+    list.focus();
+  });
+  return button;
 }

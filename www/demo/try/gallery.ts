@@ -2,7 +2,7 @@
 
 import { effect } from "@preact/signals-core";
 import type { App } from "../state/app.js";
-import type { Game } from "../state/game.js";
+import { type Game, keyOf } from "../state/game.js";
 import { type GalleryImage, galleryUrl, type ModelEntry } from "../state/models.js";
 import type { OwnImages } from "../state/own-images.js";
 import { byId, h } from "../ui/dom.js";
@@ -43,7 +43,7 @@ export function showGallery(app: App, game: Game, images: readonly GalleryImage[
       button.setAttribute("aria-pressed", String(chosen));
       // An image opened by a link may be hidden.
       if (chosen) button.hidden = false;
-      const guess = guesses.get(image.file);
+      const guess = guesses.get(keyOf(image));
       const badge = playing ? (guess ? (guess.right ? "you were right" : "you were wrong") : "") : isRight(image) ? "" : "model errs";
       const mark = button.querySelector(".badge");
       if (mark) mark.textContent = badge;

@@ -4,7 +4,7 @@ import { effect } from "@preact/signals-core";
 import { type Address, type Addressed, hashOf, imageOf, possible, readAddress } from "../state/address.js";
 import type { App } from "../state/app.js";
 import { messageOf } from "../state/errors.js";
-import { type GalleryImage, isBuiltIn, type LoadedModel } from "../state/models.js";
+import { FIRST, type GalleryImage, isBuiltIn, type LoadedModel } from "../state/models.js";
 import type { Overrides } from "../state/overrides.js";
 import { VIEWS, type View } from "../state/views.js";
 import { openGalleryImage } from "../try/open.js";
@@ -15,14 +15,16 @@ const PAUSE = 350;
 
 /**
  * Starts with the section, model, image and hyperparameters of the address. Where it names no image,
- * `opening` gives the one for a model. `parts` are what else an address says.
+ * `opening` gives the one for a model. `parts` are what else an address says. Returns a function after
+ * which the next change that nobody made by hand replaces the address: Back does not lead to what was
+ * there before.
  */
 export async function startNavigation(
   app: App,
   gallery: Promise<readonly GalleryImage[]>,
   opening: (model: string, all: readonly GalleryImage[]) => GalleryImage | undefined,
   parts: readonly Addressed[],
-): Promise<void> {
+): Promise<() => void> {
   const first = readAddress(location.hash);
   showSection(app, first?.view ?? "try", true);
   byId("skip").addEventListener("click", (event) => {
@@ -91,6 +93,12 @@ export async function startNavigation(
       const said = await Promise.all(parts.map((part) => part.follow(query)));
       problems.push(...said.flat());
       await opened;
+      if (isFirst && !app.model.peek() && app.wanted.peek() === model && model !== FIRST) {
+        // As without a network, where a model that is loaded on demand was not kept.
+        problems.push(app.notice.peek() ?? "");
+        const other = opening(FIRST, all);
+        await app.open({ model: FIRST, ...(other && { image: openGalleryImage(other) }) });
+      }
     } catch (error) {
       problems.push(messageOf(error));
     } finally {
@@ -108,6 +116,7 @@ export async function startNavigation(
   });
   effect(write);
   await follow(first, true);
+  return () => void (written = "");
 }
 
 function showSection(app: App, view: View, isFirst: boolean): void {
