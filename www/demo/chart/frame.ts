@@ -18,6 +18,9 @@ export function scale(domain: readonly [number, number], pixels: readonly [numbe
   return scaleLinear(domain, pixels);
 }
 
+/** In less there is no place beside the margins: a section that is hidden, a page that is being photographed. */
+const LEAST_WIDTH = 80;
+
 /**
  * Adds a chart to `container`. `draw` fills the empty frame and returns the chart's text alternative.
  * The chart is redrawn when its width changes, and by the returned function.
@@ -28,7 +31,7 @@ export function chart(container: HTMLElement, heightOf: (width: number) => numbe
   let width = 0;
   const redraw = (): void => {
     width = container.clientWidth;
-    if (width === 0) return;
+    if (width < LEAST_WIDTH) return;
     const height = heightOf(width);
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.setAttribute("width", String(width));

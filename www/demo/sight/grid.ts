@@ -24,7 +24,6 @@ export function startGrid(app: App, sight: Sight, fail: (error: unknown) => void
   cancel.addEventListener("click", () => {
     running?.abort();
     status.textContent = "Cancelled.";
-    run.focus();
   });
   effect(() => {
     const { value: outcome } = app.outcome;
@@ -67,8 +66,10 @@ export function startGrid(app: App, sight: Sight, fail: (error: unknown) => void
       if (!stop.aborted) fail(error);
     } finally {
       running = undefined;
-      bar.hidden = cancel.hidden = true;
       run.disabled = false;
+      // Before the button that has the focus is gone.
+      if (document.activeElement === cancel) run.focus();
+      bar.hidden = cancel.hidden = true;
     }
   });
   return found;
