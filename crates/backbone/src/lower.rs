@@ -6,6 +6,7 @@ mod attention;
 mod constants;
 mod editor;
 mod fused;
+mod patches;
 mod precision;
 mod quantized;
 mod quantized_operators;
@@ -29,6 +30,7 @@ pub(crate) fn lower(model: &mut pb::ModelProto, memory: usize) -> Result<()> {
     let mut editor = Editor::new(graph, opset, memory);
     editor.each(constants::lower)?;
     editor.each(fused::lower)?;
+    editor.each(patches::lower)?;
     editor.each(strided_view::lower)?;
     let mut sequences = sequences::Sequences::default();
     editor.each(|editor, node| sequences.lower(editor, node))?;

@@ -37,10 +37,10 @@ export async function startNavigation(
   let written = "";
   let waiting: ReturnType<typeof setTimeout> | undefined;
   let last = -PAUSE;
-  const replace = (hash: string): void => {
+  const replace = (hash: string, atOnce = false): void => {
     clearTimeout(waiting);
     const now = performance.now();
-    if (now - last < PAUSE) {
+    if (!atOnce && now - last < PAUSE) {
       const { hash: at } = location;
       // Not over an address that the visitor has gone to since.
       waiting = setTimeout(() => at === location.hash && replace(hash), PAUSE - (now - last));
@@ -49,7 +49,7 @@ export async function startNavigation(
     last = now;
     history.replaceState(null, "", hash);
   };
-  const write = (): void => {
+  const write = (atOnce = false): void => {
     const { view, source, subject, model, overrides } = app;
     const image = source.value === "image" ? subject.value?.gallery?.file : undefined;
     const hash = hashOf({ view: view.value, model: model.value?.id, image, overrides: overrides.value }, parts);
@@ -60,7 +60,7 @@ export async function startNavigation(
     clearTimeout(waiting);
     if (hash !== location.hash) {
       if (isNew) history.pushState(null, "", hash);
-      else replace(hash);
+      else replace(hash, atOnce);
     }
     written = place;
   };
@@ -114,7 +114,9 @@ export async function startNavigation(
     if (address.isComplete) void follow(address, false);
     else write();
   });
-  effect(write);
+  effect(() => write());
+  // Ahead of the button's own listener: the link that is copied is that of what is shown.
+  document.addEventListener("click", ({ target }) => target === byId("link") && write(true), { capture: true });
   await follow(first, true);
   return () => void (written = "");
 }

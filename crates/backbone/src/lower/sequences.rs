@@ -1,4 +1,4 @@
-//! Sequences of tensors, as PyTorch writes `unbind` and `stack`.
+//! Sequences of tensors, as PyTorch writes `unbind`, `split` and `stack`.
 
 use std::collections::HashMap;
 
@@ -21,8 +21,32 @@ pub(super) struct Sequences {
 struct Split {
     source: String,
     axis: i64,
-    size: i64,
+    sizes: Sizes,
     keeps_axis: bool,
+}
+
+#[derive(Clone)]
+enum Sizes {
+    /// The last piece may be smaller.
+    Equal(i64),
+    Each(Vec<i64>),
+}
+
+impl Sizes {
+    /// Where a piece begins and ends.
+    fn range(&self, place: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::Equal(size) => {
+                let start = place.saturating_mul(*size);
+                Some((start, start.saturating_add(*size)))
+            }
+            Self::Each(sizes) => {
+                let (size, before) = sizes.get(..=usize::try_from(place).ok()?)?.split_last()?;
+                let start = before.iter().fold(0i64, |sum, &size| sum.saturating_add(size));
+                Some((start, start.saturating_add(*size)))
+            }
+        }
+    }
 }
 
 impl Sequences {
@@ -34,16 +58,24 @@ impl Sequences {
     ) -> Result<Option<pb::NodeProto>> {
         match node.op_type.as_str() {
             "SplitToSequence" => {
-                let sizes = match optional_input(&node, 1) {
-                    Some(name) => editor.tensor(name).and_then(integers),
-                    None => Some(vec![1]),
+                let stored = optional_input(&node, 1).map(|name| editor.tensor(name));
+                let sizes = match stored {
+                    None => Some(Sizes::Equal(1)),
+                    Some(tensor) => tensor.and_then(|tensor| {
+                        let sizes = integers(tensor)?;
+                        match *sizes.as_slice() {
+                            [size] if tensor.dims.is_empty() => Some(Sizes::Equal(size)),
+                            _ => Some(Sizes::Each(sizes)),
+                        }
+                    }),
                 };
-                if let Some(&[size]) = sizes.as_deref() {
+                if let Some(sizes) = sizes {
+                    let is_cut_in_ones = matches!(sizes, Sizes::Equal(1));
                     let split = Split {
                         source: input(&node, 0)?.to_owned(),
                         axis: int(&node, "axis").unwrap_or(0),
-                        size,
-                        keeps_axis: int(&node, "keepdims").unwrap_or(1) != 0 || size != 1,
+                        sizes,
+                        keeps_axis: int(&node, "keepdims").unwrap_or(1) != 0 || !is_cut_in_ones,
                     };
                     self.split.insert(output(&node)?.to_owned(), split);
                 }
@@ -74,9 +106,9 @@ impl Sequences {
             return Ok(Some(node));
         };
         if split.keeps_axis {
-            let start = place.saturating_mul(split.size);
+            let Some((start, end)) = split.sizes.range(place) else { return Ok(Some(node)) };
             let starts = editor.integers("starts", &[start]);
-            let ends = editor.integers("ends", &[start.saturating_add(split.size)]);
+            let ends = editor.integers("ends", &[end]);
             let axes = editor.integers("axes", &[split.axis]);
             editor.op("Slice", &[&split.source, &starts, &ends, &axes], output(&node)?);
         } else {
