@@ -45,3 +45,33 @@ pub(super) fn lower(editor: &mut Editor, node: pb::NodeProto) -> Result<Option<p
     editor.op("Reshape", &[&turned, &shape], output(&node)?);
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{int_tensor, node};
+
+    /// The operators that stand for a `Col2Im` with these strides.
+    fn lowered(strides: [i64; 2]) -> Vec<String> {
+        let mut fold = node("Col2Im", &["patches", "size", "block"], "image");
+        fold.attribute.push(ints_attribute("strides", strides));
+        let mut graph = pb::GraphProto {
+            initializer: vec![
+                int_tensor("size", &[2], &[6, 8]),
+                int_tensor("block", &[2], &[2, 4]),
+            ],
+            node: vec![fold],
+            ..Default::default()
+        };
+        let mut editor = Editor::new(&mut graph, 18, 1 << 20);
+        editor.each(super::lower).unwrap();
+        editor.finish(&mut graph);
+        graph.node.into_iter().map(|node| node.op_type).collect()
+    }
+
+    #[test]
+    fn patches_side_by_side_are_moved_and_others_stay() {
+        assert_eq!(lowered([2, 4]), ["Reshape", "Transpose", "Reshape"]);
+        assert_eq!(lowered([1, 4]), ["Col2Im"]);
+    }
+}

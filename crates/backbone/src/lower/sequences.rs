@@ -135,3 +135,16 @@ impl Sequences {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Sizes;
+
+    #[test]
+    fn pieces_lie_behind_one_another() {
+        assert_eq!(Sizes::Equal(3).range(2), Some((6, 9)));
+        let each = Sizes::Each(vec![1, 4, 2]);
+        let ranges: Vec<_> = (-1..=3).map(|place| each.range(place)).collect();
+        assert_eq!(ranges, [None, Some((0, 1)), Some((1, 5)), Some((5, 7)), None]);
+    }
+}
