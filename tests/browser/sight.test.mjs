@@ -83,8 +83,8 @@ test("no label of the axis meets another, for any gallery image at any width", {
   await onPage(up, { fresh: true }, async (page) => {
     await verdict(page);
     const wrong = [];
-    for (const { file, title } of gallery) {
-      await page.locator(`.thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
+    for (const { model, file, title } of gallery) {
+      await page.locator(`section[data-model="${model}"] .thumb[data-file="${file}"]`).evaluate((thumb) => thumb.click());
       await verdict(page, title);
       for (const width of [1280, 390, 320]) {
         await page.setViewportSize({ width, height: 900 });
