@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from images import read_set
 from nets import PhotoNet
 from photos import accuracy, split_holdout, to_input
+from regression import softmax_regression
 
 WEIGHT_DECAY = 1e-3
 STEPS = 300
@@ -35,20 +35,8 @@ def features(net, pictures: np.ndarray) -> torch.Tensor:
 def fit_head(x: torch.Tensor, labels: torch.Tensor, classes: int):
     """Weight and bias that minimise cross-entropy plus weight decay."""
     deviation = x.std(0) + 1e-6
-    x = x / deviation
-    weight = torch.zeros(classes, x.shape[1], requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
-
-    def loss():
-        optimiser.zero_grad()
-        value = F.cross_entropy(x @ weight.T + bias, labels) + WEIGHT_DECAY / 2 * weight.square().sum()
-        value.backward()
-        return value
-
-    optimiser.step(loss)
-    print(f"largest gradient {weight.grad.abs().max():.1e} at a loss of {loss():.4f}")
-    return (weight / deviation).detach(), bias.detach()
+    weight, bias = softmax_regression(x / deviation, labels, torch.zeros(classes, x.shape[1]), WEIGHT_DECAY / 2, STEPS)
+    return weight / deviation, bias
 
 
 def main():

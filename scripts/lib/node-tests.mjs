@@ -4,7 +4,7 @@ import { createWriteStream, mkdirSync, readdirSync } from "node:fs";
 import { run } from "node:test";
 import { junit, spec } from "node:test/reporters";
 import { finished } from "node:stream/promises";
-import { named } from "./tally.mjs";
+import { isSuite, named } from "./tally.mjs";
 import { at } from "./tools.mjs";
 
 /**
@@ -19,7 +19,7 @@ export async function nodeTests(folder, tally, { concurrency = 1, again = false 
     .sort()
     .map((name) => at("tests", folder, name));
   const first = await eventsOf(files, concurrency, folder);
-  const failed = first.filter(({ passed, event }) => !passed && isTest(event));
+  const failed = first.filter(({ passed, event }) => !passed && !isSuite(event));
   const retried = again ? [...new Set(failed.map(({ event }) => event.file))].filter((file) => files.includes(file)) : [];
   for (const { passed, event } of first) if (!retried.includes(event.file)) tally.addEvent(passed, event);
   if (retried.length === 0) return;
@@ -42,5 +42,3 @@ async function eventsOf(files, concurrency, report) {
   await finished(events.compose(junit).pipe(createWriteStream(at("target/reports", `${report}.xml`))));
   return results;
 }
-
-const isTest = ({ details }) => details.type !== "suite";

@@ -21,8 +21,8 @@ export class Tally {
 
   /** Adds an event of node's test runner, "test:pass" or "test:fail". */
   addEvent(passed, event) {
-    const { name, skip, todo, details } = event;
-    if (details.type === "suite") return;
+    const { name, skip, todo } = event;
+    if (isSuite(event)) return;
     const left = skip ?? todo;
     if (left !== undefined) this.skipped.push(typeof left === "string" && left ? `${name}: ${left}` : name);
     else if (passed) this.passed++;
@@ -97,6 +97,9 @@ export class Tally {
     }
   }
 }
+
+/** Whether an event is of a group of tests, which has events of its own. */
+export const isSuite = ({ details }) => details.type === "suite";
 
 /** The name of a failed test of node's test runner, with what it says. */
 export function named({ name, details: { error } }) {
