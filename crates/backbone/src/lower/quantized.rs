@@ -157,7 +157,8 @@ impl Quantized {
             return;
         }
         let (low, high) = (grid.real(grid.low), grid.real(grid.high));
-        if !editor.has_round() {
+        // tract divides by multiplying with the inverse.
+        if !editor.has_round() || !(1.0 / grid.scale).is_finite() {
             editor.clip(source, low, high, output).name = format!("{output}.range");
             return;
         }
@@ -314,4 +315,25 @@ fn regrid(editor: &mut Editor, value: &str, from: Grid, to: Grid) -> String {
         value = editor.step("Add", &[&value, &offset], &value);
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The operators that stand for a rounding with this scale.
+    fn limited(scale: f32) -> Vec<String> {
+        let mut graph = pb::GraphProto::default();
+        let mut editor = Editor::new(&mut graph, 13, 1 << 20);
+        let grid = Grid { scale, zero: 0.0, low: 0.0, high: 255.0 };
+        Quantized::new().limit(&mut editor, "x", grid, "y");
+        editor.finish(&mut graph);
+        graph.node.into_iter().map(|node| node.op_type).collect()
+    }
+
+    #[test]
+    fn a_scale_without_an_inverse_keeps_the_limits_alone() {
+        assert_eq!(limited(0.1), ["Clip", "Div", "Round", "Mul"]);
+        assert_eq!(limited(1e-39), ["Clip"]);
+    }
 }
