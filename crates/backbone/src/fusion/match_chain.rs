@@ -52,24 +52,11 @@ impl<'a> EpilogueMatch<'a> {
                 Binary::Add if self.clamp == Clamp::NONE => {
                     bias.iter_mut().zip(&values).for_each(|(bias, shift)| *bias += shift);
                 }
-                _ if self.take_limit(op, &values) => {}
+                _ if take_limit(&mut self.clamp, op, &values) => {}
                 _ => break,
             }
             self.last = OutletId::new(next.id, 0);
         }
-    }
-
-    /// Takes in a minimum or maximum, if it is the same for all channels and the limits don't
-    /// cross: a clamp then gives the same result in either order.
-    fn take_limit(&mut self, op: Binary, values: &[f32]) -> bool {
-        let Clamp { low, high } = self.clamp;
-        let limit = match op {
-            Binary::Max if is_uniform(values) && values[0] <= high => &mut self.clamp.low,
-            Binary::Min if is_uniform(values) && values[0] >= low => &mut self.clamp.high,
-            _ => return false,
-        };
-        *limit = if op == Binary::Max { limit.max(values[0]) } else { limit.min(values[0]) };
-        true
     }
 
     /// Takes in the sum with another value of the same shape (a residual connection), and the
@@ -94,12 +81,39 @@ impl<'a> EpilogueMatch<'a> {
         while let Some(next) = only_reader(model, self.last) {
             // One channel, because a limit that differs between channels doesn't fit anyway.
             let found = binary_with_constant(model, next, self.last, self.axis, 1);
-            if !found.is_some_and(|(op, values)| self.take_limit(op, &values)) {
+            if !found.is_some_and(|(op, values)| take_limit(&mut self.clamp, op, &values)) {
                 break;
             }
             self.last = OutletId::new(next.id, 0);
         }
     }
+}
+
+/// Takes a minimum or maximum into a clamp, if it is the same for all channels and the limits don't
+/// cross: a clamp then gives the same result in either order.
+fn take_limit(clamp: &mut Clamp, op: Binary, values: &[f32]) -> bool {
+    let limit = match op {
+        Binary::Max if is_uniform(values) && values[0] <= clamp.high => &mut clamp.low,
+        Binary::Min if is_uniform(values) && values[0] >= clamp.low => &mut clamp.high,
+        _ => return false,
+    };
+    *limit = if op == Binary::Max { limit.max(values[0]) } else { limit.min(values[0]) };
+    true
+}
+
+/// How a value that has one reader is made of another one and a constant a channel: what is done,
+/// the other value, and the constants.
+fn made_of(
+    model: &TypedModel,
+    value: OutletId,
+    axis: usize,
+    channels: usize,
+) -> Option<(Binary, OutletId, Vec<f32>)> {
+    only_reader(model, value)?;
+    let node = model.node(value.node);
+    let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
+    let (op, values) = binary_with_constant(model, node, operand, axis, channels)?;
+    Some((op, operand, values))
 }
 
 /// Matches `max(0, scale * x + shift)` that yields a convolution's input; returns `x` and the
@@ -110,10 +124,7 @@ pub(super) fn match_prologue(
     channels: usize,
 ) -> (OutletId, Option<Vec<BnRelu>>) {
     let step = |value: OutletId, wanted: Binary| {
-        only_reader(model, value)?;
-        let node = model.node(value.node);
-        let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
-        let (op, values) = binary_with_constant(model, node, operand, 1, channels)?;
+        let (op, operand, values) = made_of(model, value, 1, channels)?;
         (op == wanted).then_some((operand, values))
     };
     let found = || {
@@ -133,33 +144,24 @@ pub(super) fn match_rounding(
     model: &TypedModel,
     round: &TypedNode,
 ) -> Option<(OutletId, Activation, OutletId)> {
-    let uniform = |node: &TypedNode, value: OutletId| {
-        let (op, values) = binary_with_constant(model, node, value, usize::MAX, 1)?;
-        Some((op, values[0]))
-    };
-    // The node behind a value that nothing else reads, what it computes, and its operand.
-    let step = |value: OutletId| {
-        only_reader(model, value)?;
-        let node = model.node(value.node);
-        let operand = *node.inputs.iter().find(|&&input| constant(model, input).is_none())?;
-        let (op, number) = uniform(node, operand)?;
-        Some((op, number, operand))
-    };
+    // One channel: a number that differs between channels doesn't fit.
+    let step = |value: OutletId| made_of(model, value, 1, 1);
     let last = only_reader(model, round.id.into())?;
-    let (Binary::Mul, scale) = uniform(last, round.id.into())? else { return None };
-    let (Binary::Div, steps, mut x) = step(round.inputs[0])? else { return None };
+    let (Binary::Mul, scale) = binary_with_constant(model, last, round.id.into(), 1, 1)? else {
+        return None;
+    };
+    let (Binary::Div, mut x, steps) = step(round.inputs[0])? else { return None };
     let mut limits = Clamp::NONE;
-    while let Some((op, limit, operand)) = step(x) {
-        // Outer limits first.
-        match op {
-            Binary::Max if limit <= limits.high => limits.low = limits.low.max(limit),
-            Binary::Min if limit >= limits.low => limits.high = limits.high.min(limit),
-            _ => break,
+    // Outer limits first.
+    while let Some((op, operand, limit)) = step(x) {
+        if !take_limit(&mut limits, op, &limit) {
+            break;
         }
         x = operand;
     }
     let Clamp { low, high } = limits;
-    (scale == steps).then(|| (x, Activation::Round { scale, low, high }, last.id.into()))
+    let scale = *scale.first().filter(|_| scale == steps)?;
+    Some((x, Activation::Round { scale, low, high }, last.id.into()))
 }
 
 /// Whether a node multiplies this value by another.

@@ -122,9 +122,6 @@ impl<'a> Graph<'a> {
             },
             "Clip" => self.clip(node, path),
             "Add" | "Sum" | "Mean" => self.sum(node, path),
-            "Mul" if self.rounded(node).is_some() => {
-                self.walk(self.rounded(node).unwrap_or_default(), path)
-            }
             "Sub" | "Mul" | "Div" | "Neg" => self.arithmetic(node, path),
             "Log" => {
                 let layer = self.walk(input(node, 0)?, path)?;
@@ -179,7 +176,8 @@ impl<'a> Graph<'a> {
     fn rounded(&self, node: &'a pb::NodeProto) -> Option<&'a str> {
         let round = self.producers.get(optional_input(node, 0)?)?;
         let steps = self.producers.get(optional_input(round, 0)?)?;
-        let is_rounding = round.op_type == "Round" && steps.op_type == "Div";
+        let is_rounding =
+            node.op_type == "Mul" && round.op_type == "Round" && steps.op_type == "Div";
         let scale = optional_input(node, 1);
         (is_rounding && scale.is_some() && scale == optional_input(steps, 1))
             .then(|| optional_input(steps, 0))?
@@ -270,6 +268,9 @@ impl<'a> Graph<'a> {
             return if layer.scores.is_none() { Ok(layer) } else { Err(self.foreign(node, path)) };
         }
         let right = input(node, 1)?;
+        if let Some(value) = self.rounded(node) {
+            return self.walk(value, path);
+        }
         if let Some(logits) = self.written_softmax(node) {
             let mut layer = self.walk(logits, path)?;
             layer.scores.get_or_insert(Scores::Softmax);
