@@ -9,9 +9,12 @@ export class Engine {
     // wasm-bindgen's placeholders, which only its own tool fills in; nothing here calls them.
     const imports = {};
     for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-      (imports[from] ??= {})[name] = () => {
-        throw new Error(`${name} isn't there`);
-      };
+      (imports[from] ??= {})[name] =
+        name === "bench_now"
+          ? () => performance.now()
+          : () => {
+              throw new Error(`${name} isn't there`);
+            };
     }
     const engine = new Engine();
     engine.exports = (await WebAssembly.instantiate(module, imports)).exports;
@@ -39,6 +42,18 @@ export class Engine {
 
   run(network) {
     if (!this.exports.bench_run(network)) throw new Error("the engine failed on the image");
+  }
+
+  /** What each operator takes, the least of some runs. */
+  profile(network, runs) {
+    const length = this.exports.bench_profile(network, runs);
+    if (length === 0) throw new Error("the engine can't be profiled");
+    const text = new Uint8Array(this.exports.memory.buffer, this.exports.bench_profile_text(network), length);
+    const lines = new TextDecoder().decode(text).trimEnd().split("\n");
+    return lines.map((line) => {
+      const [operator, own, seconds, multiplyAdds, node] = line.split("\t");
+      return { operator, own: own === "1", seconds: Number(seconds), multiplyAdds: Number(multiplyAdds), node };
+    });
   }
 
   logits(network) {

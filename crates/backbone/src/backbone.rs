@@ -324,14 +324,20 @@ impl Backbone {
         })
     }
 
-    /// What each operator takes: the least of several runs on one normalised image.
+    /// What each operator takes: the least of several runs on one normalised image. `clock` tells the
+    /// time in seconds: WebAssembly has no clock of its own.
     ///
     /// # Errors
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the network fails on it.
-    pub fn profile(&self, input: ArrayView4<f32>, runs: usize) -> Result<Vec<OperatorTime>> {
+    pub fn profile(
+        &self,
+        input: ArrayView4<f32>,
+        runs: usize,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<Vec<OperatorTime>> {
         caught("the network can't be profiled", || {
             let input = TValue::from(Tensor::from(input.to_owned()));
-            profile::profile(&self.plan, &input, runs)
+            profile::profile(&self.plan, &input, runs, clock)
         })
     }
 

@@ -12,13 +12,15 @@
 //!
 //! Dense layers are 1x1 convolutions with channels last whose pixels are the rows.
 //!
-//! [`graph`] reads tract's graph, [`match_conv`], [`match_dense`] and [`match_chain`] recognise what
-//! can be fused, [`fuse_padding`], [`fuse_conv`], [`fuse_dense`], [`fuse_matmul`],
-//! [`fuse_pooling`] and [`fuse_elementwise`] choose a kernel, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
+//! [`graph`] reads tract's graph, [`match_conv`], [`match_dense`], [`match_chain`] and
+//! [`match_written_out`] recognise what can be fused, [`fuse_padding`], [`fuse_conv`], [`fuse_dense`],
+//! [`fuse_matmul`], [`fuse_pooling`] and [`fuse_elementwise`] choose a kernel, [`fuse_layout`] keeps
+//! channels last between them, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
 
 mod fuse_conv;
 mod fuse_dense;
 mod fuse_elementwise;
+mod fuse_layout;
 mod fuse_matmul;
 mod fuse_padding;
 mod fuse_pooling;
@@ -26,6 +28,7 @@ mod graph;
 mod match_chain;
 mod match_conv;
 mod match_dense;
+mod match_written_out;
 mod patch;
 #[cfg(test)]
 mod tests;
@@ -45,13 +48,19 @@ pub(crate) fn fuse(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> 
         model,
         widths,
         &[
+            fuse_layout::identity,
+            fuse_layout::move_axis,
             fuse_pooling::max_pool,
+            fuse_pooling::mean_pool,
             fuse_pooling::channel_sum,
             fuse_conv::conv,
             fuse_dense::dense,
             fuse_elementwise::early_activation,
             fuse_elementwise::rounding,
             fuse_elementwise::gate,
+            fuse_elementwise::early_gelu,
+            fuse_elementwise::early_layer_norm,
+            fuse_layout::sink,
         ],
     )
 }
@@ -68,7 +77,9 @@ pub(crate) fn fuse_simplified(model: &mut TypedModel, widths: &[Width]) -> Tract
             fuse_elementwise::softmax,
             fuse_elementwise::activation,
         ],
-    )
+    )?;
+    // After layer normalisations, which begin with such a difference.
+    apply(model, widths, &[fuse_elementwise::broadcast])
 }
 
 /// Finds a patch for a node.

@@ -12,19 +12,25 @@ use std::cell::RefCell;
 use ndarray::{Array1, Array2, Array4};
 
 use itp_ood::{
-    Backbone, FeatureDetector, Head, ImageView, Kernels, Moments, Options, PixelFormat, Preprocess,
-    Pruning, Result, Stats, Variant,
+    Backbone, FeatureDetector, Head, ImageView, Kernels, Moments, OperatorTime, Options,
+    PixelFormat, Preprocess, Pruning, Result, Stats, Variant,
 };
 
 unsafe extern "C" {
     fn __wasm_call_ctors();
+    /// The time in milliseconds, from JavaScript.
+    safe fn bench_now() -> f64;
 }
+
+/// The input's height and width where a model leaves them open.
+const OPEN_SIZE: (usize, usize) = (224, 224);
 
 struct Network {
     backbone: Backbone,
     head: Head,
     input: Array4<f32>,
     logits: Vec<f32>,
+    profile: String,
 }
 
 struct Scoring {
@@ -57,12 +63,13 @@ pub unsafe extern "C" fn bench_load(model: *const u8, bytes: usize, own: bool) -
     // SAFETY: the caller wrote the model there.
     let model = unsafe { std::slice::from_raw_parts(model, bytes) };
     let kernels = if own { Kernels::Custom } else { Kernels::Tract };
-    let Ok((backbone, linear)) = Backbone::with_kernels(model, None, kernels) else { return -1 };
+    let load = |size| Backbone::with_kernels(model, size, kernels);
+    let Ok((backbone, linear)) = load(None).or_else(|_| load(Some(OPEN_SIZE))) else { return -1 };
     let Ok(head) = Head::new(linear.weights, linear.bias) else { return -1 };
     NETWORKS.with_borrow_mut(|networks| {
         let input = Array4::zeros(backbone.input_shape());
         let logits = vec![0.0; head.num_classes()];
-        networks.push(Network { backbone, head, input, logits });
+        networks.push(Network { backbone, head, input, logits, profile: String::new() });
         networks.len() as i32 - 1
     })
 }
@@ -106,6 +113,30 @@ pub extern "C" fn bench_run(network: usize) -> bool {
         }
         true
     })
+}
+
+/// Times each operator; the least of some runs. `bench_profile_text` has the lines: operator, own (1) or
+/// tract's (0), seconds, multiply-adds, node.
+#[unsafe(no_mangle)]
+pub extern "C" fn bench_profile(network: usize, runs: usize) -> usize {
+    with(network, |network| {
+        let clock = || bench_now() / 1e3;
+        let Ok(times) = network.backbone.profile(network.input.view(), runs, &clock) else {
+            return 0;
+        };
+        let line = |time: &OperatorTime| {
+            let OperatorTime { operator, custom, seconds, multiply_adds, node, .. } = time;
+            format!("{operator}\t{}\t{seconds}\t{multiply_adds}\t{node}\n", u8::from(*custom))
+        };
+        network.profile = times.iter().map(line).collect();
+        network.profile.len()
+    })
+}
+
+/// Where the lines of [`bench_profile`] lie.
+#[unsafe(no_mangle)]
+pub extern "C" fn bench_profile_text(network: usize) -> *const u8 {
+    with(network, |network| network.profile.as_ptr())
 }
 
 /// The last run's logits.

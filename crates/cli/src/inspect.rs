@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use itp_ood::detectors::registry;
 use itp_ood::info::UnavailableScore;
@@ -85,7 +86,9 @@ fn profile(args: &Args, bytes: &[u8]) -> Result<()> {
     // Made-up values: an operator's time doesn't depend on them.
     let values = (0..shape.iter().product()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0);
     let input = Array::from_iter(values).into_shape_with_order(shape).expect("as many values");
-    let times = backbone.profile(input.view(), PROFILE_RUNS)?;
+    let start = Instant::now();
+    let clock = || start.elapsed().as_secs_f64();
+    let times = backbone.profile(input.view(), PROFILE_RUNS, &clock)?;
     if args.json {
         return output::line(json!({ "inputShape": shape, "nodes": times }));
     }

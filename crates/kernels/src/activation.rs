@@ -11,6 +11,8 @@ use super::simd::{MAX_LANES, Simd};
 pub enum Activation {
     /// `x (1 + erf(x / sqrt 2)) / 2`
     Gelu,
+    /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`
+    GeluTanh,
     /// `x sigmoid(x)`
     Silu,
     /// `1 / (1 + exp(-x))`
@@ -34,6 +36,7 @@ impl Kernel for Activation {
         let input = inputs[0];
         match self {
             Self::Gelu => map::<S, Gelu>(Gelu, input, output),
+            Self::GeluTanh => map::<S, GeluTanh>(GeluTanh, input, output),
             Self::Silu => map::<S, Silu>(Silu, input, output),
             Self::Sigmoid => map::<S, Sigmoid>(Sigmoid, input, output),
             Self::HardSwish => map::<S, HardSwish>(HardSwish, input, output),
@@ -87,6 +90,8 @@ fn map<S: Simd, F: Function>(function: F, input: &[f32], output: &mut [f32]) {
 #[derive(Clone, Copy)]
 struct Gelu;
 #[derive(Clone, Copy)]
+struct GeluTanh;
+#[derive(Clone, Copy)]
 struct Silu;
 #[derive(Clone, Copy)]
 struct Sigmoid;
@@ -106,6 +111,16 @@ impl Function for Gelu {
     fn of<S: Simd>(self, x: S) -> S {
         let half = x.mul(S::splat(0.5));
         erf(x.mul(S::splat(std::f32::consts::FRAC_1_SQRT_2))).mul_add(half, half)
+    }
+}
+
+impl Function for GeluTanh {
+    #[inline(always)]
+    fn of<S: Simd>(self, x: S) -> S {
+        // sqrt(2 / pi), and its product with 0.044715.
+        let factor = x.mul(x).mul_add(S::splat(0.035_677_41), S::splat(0.797_884_6));
+        let half = x.mul(S::splat(0.5));
+        tanh(x.mul(factor)).mul_add(half, half)
     }
 }
 
@@ -225,7 +240,12 @@ mod tests {
             (-3001..=3001).map(|i| i as f32 / 250.0).chain([-80.0, 80.0]).collect();
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         type Exact<'a> = &'a dyn Fn(f64) -> f64;
-        let cases: [(Activation, Exact); 4] = [
+        let gelu_tanh = |x: f64| {
+            let argument = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            x * (1.0 + argument.tanh()) / 2.0
+        };
+        let cases: [(Activation, Exact); 5] = [
+            (Activation::GeluTanh, &gelu_tanh),
             (Activation::Gelu, &|x| x * (1.0 + exact_erf(x / 2f64.sqrt())) / 2.0),
             (Activation::Silu, &|x| x * sigmoid(x)),
             (Activation::Sigmoid, &sigmoid),
@@ -261,9 +281,14 @@ mod tests {
     #[test]
     fn not_a_number_stays_so() {
         let round = Activation::Round { scale: 0.1, low: -1.0, high: 1.0 };
-        for activation in
-            [Activation::Gelu, Activation::Silu, Activation::Sigmoid, Activation::HardSwish, round]
-        {
+        for activation in [
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::Silu,
+            Activation::Sigmoid,
+            Activation::HardSwish,
+            round,
+        ] {
             for width in Width::available() {
                 let mut output = [0.0; 5];
                 width.dispatch(Run(activation, &[f32::NAN; 5], &mut output));

@@ -8,8 +8,8 @@ use tract_onnx::tract_core::internal::*;
 use super::kernel::Kernel;
 use super::simd::{Simd, Width, WithSimd};
 use super::{
-    Activation, ChannelSum, ChannelsLastConv, ChannelsLastSum, DepthwiseBlock, DirectConv, Gate,
-    LayerNorm, MatMul, MaxPool, Softmax, Transpose, WinogradConv,
+    Activation, Broadcast, ChannelSum, ChannelsLastConv, ChannelsLastSum, DepthwiseBlock,
+    DirectConv, Gate, LayerNorm, MatMul, MaxPool, MeanPool, Softmax, Transpose, WinogradConv,
 };
 
 /// A [`Kernel`] whose register type is picked when it runs, so that it can be a trait object. It
@@ -33,6 +33,7 @@ macro_rules! dyn_kernels {
 
 dyn_kernels!(
     Activation,
+    Broadcast,
     ChannelSum,
     ChannelsLastConv,
     ChannelsLastSum,
@@ -42,6 +43,7 @@ dyn_kernels!(
     LayerNorm,
     MatMul,
     MaxPool,
+    MeanPool,
     Softmax,
     Transpose,
     WinogradConv,

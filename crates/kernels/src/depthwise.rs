@@ -16,10 +16,9 @@ use super::window::Window;
 #[derive(Debug)]
 pub struct DepthwiseConv {
     window: Window,
-    /// By register of channels, then tap.
+    /// By register of channels, then tap; where channels are left over, the last register holds the
+    /// last channels, some of which the register before holds, too.
     weights: Vec<f32>,
-    /// Weights of the channels past the last whole register, `[channels, kernel]`.
-    rest: Vec<f32>,
     bias: Vec<f32>,
     clamp: Clamp,
     /// A pixel of the padding.
@@ -34,23 +33,25 @@ pub struct Rows<'a> {
 }
 
 impl DepthwiseConv {
-    /// Packs the weights for registers of `lanes`. The convolution has as many groups as channels,
-    /// no prologue, and doesn't accumulate.
+    /// Packs the weights for registers of `lanes`. The convolution has as many groups as channels, at
+    /// least `lanes`, no prologue, and doesn't accumulate.
     // See `WinogradConv::new`.
     #[inline(never)]
     pub fn new(lanes: usize, spec: ConvSpec) -> Self {
         let ConvSpec { window, weights, bias, epilogue, .. } = spec;
         let taps = window.taps();
         let blocks = weights.chunks_exact(lanes * taps);
-        let rest = blocks.remainder().to_vec();
-        let packed = blocks.flat_map(|block| {
+        let overlapping = match blocks.remainder() {
+            [] => None,
+            _ => Some(&weights[weights.len() - lanes * taps..]),
+        };
+        let packed = blocks.chain(overlapping).flat_map(|block| {
             (0..taps).flat_map(move |tap| block.chunks_exact(taps).map(move |of| of[tap]))
         });
         let zeros = vec![0.0; bias.len()];
         Self {
             window,
             weights: packed.collect(),
-            rest,
             bias: bias.to_vec(),
             clamp: epilogue.clamp,
             zeros,
@@ -80,9 +81,6 @@ impl DepthwiseConv {
                 ([5, 5], 2, 1) => self.row_by_pairs::<S, 5, 25, 7>(input, row, output),
                 ([7, 7], 1, 1) => self.row_by_pairs::<S, 7, 49, 8>(input, row, output),
                 _ => self.row_by_pixels::<S>(input, row, output),
-            }
-            if !self.rest.is_empty() {
-                self.rest_of_row(input, row, output);
             }
         }
     }
@@ -119,79 +117,71 @@ impl DepthwiseConv {
         let mut discarded = vec![0.0; if is_even { 0 } else { channels }];
         let weights = S::arrays(&self.weights).as_chunks::<TAPS>().0;
         let lines: [_; SIDE] = std::array::from_fn(|tap| self.line(input, row, tap));
+        let whole = channels / S::LANES;
+        let (weights, overlapping) = weights.split_at(whole);
         for (pair, output) in output.chunks_mut(2 * channels).enumerate() {
-            let seen: [[&[S::Array]; COLUMNS]; SIDE] = lines.map(|line| {
-                std::array::from_fn(|tap| {
-                    S::arrays(self.pixel(line, 2 * pair, tap).unwrap_or(&self.zeros))
-                })
+            let seen: [[&[f32]; COLUMNS]; SIDE] = lines.map(|line| {
+                std::array::from_fn(|tap| self.pixel(line, 2 * pair, tap).unwrap_or(&self.zeros))
             });
             let (first, second) = output.split_at_mut(channels);
-            let second = if second.is_empty() { &mut discarded } else { second };
-            let outputs = [S::arrays_mut(first), S::arrays_mut(second)];
-            let bias = S::arrays(&self.bias);
-            pair_of_pixels::<S, SIDE, TAPS, COLUMNS>(&seen, weights, bias, self.clamp, outputs);
+            let second = if second.is_empty() { &mut discarded[..] } else { second };
+            let (clamp, bias) = (self.clamp, &self.bias);
+            let outputs = [&mut *first, &mut *second];
+            pair_of_pixels::<S, SIDE, TAPS, COLUMNS>(&seen, weights, bias, clamp, outputs);
+            if !overlapping.is_empty() {
+                let last = channels - S::LANES;
+                let seen = seen.map(|row| row.map(|values| &values[last..]));
+                let outputs = [&mut first[last..], &mut second[last..]];
+                let bias = &bias[last..];
+                pair_of_pixels::<S, SIDE, TAPS, COLUMNS>(&seen, overlapping, bias, clamp, outputs);
+            }
         }
     }
 
     /// A row pixel by pixel, for any window.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn row_by_pixels<S: Simd>(&self, input: &Rows, row: usize, output: &mut [f32]) {
-        let taps = self.window.taps();
-        let weights = S::arrays(&self.weights);
+        let [taps, columns] = [self.window.taps(), self.window.kernel[1]];
+        let blocks = S::arrays(&self.weights).chunks_exact(taps);
+        let last = self.channels() - S::LANES;
+        // The taps that lie inside, with what they see.
+        let mut seen: Vec<(usize, &[f32])> = Vec::with_capacity(taps);
         for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
-            let seen = self.seen(input, row, column);
-            let blocks = S::arrays_mut(output).iter_mut().zip(weights.chunks_exact(taps));
-            for (block, (output, weights)) in blocks.enumerate() {
-                let first = block * S::LANES;
+            seen.clear();
+            for tap in 0..taps {
+                let line = self.line(input, row, tap / columns);
+                if let Some(pixel) = self.pixel(line, column, tap % columns) {
+                    seen.push((tap, pixel));
+                }
+            }
+            for (block, weights) in blocks.clone().enumerate() {
+                let first = last.min(block * S::LANES);
                 let mut sum = S::load(&self.bias[first..]);
                 for &(tap, values) in &seen {
                     let weight = S::load(weights[tap].as_ref());
                     sum = weight.mul_add(S::load(&values[first..]), sum);
                 }
-                self.clamp.apply(sum).store(output.as_mut());
+                self.clamp.apply(sum).store(&mut output[first..]);
             }
         }
-    }
-
-    /// The channels past the last whole register.
-    fn rest_of_row(&self, input: &Rows, row: usize, output: &mut [f32]) {
-        let taps = self.window.taps();
-        let first = self.channels() - self.rest.len() / taps;
-        for (column, output) in output.chunks_exact_mut(self.channels()).enumerate() {
-            let seen = self.seen(input, row, column);
-            for (channel, weights) in (first..).zip(self.rest.chunks_exact(taps)) {
-                let products = seen.iter().map(|&(tap, values)| weights[tap] * values[channel]);
-                let sum = self.bias[channel] + products.sum::<f32>();
-                output[channel] = self.clamp.apply_scalar(sum);
-            }
-        }
-    }
-
-    /// The taps with which an output pixel sees the input, with the pixels that they see.
-    fn seen<'a>(&self, input: &Rows<'a>, row: usize, column: usize) -> Vec<(usize, &'a [f32])> {
-        let columns = self.window.kernel[1];
-        let pixel = |tap| {
-            let line = self.line(input, row, tap / columns);
-            Some((tap, self.pixel(line, column, tap % columns)?))
-        };
-        (0..self.window.taps()).filter_map(pixel).collect()
     }
 }
 
 /// Computes two neighbouring pixels of the output.
 #[inline(always)]
 fn pair_of_pixels<S: Simd, const SIDE: usize, const TAPS: usize, const COLUMNS: usize>(
-    seen: &[[&[S::Array]; COLUMNS]; SIDE],
+    seen: &[[&[f32]; COLUMNS]; SIDE],
     weights: &[[S::Array; TAPS]],
-    bias: &[S::Array],
+    bias: &[f32],
     clamp: Clamp,
-    [first, second]: [&mut [S::Array]; 2],
+    [first, second]: [&mut [f32]; 2],
 ) {
     let stride = COLUMNS - SIDE;
     let count = weights.len();
     // In this form the compiler drops the bounds checks.
-    let (bias, first, second) = (&bias[..count], &mut first[..count], &mut second[..count]);
-    let seen = seen.map(|row| row.map(|values| &values[..count]));
+    let bias = &S::arrays(bias)[..count];
+    let (first, second) = (&mut S::arrays_mut(first)[..count], &mut S::arrays_mut(second)[..count]);
+    let seen = seen.map(|row| row.map(|values| &S::arrays(values)[..count]));
     for block in 0..count {
         let bias = S::load(bias[block].as_ref());
         let mut sums = [bias, bias];

@@ -45,11 +45,4 @@ impl Clamp {
     pub(crate) fn apply<S: Simd>(self, values: S) -> S {
         values.max(S::splat(self.low)).min(S::splat(self.high))
     }
-
-    /// Keeps NaN, as `Clamp::apply` does.
-    #[inline(always)]
-    pub fn apply_scalar(self, value: f32) -> f32 {
-        let value = if value < self.low { self.low } else { value };
-        if self.high < value { self.high } else { value }
-    }
 }

@@ -6,6 +6,7 @@
 //! at a graph. All `unsafe` code of the workspace lies in this crate.
 
 mod activation;
+mod broadcast;
 mod channels_last;
 mod conv;
 mod custom_op;
@@ -25,6 +26,7 @@ mod window;
 mod winograd;
 
 pub use activation::{Activation, Gate};
+pub use broadcast::{Binary, Broadcast};
 pub use channels_last::ChannelsLastConv;
 pub use conv::DirectConv;
 pub use custom_op::CustomOp;
@@ -33,7 +35,7 @@ pub use depthwise_block::DepthwiseBlock;
 pub use epilogue::{Clamp, Epilogue};
 pub use matmul::MatMul;
 pub use normalise::{LayerNorm, Softmax};
-pub use pooling::{ChannelSum, ChannelsLastSum, MaxPool};
+pub use pooling::{ChannelSum, ChannelsLastSum, MaxPool, MeanPool};
 pub use simd::Width;
 pub use spec::{BnRelu, ConvSpec};
 pub use transpose::Transpose;

@@ -1,4 +1,4 @@
-//! Layer normalisation and softmax along the last axis.
+//! Layer normalisation along the last axis, and softmax along any.
 
 use super::Kernel;
 use super::simd::{MAX_LANES, Simd};
@@ -78,47 +78,97 @@ fn total<S: Simd>(sums: S) -> f32 {
     each.iter().sum()
 }
 
-/// Softmax of each row: `exp(x - max) / sum`.
+/// Softmax along an axis: `exp(x - max) / sum`.
 #[derive(Debug)]
 pub struct Softmax {
-    /// Values of a row.
+    /// Values along the axis.
     pub size: usize,
+    /// The distance of two of them: the product of the axes behind.
+    pub stride: usize,
 }
 
 impl Kernel for Softmax {
     #[inline(always)]
     fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
-        let input = inputs[0];
-        // A row in whole registers; what is past its end yields 0.
-        let mut padded = vec![0.0; self.size.next_multiple_of(S::LANES)];
-        let rows = input.chunks_exact(self.size).zip(output.chunks_exact_mut(self.size));
-        for (row, output) in rows {
-            padded[..self.size].copy_from_slice(row);
-            padded[self.size..].fill(f32::NEG_INFINITY);
-            let mut most = S::splat(f32::NEG_INFINITY);
-            for values in S::arrays(&padded) {
-                most = S::load(values.as_ref()).max(most);
+        let &Self { size, stride } = self;
+        let blocks = inputs[0].chunks_exact(size * stride);
+        let outputs = output.chunks_exact_mut(size * stride);
+        if stride == 1 {
+            // A row in whole registers; what is past its end yields 0.
+            let mut padded = vec![0.0; size.next_multiple_of(S::LANES)];
+            for (row, output) in blocks.zip(outputs) {
+                padded[..size].copy_from_slice(row);
+                padded[size..].fill(f32::NEG_INFINITY);
+                softmax_of_row::<S>(&mut padded);
+                output.copy_from_slice(&padded[..size]);
             }
-            let mut each = [f32::NEG_INFINITY; MAX_LANES];
-            most.store(&mut each);
-            let most = each.iter().copied().fold(f32::NEG_INFINITY, larger);
-            let mut sums = S::splat(0.0);
-            for values in S::arrays_mut(&mut padded) {
-                let power = exp(S::load(values.as_ref()).sub(S::splat(most)));
-                power.store(values.as_mut());
-                sums = sums.add(power);
+            return;
+        }
+        // As many columns as a register has lanes; what is past the last one is never stored.
+        let mut columns = vec![0.0; size * S::LANES];
+        for (block, output) in blocks.zip(outputs) {
+            for first in (0..stride).step_by(S::LANES) {
+                let count = S::LANES.min(stride - first);
+                for (columns, row) in columns.chunks_exact_mut(S::LANES).zip(block.chunks(stride)) {
+                    copy(&row[first..][..count], columns);
+                }
+                softmax_of_columns::<S>(&mut columns);
+                let outputs = output.chunks_mut(stride);
+                for (columns, row) in columns.chunks_exact(S::LANES).zip(outputs) {
+                    copy(&columns[..count], &mut row[first..]);
+                }
             }
-            let factor = 1.0 / total(sums);
-            scale::<S>(&mut padded, factor);
-            output.copy_from_slice(&padded[..self.size]);
         }
     }
 }
 
+/// Copies a few values: a `memcpy` would take longer.
 #[inline(always)]
-fn scale<S: Simd>(values: &mut [f32], factor: f32) {
+fn copy(source: &[f32], target: &mut [f32]) {
+    for (target, source) in target.iter_mut().zip(source) {
+        *target = *source;
+    }
+}
+
+#[inline(always)]
+fn softmax_of_row<S: Simd>(row: &mut [f32]) {
+    let mut most = S::splat(f32::NEG_INFINITY);
+    for values in S::arrays(row) {
+        most = S::load(values.as_ref()).max(most);
+    }
+    let mut each = [f32::NEG_INFINITY; MAX_LANES];
+    most.store(&mut each);
+    let most = each.iter().copied().fold(f32::NEG_INFINITY, larger);
+    let mut sums = S::splat(0.0);
+    for values in S::arrays_mut(row) {
+        let power = exp(S::load(values.as_ref()).sub(S::splat(most)));
+        power.store(values.as_mut());
+        sums = sums.add(power);
+    }
+    let factor = 1.0 / total(sums);
+    scale::<S>(row, S::splat(factor));
+}
+
+/// The softmax of each lane, over registers that lie behind one another.
+#[inline(always)]
+fn softmax_of_columns<S: Simd>(columns: &mut [f32]) {
+    let mut most = S::splat(f32::NEG_INFINITY);
+    for values in S::arrays(columns) {
+        most = S::load(values.as_ref()).max(most);
+    }
+    let mut sums = S::splat(0.0);
+    for values in S::arrays_mut(columns) {
+        let power = exp(S::load(values.as_ref()).sub(most));
+        power.store(values.as_mut());
+        sums = sums.add(power);
+    }
+    scale::<S>(columns, S::splat(1.0).div(sums));
+}
+
+#[inline(always)]
+fn scale<S: Simd>(values: &mut [f32], factor: S) {
     for values in S::arrays_mut(values) {
-        S::load(values.as_ref()).mul(S::splat(factor)).store(values.as_mut());
+        S::load(values.as_ref()).mul(factor).store(values.as_mut());
     }
 }
 
@@ -166,19 +216,22 @@ mod tests {
     }
 
     #[test]
-    fn softmax_is_right_for_any_length() {
-        for size in [1, 3, 4, 7, 16, 33, 49, 197] {
-            let input = row(size);
+    fn softmax_is_right_for_any_length_and_axis() {
+        for (size, stride) in [1, 3, 4, 7, 16, 33, 49, 197]
+            .into_iter()
+            .flat_map(|size| [1, 2, 4, 7, 8, 19].map(|stride| (size, stride)))
+        {
+            let input = row(size * stride);
             for width in Width::available() {
                 let mut output = vec![f32::NAN; input.len()];
-                width.dispatch(Run(Softmax { size }, &input, &mut output));
-                for (row, output) in input.chunks(size).zip(output.chunks(size)) {
-                    let most = row.iter().copied().fold(f32::MIN, f32::max);
-                    let powers: Vec<f64> =
-                        row.iter().map(|&value| f64::from(value - most).exp()).collect();
-                    let sum: f64 = powers.iter().sum();
-                    for (&found, power) in output.iter().zip(&powers) {
-                        assert!((f64::from(found) - power / sum).abs() < 3e-7);
+                width.dispatch(Run(Softmax { size, stride }, &input, &mut output));
+                for first in (0..3 * stride).map(|i| i / stride * size * stride + i % stride) {
+                    let places = || (0..size).map(|i| first + i * stride);
+                    let most = places().map(|at| input[at]).fold(f32::MIN, f32::max);
+                    let power = |at: usize| f64::from(input[at] - most).exp();
+                    let sum: f64 = places().map(power).sum();
+                    for at in places() {
+                        assert!((f64::from(output[at]) - power(at) / sum).abs() < 3e-7);
                     }
                 }
             }
@@ -190,13 +243,13 @@ mod tests {
         for width in Width::available() {
             let mut output = [f32::NAN; 5];
             let masked = [0.0, f32::NEG_INFINITY, 0.0, f32::MIN, -1e4];
-            width.dispatch(Run(Softmax { size: 5 }, &masked, &mut output));
+            width.dispatch(Run(Softmax { size: 5, stride: 1 }, &masked, &mut output));
             let expected = [0.5, 0.0, 0.5, 0.0, 0.0];
             assert!(output.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{output:?}");
             for place in 0..5 {
                 let mut row = [0.5; 5];
                 row[place] = f32::NAN;
-                width.dispatch(Run(Softmax { size: 5 }, &row, &mut output));
+                width.dispatch(Run(Softmax { size: 5, stride: 1 }, &row, &mut output));
                 assert!(output.iter().all(|value| value.is_nan()), "{output:?}");
             }
         }

@@ -16,9 +16,10 @@ use tract_onnx::tract_core::ops::nn::{
 
 use super::graph::{constant, only_reader};
 use super::match_chain::{is_product_with, match_rounding};
+use super::match_written_out::{match_gelu, match_layer_norm};
 use super::patch::{channels_last_source, replace, replace_channels_last};
 use itp_ood_kernels::Width;
-use itp_ood_kernels::{self as kernels, Activation, CustomOp, Gate, LayerNorm};
+use itp_ood_kernels::{self as kernels, Activation, Binary, Broadcast, CustomOp, Gate, LayerNorm};
 
 /// The shape of a node's `f32` input, if it has just one.
 fn only_shape<'a>(model: &'a TypedModel, node: &TypedNode) -> Option<&'a [usize]> {
@@ -44,6 +45,43 @@ pub(super) fn early_activation(
         return Ok(None);
     };
     replace_activation(model, node, product.id.into(), Activation::Silu, widths)
+}
+
+/// Replaces GELU as ONNX models write it out.
+pub(super) fn early_gelu(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some((input, activation, last)) = match_gelu(model, node) else { return Ok(None) };
+    replace_by_activation(model, node, input, last, activation, widths)
+}
+
+/// Replaces layer normalisation as ONNX models write it out: along the last axis, or over a feature
+/// map's channels, which then come last.
+pub(super) fn early_layer_norm(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(norm) = match_layer_norm(model, node) else { return Ok(None) };
+    let fact = model.outlet_fact(norm.input)?;
+    let Some(shape) = fact.shape.as_concrete() else { return Ok(None) };
+    let is_last = norm.axis == shape.len() - 1;
+    let is_channels = norm.axis == 1 && shape.len() == 4 && shape[0] == 1;
+    if fact.datum_type != f32::datum_type() || shape.contains(&0) || !(is_last || is_channels) {
+        return Ok(None);
+    }
+    let size = shape[norm.axis];
+    let (scale, shift, last) = scale_and_shift(model, node.id.into(), norm.axis, size);
+    let kernel = LayerNorm { scale, shift, epsilon: norm.epsilon, centred: true };
+    let width = Width::for_values(size, widths);
+    if is_last {
+        let op = CustomOp::new("OwnLayerNorm", shape, width, kernel);
+        return replace(model, &[norm.input], last, op);
+    }
+    let op = CustomOp::new("OwnLayerNorm", [1, shape[2], shape[3], size], width, kernel);
+    replace_channels_last(model, &[norm.input], last, op).map(Some)
 }
 
 /// Replaces the product of a feature map with one factor a channel, squeeze-and-excitation's gate,
@@ -141,21 +179,63 @@ fn replace_by_activation(
     replace(model, &[input], last, op(shape))
 }
 
-/// Replaces softmax along the last axis.
+/// Replaces softmax along one axis.
 pub(super) fn softmax(
     model: &TypedModel,
     node: &TypedNode,
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<Softmax>() else { return Ok(None) };
-    let Some(shape @ [.., size]) = only_shape(model, node) else { return Ok(None) };
+    let Some(shape) = only_shape(model, node) else { return Ok(None) };
     let is_plain = op.kind == SoftmaxKind::Softmax && op.quant_output_dt.is_none();
-    if !is_plain || op.axes.as_slice() != [shape.len() - 1] {
+    let &[axis] = op.axes.as_slice() else { return Ok(None) };
+    if !is_plain {
         return Ok(None);
     }
-    let width = Width::for_values(*size, widths);
-    let op = CustomOp::new("OwnSoftmax", shape, width, kernels::Softmax { size: *size });
+    let (size, stride) = (shape[axis], shape[axis + 1..].iter().product());
+    let width = Width::for_values(if stride == 1 { size } else { stride }, widths);
+    let op = CustomOp::new("OwnSoftmax", shape, width, kernels::Softmax { size, stride });
     replace(model, &node.inputs, node.id.into(), op)
+}
+
+/// Replaces sums, differences and products where one operand is repeated along an axis. Numbers, and
+/// constants along one axis, stay with tract, which takes chains of them at once.
+pub(super) fn broadcast(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let (Some(op), &[first, second]) = (node.op_as::<TypedBinOp>(), node.inputs.as_slice()) else {
+        return Ok(None);
+    };
+    let operation = if op.0.is::<Add>() {
+        Binary::Add
+    } else if op.0.is::<Sub>() {
+        Binary::Sub
+    } else if op.0.is::<Mul>() {
+        Binary::Mul
+    } else {
+        return Ok(None);
+    };
+    let facts = [model.outlet_fact(first)?, model.outlet_fact(second)?];
+    let result = &node.outputs[0].fact;
+    let shapes = facts.map(|fact| fact.shape.as_concrete());
+    let ([Some(a), Some(b)], Some(shape)) = (shapes, result.shape.as_concrete()) else {
+        return Ok(None);
+    };
+    let long = |shape: &[usize]| shape.iter().filter(|&&size| size > 1).count();
+    let is_simple = facts.iter().any(|fact| {
+        let axes = fact.shape.as_concrete().map_or(0, long);
+        axes == 0 || (axes == 1 && fact.konst.is_some())
+    });
+    let is_f32 = facts.iter().chain([&result]).all(|fact| fact.datum_type == f32::datum_type());
+    if a == b || is_simple || !is_f32 || shape.contains(&0) || a.len() != b.len() {
+        return Ok(None);
+    }
+    let kernel = Broadcast::new(operation, a, b);
+    let width = Width::for_values(shape[shape.len() - 1], widths);
+    let op = CustomOp::new("OwnBroadcast", shape, width, kernel).reading_all();
+    replace(model, &[first, second], node.id.into(), op)
 }
 
 /// Replaces RMSNorm along the last axis; with the mean subtracted before, it is layer
@@ -173,11 +253,27 @@ pub(super) fn layer_norm(
     }
     let epsilon = op.eps.cast_to_scalar::<f32>()?;
     let centred = centred_source(model, node.inputs[0], axis);
-    let mut last = OutletId::new(node.id, 0);
+    let (scale, shift, last) = scale_and_shift(model, node.id.into(), axis, *size);
+    let kernel = LayerNorm { scale, shift, epsilon, centred: centred.is_some() };
+    let input = centred.unwrap_or(node.inputs[0]);
+    let width = Width::for_values(*size, widths);
+    let op = CustomOp::new("OwnLayerNorm", shape, width, kernel);
+    replace(model, &[input], last, op)
+}
+
+/// What a value is multiplied by and added to along an axis, one number for each element, and the
+/// result.
+fn scale_and_shift(
+    model: &TypedModel,
+    value: OutletId,
+    axis: usize,
+    size: usize,
+) -> (Vec<f32>, Vec<f32>, OutletId) {
+    let mut last = value;
     let mut by_channel = |is_wanted: fn(&TypedBinOp) -> bool, neutral: f32| {
         let found = only_reader(model, last).and_then(|next| {
             let op = next.op_as::<TypedBinOp>()?;
-            let values = row_constant(model, next, last, *size)?;
+            let values = axis_constant(model, next, last, axis, size)?;
             is_wanted(op).then(|| (values, OutletId::new(next.id, 0)))
         });
         match found {
@@ -185,19 +281,12 @@ pub(super) fn layer_norm(
                 last = next;
                 values
             }
-            None => vec![neutral; *size],
+            None => vec![neutral; size],
         }
     };
-    let kernel = LayerNorm {
-        scale: by_channel(|op| op.0.is::<Mul>(), 1.0),
-        shift: by_channel(|op| op.0.is::<Add>(), 0.0),
-        epsilon,
-        centred: centred.is_some(),
-    };
-    let input = centred.unwrap_or(node.inputs[0]);
-    let width = Width::for_values(*size, widths);
-    let op = CustomOp::new("OwnLayerNorm", shape, width, kernel);
-    replace(model, &[input], last, op)
+    let scale = by_channel(|op| op.0.is::<Mul>(), 1.0);
+    let shift = by_channel(|op| op.0.is::<Add>(), 0.0);
+    (scale, shift, last)
 }
 
 /// `x` if a value is `x - mean(x)` along an axis, and nothing else reads the difference.
@@ -223,12 +312,13 @@ fn centred_source(model: &TypedModel, value: OutletId, axis: usize) -> Option<Ou
     is_mean.then_some(x)
 }
 
-/// The constant that a node combines a value with, if it has one element for each of the last
-/// axis, or one for all.
-fn row_constant(
+/// The constant that a node combines a value with, if it has one element for each along an axis, or
+/// one for all.
+fn axis_constant(
     model: &TypedModel,
     node: &TypedNode,
     value: OutletId,
+    axis: usize,
     size: usize,
 ) -> Option<Vec<f32>> {
     let result = &model.outlet_fact(OutletId::new(node.id, 0)).ok()?.shape;
@@ -239,11 +329,10 @@ fn row_constant(
         return None;
     }
     let values = constant(model, other)?;
-    match (shape, values) {
-        (_, &[one]) => Some(vec![one; size]),
-        ([leading @ .., last], _) if *last == size && leading.iter().all(|&size| size == 1) => {
-            Some(values.to_vec())
-        }
+    let is_along = |(at, &length): (usize, &usize)| length == if at == axis { size } else { 1 };
+    match values {
+        &[one] => Some(vec![one; size]),
+        _ if shape.iter().enumerate().all(is_along) => Some(values.to_vec()),
         _ => None,
     }
 }

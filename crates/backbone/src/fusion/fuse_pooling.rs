@@ -1,8 +1,8 @@
-//! Max pooling, and the sum of global average pooling.
+//! Max and average pooling, and the sum of global average pooling.
 
 use tract_onnx::prelude::{Datum, TractResult, TypedModel, TypedModelPatch};
 use tract_onnx::tract_core::model::TypedNode;
-use tract_onnx::tract_core::ops::cnn::MaxPool;
+use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, SumPool};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::graph::window_of;
@@ -24,6 +24,26 @@ pub(super) fn max_pool(
     let width = Width::for_values(window.out_width, widths);
     let kernel = kernels::MaxPool::new(window);
     let op = CustomOp::new("OwnMaxPool", window.out_shape(channels), width, kernel);
+    replace(model, &node.inputs, node.id.into(), op)
+}
+
+/// Replaces average pooling.
+pub(super) fn mean_pool(
+    model: &TypedModel,
+    node: &TypedNode,
+    widths: &[Width],
+) -> TractResult<Option<TypedModelPatch>> {
+    let Some(op) = node.op_as::<SumPool>() else { return Ok(None) };
+    let Some((channels, window)) = window_of(model, node, &op.pool_spec)? else { return Ok(None) };
+    // Where windows reach beyond the padding, runtimes don't agree on what counts.
+    let may_reach_beyond =
+        matches!(op.pool_spec.padding, PaddingSpec::ExplicitOnnxPool(_, _, true));
+    if !op.normalize || window.out_pixels() == 0 || (op.count_include_pad && may_reach_beyond) {
+        return Ok(None);
+    }
+    let width = Width::for_values(window.out_width, widths);
+    let kernel = kernels::MeanPool::new(window, op.count_include_pad);
+    let op = CustomOp::new("OwnMeanPool", window.out_shape(channels), width, kernel);
     replace(model, &node.inputs, node.id.into(), op)
 }
 

@@ -6,6 +6,7 @@ use tract_onnx::prelude::{OutletId, TVec, TractResult, TypedModel};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
 
+use super::fuse_layout::is_move_to_last;
 use super::graph::{constant, window_of};
 use super::match_chain::{EpilogueMatch, reaches};
 use super::patch::channels_last_source;
@@ -99,7 +100,9 @@ impl<'a> ConvMatch<'a> {
     /// Whether an input has channels last already, or the reader of the result will want them.
     pub fn has_channels_last_neighbours(&self, model: &TypedModel) -> bool {
         self.inputs().iter().any(|&input| channels_last_source(model, input).is_some())
-            || reaches(model, self.epilogue.last, is_depthwise)
+            || reaches(model, self.epilogue.last, |node| {
+                is_depthwise(node) || is_move_to_last(model, node)
+            })
     }
 }
 

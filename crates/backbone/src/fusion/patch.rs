@@ -41,21 +41,50 @@ pub(super) fn replace_channels_last(
     for (index, &input) in inputs.iter().enumerate() {
         if let Some(same) = inputs[..index].iter().position(|&earlier| earlier == input) {
             taps.push(taps[same]);
-        } else if let Some(input) = channels_last_source(model, input) {
-            taps.push(patch.tap_model(model, input)?);
         } else {
-            let tap = patch.tap_model(model, input)?;
-            let to_last = transpose_op(model, input, true)?;
             let name = format!("{name}.custom.channels_last.{index}");
-            taps.push(patch.wire_node(name, to_last, &[tap])?[0]);
+            taps.push(tap_channels_last(model, &mut patch, &name, input)?);
         }
     }
     let output = patch.wire_node(format!("{name}.custom"), op, &taps)?[0];
-    let to_first = transpose_op(model, last, false)?;
-    let name = format!("{name}.custom.channels_first");
-    let output = patch.wire_node(name, to_first, &[output])?[0];
-    patch.shunt_outside(model, last, output)?;
+    wire_channels_first(model, &mut patch, last, output)?;
     Ok(patch)
+}
+
+/// A value with channels last in a patch: as it was before it was changed from there, or changed now.
+pub(super) fn tap_channels_last(
+    model: &TypedModel,
+    patch: &mut TypedModelPatch,
+    name: &str,
+    value: OutletId,
+) -> TractResult<OutletId> {
+    let same = channels_last_source(model, value).or_else(|| changed_before(model, value));
+    if let Some(same) = same {
+        return patch.tap_model(model, same);
+    }
+    let tap = patch.tap_model(model, value)?;
+    Ok(patch.wire_node(name, transpose_op(model, value, true)?, &[tap])?[0])
+}
+
+/// Puts a value with channels last, changed to channels first, in the place of the model's `last`.
+pub(super) fn wire_channels_first(
+    model: &TypedModel,
+    patch: &mut TypedModelPatch,
+    last: OutletId,
+    value: OutletId,
+) -> TractResult<()> {
+    let name = format!("{}.custom.channels_first", model.node(last.node).name);
+    let output = patch.wire_node(name, transpose_op(model, last, false)?, &[value])?[0];
+    patch.shunt_outside(model, last, output)
+}
+
+/// The same value with channels last, where a reader has changed it already.
+fn changed_before(model: &TypedModel, value: OutletId) -> Option<OutletId> {
+    let mut readers = model.outlet_successors(value).iter();
+    let is_change = |node: usize| {
+        model.node(node).op_as::<CustomOp>().is_some_and(|op| op.is(TO_CHANNELS_LAST))
+    };
+    readers.find(|reader| is_change(reader.node)).map(|reader| reader.node.into())
 }
 
 /// The same value with channels last, if it was changed from there.

@@ -2,6 +2,7 @@
 //! register type.
 
 mod case;
+mod layout;
 mod rows;
 
 use itp_ood_kernels::Width;
@@ -9,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{Pad, PadMode};
-use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
@@ -128,13 +129,25 @@ fn random_poolings_agree_with_tract() {
             input_channels: channels,
             output_channels: channels,
         };
-        let mut model = TypedModel::default();
-        let source = model.add_source("input", f32::fact([1, channels, height, width])).unwrap();
-        let case = format!("{spec:?} on {height} x {width}");
-        let output = model.wire_node("pool", MaxPool::new(spec, None), &[source]).unwrap();
-        model.select_output_outlets(&output).unwrap();
-        let input = tensor(&mut rng, &[1, channels, height, width]);
-        assert_eq!(compare(model, input, &case).0, 1, "{case}");
+        let mean = |count_include_pad| SumPool {
+            pool_spec: spec.clone(),
+            count_include_pad,
+            normalize: true,
+        };
+        let ops: [(&str, Box<dyn TypedOp>); 3] = [
+            ("largest", Box::new(MaxPool::new(spec.clone(), None))),
+            ("mean", Box::new(mean(false))),
+            ("mean with padding", Box::new(mean(true))),
+        ];
+        for (name, op) in ops {
+            let mut model = TypedModel::default();
+            let shape = [1, channels, height, width];
+            let source = model.add_source("input", f32::fact(shape)).unwrap();
+            let output = model.wire_node("pool", op, &[source]).unwrap();
+            model.select_output_outlets(&output).unwrap();
+            let case = format!("{name} {spec:?} on {height} x {width}");
+            assert_eq!(compare(model, tensor(&mut rng, &shape), &case).0, 1, "{case}");
+        }
     }
 }
 
