@@ -14,7 +14,7 @@
 //!
 //! [`graph`] reads tract's graph, [`match_conv`], [`match_dense`], [`match_chain`] and
 //! [`match_written_out`] recognise what can be fused, [`fuse_padding`], [`fuse_conv`], [`fuse_dense`],
-//! [`fuse_matmul`], [`fuse_pooling`] and [`fuse_elementwise`] choose a kernel, [`fuse_layout`] keeps
+//! [`fuse_matmul`], [`fuse_pooling`] and [`fuse_elementwise`] choose a kernel, [`fuse_moves`] moves values, [`fuse_layout`] keeps
 //! channels last between them, [`patch`] puts it into the graph. How to add an operator: `docs/adding-an-operator.md`.
 
 mod fuse_conv;
@@ -22,6 +22,7 @@ mod fuse_dense;
 mod fuse_elementwise;
 mod fuse_layout;
 mod fuse_matmul;
+mod fuse_moves;
 mod fuse_padding;
 mod fuse_pooling;
 mod graph;
@@ -76,10 +77,16 @@ pub(crate) fn fuse_simplified(model: &mut TypedModel, widths: &[Width]) -> Tract
             fuse_elementwise::layer_norm,
             fuse_elementwise::softmax,
             fuse_elementwise::activation,
+            fuse_moves::resize,
         ],
     )?;
     // After layer normalisations, which begin with such a difference.
     apply(model, widths, &[fuse_elementwise::broadcast])
+}
+
+/// Replaces what is left when tract has brought the graph into its last form.
+pub(crate) fn fuse_optimized(model: &mut TypedModel, widths: &[Width]) -> TractResult<()> {
+    apply(model, widths, &[fuse_moves::move_axis, fuse_moves::concat, fuse_moves::border])
 }
 
 /// Finds a patch for a node.

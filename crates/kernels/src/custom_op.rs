@@ -8,8 +8,9 @@ use tract_onnx::tract_core::internal::*;
 use super::kernel::Kernel;
 use super::simd::{Simd, Width, WithSimd};
 use super::{
-    Activation, Broadcast, ChannelSum, ChannelsLastConv, ChannelsLastSum, DepthwiseBlock,
-    DirectConv, Gate, LayerNorm, MatMul, MaxPool, MeanPool, Softmax, Transpose, WinogradConv,
+    Activation, Border, Broadcast, ChannelSum, ChannelsLastConv, ChannelsLastSum, Concat,
+    DepthwiseBlock, DirectConv, Gate, LayerNorm, MatMul, MaxPool, MeanPool, Resample, Softmax,
+    Transpose, WinogradConv,
 };
 
 /// A [`Kernel`] whose register type is picked when it runs, so that it can be a trait object. It
@@ -33,10 +34,12 @@ macro_rules! dyn_kernels {
 
 dyn_kernels!(
     Activation,
+    Border,
     Broadcast,
     ChannelSum,
     ChannelsLastConv,
     ChannelsLastSum,
+    Concat,
     DepthwiseBlock,
     DirectConv,
     Gate,
@@ -44,6 +47,7 @@ dyn_kernels!(
     MatMul,
     MaxPool,
     MeanPool,
+    Resample,
     Softmax,
     Transpose,
     WinogradConv,

@@ -1,26 +1,45 @@
-//! Changes between the layouts channels first (`[C, H, W]`, ONNX's) and channels last
-//! (`[H, W, C]`).
+//! Axes in another order, and with it changes between the layouts channels first (`[C, H, W]`, ONNX's)
+//! and channels last (`[H, W, C]`).
 
 use super::Kernel;
+use super::moves::copy;
 use super::simd::Simd;
 
 /// Side of the square that is moved at a time, so that reads and writes stay in the first cache.
 const BLOCK: usize = 16;
 
-/// Turns `[rows, columns]` into `[columns, rows]`.
+/// Turns `[..., rows, columns, run]` into `[..., columns, rows, run]`.
 #[derive(Debug)]
 pub struct Transpose {
     /// Of the input.
     pub rows: usize,
     /// Of the input.
     pub columns: usize,
+    /// Elements that stay together.
+    pub run: usize,
 }
 
 impl Kernel for Transpose {
     #[inline(always)]
     fn run<S: Simd>(&self, inputs: &[&[f32]], output: &mut [f32]) {
-        let input = inputs[0];
-        transpose(self.rows, self.columns, input, output);
+        let &Self { rows, columns, run } = self;
+        let size = rows * columns * run;
+        if size == 0 {
+            return;
+        }
+        for (input, output) in inputs[0].chunks_exact(size).zip(output.chunks_exact_mut(size)) {
+            match run {
+                1 => transpose(rows, columns, input, output),
+                _ => {
+                    for (column, output) in output.chunks_exact_mut(rows * run).enumerate() {
+                        let sources = input.chunks_exact(columns * run);
+                        for (source, output) in sources.zip(output.chunks_exact_mut(run)) {
+                            copy::<S>(&source[column * run..][..run], output);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -15,13 +15,16 @@ pub(super) fn prepare(mut typed: TypedModel, kernels: Kernels) -> Result<Arc<Typ
     check_facts(&typed)?;
     let prepare = || {
         places::replace(&mut typed)?;
-        if kernels == Kernels::Custom {
-            let widths = Width::available();
-            fusion::fuse(&mut typed, &widths)?;
-            typed.declutter()?;
-            fusion::fuse_simplified(&mut typed, &widths)?;
+        if kernels == Kernels::Tract {
+            return typed.into_optimized()?.into_runnable();
         }
-        typed.into_optimized()?.into_runnable()
+        let widths = Width::available();
+        fusion::fuse(&mut typed, &widths)?;
+        typed.declutter()?;
+        fusion::fuse_simplified(&mut typed, &widths)?;
+        let mut typed = typed.into_optimized()?;
+        fusion::fuse_optimized(&mut typed, &widths)?;
+        typed.into_runnable()
     };
     let plan = prepare().map_err(|error: TractError| {
         Error::model(format!("the model can't be prepared for running: {error:#}"))

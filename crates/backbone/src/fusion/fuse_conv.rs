@@ -25,6 +25,15 @@ pub(super) fn conv(
             Ok(None)
         };
     }
+    if conv.is_of_one_pixel() {
+        // Both layouts are the same.
+        let out_channels = conv.out_channels();
+        let width = Width::for_values(out_channels, widths);
+        let op =
+            CustomOp::new("OwnDense", [1, out_channels, 1, 1], width, conv.channels_last(width));
+        let op = op.counting(conv.multiply_adds());
+        return replace(model, &[conv.input], conv.epilogue.last, op);
+    }
     let (prologue_input, prologue) = match_prologue(model, conv.input, conv.channels);
     let winograd = WinogradConv::supports(&conv.spec(None));
     // Only kernels with channels first have a prologue, or save multiplications.

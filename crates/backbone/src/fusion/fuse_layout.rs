@@ -13,6 +13,7 @@ use tract_onnx::tract_core::ops::array::{Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
+use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
 
@@ -60,13 +61,29 @@ pub(super) fn move_axis(
         };
     }
     let is_move_to_first = matches!(node.op_as::<AxisOp>(), Some(AxisOp::Move(3, 1)));
-    if !is_move_to_first || map_shape(model, node.id.into()).is_none() {
+    let value = OutletId::new(node.id, 0);
+    if !is_move_to_first || map_shape(model, value).is_none() || !is_for_conv(model, value, 4) {
         return Ok(None);
     }
     let mut patch = TypedModelPatch::default();
     let input = patch.tap_model(model, node.inputs[0])?;
-    wire_channels_first(model, &mut patch, node.id.into(), input)?;
+    wire_channels_first(model, &mut patch, value, input)?;
     Ok(Some(patch))
+}
+
+/// Whether a value comes to a convolution after a few operators that [`sink`] knows. Elsewhere, as in
+/// attention, tract's simplification finds better places for changes of axes.
+fn is_for_conv(model: &TypedModel, value: OutletId, steps: usize) -> bool {
+    model.outlet_successors(value).iter().any(|reader| {
+        let node = model.node(reader.node);
+        let is_passed = node.op_is::<TypedBinOp>()
+            || node.op_is::<ElementWiseOp>()
+            || node.op_is::<TypedConcat>()
+            || node.op_is::<Identity>()
+            || node.op_is::<Cast>();
+        node.op_is::<Conv>()
+            || (is_passed && steps > 0 && is_for_conv(model, node.id.into(), steps - 1))
+    })
 }
 
 /// Whether a node changes a feature map's layout to channels last.

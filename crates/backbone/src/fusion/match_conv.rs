@@ -45,7 +45,8 @@ impl<'a> ConvMatch<'a> {
             return Ok(None);
         }
         let fills_tiles = groups == 1 || out_channels.min(channels) / groups >= MIN_GROUP_CHANNELS;
-        if !(fills_tiles || is_depthwise(node)) || window.out_pixels() < MIN_PIXELS {
+        let is_large = window.out_pixels() >= MIN_PIXELS;
+        if !(fills_tiles || is_depthwise(node)) || !(is_large || is_of_one_pixel(groups, &window)) {
             return Ok(None);
         }
         let &[input, weights, bias] = node.inputs.as_slice() else { return Ok(None) };
@@ -63,6 +64,11 @@ impl<'a> ConvMatch<'a> {
         let mut epilogue = EpilogueMatch::new(model, node, 1);
         epilogue.take_constants(&mut weights, &mut bias);
         Ok(Some(Self { node: node.id, input, window, channels, groups, weights, bias, epilogue }))
+    }
+
+    /// Whether it is a dense layer on one pixel, as squeeze-and-excitation has it.
+    pub fn is_of_one_pixel(&self) -> bool {
+        is_of_one_pixel(self.groups, &self.window)
     }
 
     pub fn out_channels(&self) -> usize {
@@ -104,6 +110,10 @@ impl<'a> ConvMatch<'a> {
                 is_depthwise(node) || is_move_to_last(model, node)
             })
     }
+}
+
+fn is_of_one_pixel(groups: usize, window: &Window) -> bool {
+    groups == 1 && window.is_pointwise() && window.pixels() == 1
 }
 
 /// Whether a node is a convolution with one input channel and one output channel in each group.

@@ -102,10 +102,10 @@ fn transpose_op(model: &TypedModel, value: OutletId, to_last: bool) -> TractResu
     };
     let pixels = height * width;
     Ok(if to_last {
-        let kernel = Transpose { rows: channels, columns: pixels };
+        let kernel = Transpose { rows: channels, columns: pixels, run: 1 };
         CustomOp::new(TO_CHANNELS_LAST, [1, height, width, channels], Width::X4, kernel)
     } else {
-        let kernel = Transpose { rows: pixels, columns: channels };
+        let kernel = Transpose { rows: pixels, columns: channels, run: 1 };
         CustomOp::new(TO_CHANNELS_FIRST, [1, channels, height, width], Width::X4, kernel)
     })
 }

@@ -3,6 +3,7 @@
 
 mod case;
 mod layout;
+mod moves;
 mod rows;
 
 use itp_ood_kernels::Width;

@@ -8,7 +8,7 @@ use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use crate::fusion::{fuse, fuse_simplified};
+use crate::fusion::{fuse, fuse_optimized, fuse_simplified};
 use itp_ood_kernels::CustomOp;
 use itp_ood_kernels::Width;
 
@@ -132,6 +132,17 @@ pub(super) fn compare_simplified(model: TypedModel, input: Tensor, case: &str) -
     compare_with(model, input, case, |model, widths| {
         model.declutter()?;
         fuse_simplified(model, widths)
+    })
+}
+
+/// As [`compare`], with what is replaced in the last form of the graph alone.
+#[track_caller]
+pub(super) fn compare_optimized(model: TypedModel, input: Tensor, case: &str) -> (usize, usize) {
+    compare_with(model, input, case, |model, widths| {
+        model.declutter()?;
+        fuse_simplified(model, widths)?;
+        *model = std::mem::take(model).into_optimized()?;
+        fuse_optimized(model, widths)
     })
 }
 
