@@ -114,21 +114,26 @@ impl ChannelsLastConv {
 
     /// The input with zeros around it, and without what no window sees.
     pub fn pad<'a>(&self, input: &'a [f32]) -> Cow<'a, [f32]> {
-        let Window { height, width, pad: [top, left], .. } = self.window;
-        let [padded_height, padded_width] = self.window.padded();
-        if (padded_height, padded_width, top, left) == (height, width, 0, 0) {
-            return Cow::Borrowed(input);
-        }
-        let mut padded = vec![0.0; padded_height * padded_width * self.channels];
-        let targets = padded.chunks_exact_mut(padded_width * self.channels).skip(top);
-        // With a wide padding, windows may end before the input begins.
-        let left = left.min(padded_width);
-        let count = (padded_width - left).min(width) * self.channels;
-        for (source, target) in input.chunks_exact(width * self.channels).zip(targets) {
-            target[left * self.channels..][..count].copy_from_slice(&source[..count]);
-        }
-        Cow::Owned(padded)
+        pad(input, &self.window, self.channels)
     }
+}
+
+/// A feature map with zeros around it, and without what no window sees.
+pub fn pad<'a>(input: &'a [f32], window: &Window, channels: usize) -> Cow<'a, [f32]> {
+    let Window { height, width, pad: [top, left], .. } = *window;
+    let [padded_height, padded_width] = window.padded();
+    if (padded_height, padded_width, top, left) == (height, width, 0, 0) {
+        return Cow::Borrowed(input);
+    }
+    let mut padded = vec![0.0; padded_height * padded_width * channels];
+    let targets = padded.chunks_exact_mut(padded_width * channels).skip(top);
+    // With a wide padding, windows may end before the input begins.
+    let left = left.min(padded_width);
+    let count = (padded_width - left).min(width) * channels;
+    for (source, target) in input.chunks_exact(width * channels).zip(targets) {
+        target[left * channels..][..count].copy_from_slice(&source[..count]);
+    }
+    Cow::Owned(padded)
 }
 
 impl Kernel for ChannelsLastConv {
@@ -264,24 +269,38 @@ impl<S: Simd> Block<'_, S> {
         sums: [[S; HALVES]; PIXELS],
         output: &mut [f32],
     ) {
-        for (sums, output) in sums.iter().zip(output.chunks_exact_mut(self.out_channels)) {
-            let output = &mut output[self.first..][..self.count];
-            if self.count == HALVES * S::LANES {
-                for (sums, output) in sums.iter().zip(S::arrays_mut(output)) {
-                    self.epilogue.store(*sums, output.as_mut());
-                }
-                continue;
+        let Self { first, count, out_channels, epilogue, .. } = *self;
+        store::<S, PIXELS, HALVES>(sums, epilogue, out_channels, first..first + count, output);
+    }
+}
+
+/// Stores the sums of some pixels' channels.
+#[inline(always)]
+pub fn store<S: Simd, const PIXELS: usize, const HALVES: usize>(
+    sums: [[S; HALVES]; PIXELS],
+    epilogue: Epilogue,
+    out_channels: usize,
+    channels: Range<usize>,
+    output: &mut [f32],
+) {
+    let count = channels.len();
+    for (sums, output) in sums.iter().zip(output.chunks_exact_mut(out_channels)) {
+        let output = &mut output[channels.clone()];
+        if count == HALVES * S::LANES {
+            for (sums, output) in sums.iter().zip(S::arrays_mut(output)) {
+                epilogue.store(*sums, output.as_mut());
             }
-            let mut values = [0.0; 2 * MAX_LANES];
-            let values = &mut values[..HALVES * S::LANES];
-            if self.epilogue.accumulate {
-                values[..self.count].copy_from_slice(output);
-            }
-            for (sums, values) in sums.iter().zip(S::arrays_mut(values)) {
-                self.epilogue.store(*sums, values.as_mut());
-            }
-            output.copy_from_slice(&values[..self.count]);
+            continue;
         }
+        let mut values = [0.0; 2 * MAX_LANES];
+        let values = &mut values[..HALVES * S::LANES];
+        if epilogue.accumulate {
+            values[..count].copy_from_slice(output);
+        }
+        for (sums, values) in sums.iter().zip(S::arrays_mut(values)) {
+            epilogue.store(*sums, values.as_mut());
+        }
+        output.copy_from_slice(&values[..count]);
     }
 }
 

@@ -9,8 +9,8 @@ use super::kernel::Kernel;
 use super::simd::{Simd, Width, WithSimd};
 use super::{
     Activation, Border, Broadcast, ChannelSum, ChannelsLastConv, ChannelsLastSum, Concat,
-    DepthwiseBlock, DirectConv, Gate, LayerNorm, MatMul, MaxPool, MeanPool, Resample, Softmax,
-    Transpose, WinogradConv,
+    DepthwiseBlock, DirectConv, Gate, GroupedConv, LayerNorm, MatMul, MaxPool, MeanPool, Resample,
+    Softmax, Transpose, WinogradConv,
 };
 
 /// A [`Kernel`] whose register type is picked when it runs, so that it can be a trait object. It
@@ -43,6 +43,7 @@ dyn_kernels!(
     DepthwiseBlock,
     DirectConv,
     Gate,
+    GroupedConv,
     LayerNorm,
     MatMul,
     MaxPool,

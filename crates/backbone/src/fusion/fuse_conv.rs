@@ -5,10 +5,12 @@ use tract_onnx::tract_core::model::TypedNode;
 
 use super::graph::only_reader;
 use super::match_chain::match_prologue;
-use super::match_conv::{ConvMatch, is_depthwise};
+use super::match_conv::{ConvMatch, is_depthwise, is_grouped};
 use super::patch::{replace, replace_channels_last};
 use itp_ood_kernels::Width;
-use itp_ood_kernels::{CustomOp, DepthwiseBlock, DepthwiseConv, DirectConv, WinogradConv};
+use itp_ood_kernels::{
+    CustomOp, DepthwiseBlock, DepthwiseConv, DirectConv, GroupedConv, WinogradConv,
+};
 
 /// Replaces a convolution with what surrounds it.
 pub(super) fn conv(
@@ -35,6 +37,15 @@ pub(super) fn conv(
         return replace(model, &[conv.input], conv.epilogue.last, op);
     }
     let (prologue_input, prologue) = match_prologue(model, conv.input, conv.channels);
+    if prologue.is_none() && is_grouped(node, widths) {
+        conv.epilogue.take_residual();
+        let width = Width::for_values(conv.out_channels() / conv.groups, widths);
+        let shape = conv.window.out_shape_last(conv.out_channels());
+        let kernel = GroupedConv::new(width.lanes(), conv.spec(None));
+        let op = CustomOp::new("OwnConvolution", shape, width, kernel);
+        let op = op.counting(conv.multiply_adds());
+        return replace_channels_last(model, &conv.inputs(), conv.epilogue.last, op).map(Some);
+    }
     let winograd = WinogradConv::supports(&conv.spec(None));
     // Only kernels with channels first have a prologue, or save multiplications.
     let may_be_last = conv.groups == 1 && prologue.is_none() && !winograd;
@@ -47,7 +58,7 @@ pub(super) fn conv(
     }
     conv.epilogue.take_residual();
     let (window, out_channels) = (conv.window, conv.out_channels());
-    if may_be_last && conv.has_channels_last_neighbours(model) {
+    if may_be_last && conv.has_channels_last_neighbours(model, widths) {
         let width = Width::for_values(out_channels, widths);
         let shape = window.out_shape_last(out_channels);
         let op = CustomOp::new("OwnConvolution", shape, width, conv.channels_last(width))

@@ -104,16 +104,23 @@ impl<'a> ConvMatch<'a> {
     }
 
     /// Whether an input has channels last already, or the reader of the result will want them.
-    pub fn has_channels_last_neighbours(&self, model: &TypedModel) -> bool {
+    pub fn has_channels_last_neighbours(&self, model: &TypedModel, widths: &[Width]) -> bool {
         self.inputs().iter().any(|&input| channels_last_source(model, input).is_some())
             || reaches(model, self.epilogue.last, |node| {
-                is_depthwise(node) || is_move_to_last(model, node)
+                is_depthwise(node) || is_grouped(node, widths) || is_move_to_last(model, node)
             })
     }
 }
 
 fn is_of_one_pixel(groups: usize, window: &Window) -> bool {
     groups == 1 && window.is_pointwise() && window.pixels() == 1
+}
+
+/// Whether a node is a convolution in several groups, each of enough output channels to fill a register.
+pub(super) fn is_grouped(node: &TypedNode, widths: &[Width]) -> bool {
+    node.op_as::<Conv>().is_some_and(|op| {
+        op.group > 1 && op.pool_spec.output_channels / op.group >= widths[0].lanes()
+    })
 }
 
 /// Whether a node is a convolution with one input channel and one output channel in each group.
