@@ -13,10 +13,10 @@ async function loadOrt(threads) {
 
 const fetchBytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 
-export async function measure({ name, runtime, threads, rounds }) {
+export async function measure({ name, runtime, threads, rounds, backboneOnly }) {
   const ort = await loadOrt(threads);
   const module = await WebAssembly.compileStreaming(fetch("/engine.wasm"));
-  return measureModel({ name, model: await fetchBytes(`/models/${name}.onnx`), module, ort, runtime, rounds });
+  return measureModel({ name, model: await fetchBytes(`/models/${name}.onnx`), module, ort, runtime, rounds, backboneOnly });
 }
 
 /** Decoding, large heads, and compiling. */

@@ -2,7 +2,8 @@
 //
 // Prints tables and writes target/bench/bench.json. Options: --only=node|chromium|firefox|webkit (several with
 // commas), --rounds=N, --tries=N, --models=NAME,NAME, --plain=yes (the engine without relaxed SIMD where the
-// package would take that with).
+// package would take that with). --folder=FOLDER measures the backbones of all models in a folder, such as
+// `npm run zoo -- --families` makes. --profile prints where each model's time goes, operator by operator, in Node.
 
 import { cpus } from "node:os";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,11 +16,14 @@ import { findModels } from "./lib/models.mjs";
 import { row } from "./lib/measure.mjs";
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
+const backboneOnly = options.folder !== undefined;
+const profiles = "profile" in options;
 const rounds = Number(options.rounds ?? 40);
 const tries = Number(options.tries ?? 3);
 const wanted = options.models?.split(",");
-const models = findModels().filter(({ name }) => !wanted || wanted.includes(name));
-if (wanted && models.length < wanted.length) throw new Error(`--models knows ${findModels().map(({ name }) => name)}`);
+const known = findModels(options.folder);
+const models = known.filter(({ name }) => !wanted || wanted.includes(name));
+if (wanted && models.length < wanted.length) throw new Error(`--models knows ${known.map(({ name }) => name)}`);
 
 const results = [];
 const checksums = [];
@@ -79,13 +83,18 @@ async function coldInNode(engine) {
 }
 
 async function inNode(bytes) {
-  const { measureCompile, measureLargeHead, measureModel } = await import("./lib/parts.mjs");
+  const { measureCompile, measureLargeHead, measureModel, profileModel } = await import("./lib/parts.mjs");
   const ort = await import("onnxruntime-web/wasm");
   ort.env.wasm.numThreads = 1;
   const module = await WebAssembly.compile(bytes);
   for (const { name, path } of models) {
-    keep(await measureModel({ name, model: readFileSync(path), module, ort, runtime: "node", rounds }));
+    const model = readFileSync(path);
+    if (profiles) {
+      console.log(`\n${name}`);
+      console.table(await profileModel({ model, module }));
+    } else keep(await measureModel({ name, model, module, ort, runtime: "node", rounds, backboneOnly }));
   }
+  if (profiles || backboneOnly) return;
   print(await measureLargeHead(module, "node"));
   const peer = readFileSync(at("node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"));
   print([await measureCompile({ engine: bytes, peer, runtime: "node" })]);
@@ -127,7 +136,7 @@ async function inBrowser(name, plain, relaxed) {
       engine = "relaxed";
       writeFileSync(`${site}/engine.wasm`, relaxed);
     }
-    for (const threads of [1, 2]) {
+    for (const threads of backboneOnly ? [1] : [1, 2]) {
       for (const { name: model } of models) {
         const runtime = `${name}, their threads: ${threads}`;
         const found = await fresh(async (given) => (await import("/bench/page.mjs")).measure(given), {
@@ -135,10 +144,12 @@ async function inBrowser(name, plain, relaxed) {
           runtime,
           threads,
           rounds,
+          backboneOnly,
         });
         keep(found);
       }
     }
+    if (backboneOnly) return { version, engine };
     keep({ rows: await fresh(async (runtime) => (await import("/bench/page.mjs")).measureRest(runtime), name) });
     const rows = [];
     for (const { name: model } of models) {
@@ -166,10 +177,10 @@ await main(async () => {
   mkdirSync(at("target/bench"), { recursive: true });
   const engine = at("target/bench/engine.wasm");
   writeFileSync(engine, bytes);
-  const places = options.only?.split(",") ?? ["node", ...ENGINES];
+  const places = options.only?.split(",") ?? (profiles ? ["node"] : ["node", ...ENGINES]);
   if (places.includes("node")) {
     await stage("Node", () => inNode(bytes));
-    await stage("Node, cold", () => coldInNode(engine));
+    if (!profiles && !backboneOnly) await stage("Node, cold", () => coldInNode(engine));
   }
   const browsers = {};
   for (const name of ENGINES.filter((name) => places.includes(name))) {

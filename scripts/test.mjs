@@ -29,6 +29,14 @@ await main(async () => {
 
   await ensureRust();
   await ensurePackages();
+  const needsLib = wanted("js", "browser", "engines", "consumers");
+  if (wanted("rust") && needsLib)
+    await stage("cargo test, compiling", () =>
+      run("cargo", ["test", "--release", "--no-run", "--workspace", "--exclude", "xtask"], { allowFailure: true }),
+    );
+  // Beside Rust's tests: most of an engine's build is one long link on one core.
+  const lib = needsLib ? buildLib({ release: values.release }) : undefined;
+  lib?.catch(() => {});
   if (wanted("rust")) {
     await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
     // By itself: together, both would be built with each other's features.
@@ -37,13 +45,13 @@ await main(async () => {
   // Beside the others: Ray mostly waits.
   const python = wanted("python") ? pythonTests() : undefined;
   try {
-    if (wanted("js", "browser", "engines", "consumers")) await buildLib({ release: values.release });
+    await lib;
     if (wanted("browser", "engines", "consumers")) {
       await buildSite();
       await ensureBrowsers(wanted("engines"));
     }
     if (wanted("js")) await stage("package, in Node", () => nodeTests("js", tally, { concurrency: 2 }));
-    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally, { again: true }));
+    if (wanted("browser")) await stage("page, in a browser", () => nodeTests("browser", tally, { concurrency: 2, again: true }));
     if (wanted("engines"))
       await stage("package and page, in Chromium, Firefox and WebKit", () => nodeTests("engines", tally, { concurrency: 2, again: true }));
     if (wanted("consumers")) await stage("consumers", () => nodeTests("consumers", tally, { again: true }));

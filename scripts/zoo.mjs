@@ -1,6 +1,8 @@
 // `npm run zoo`: makes the small classifiers of tests/zoo/models and their logits again.
 // `npm run zoo -- --full`: measures full-size ones and writes the table of docs/models.md.
 //
+// `npm run zoo -- --families`: makes the models of docs/performance.md's table of families, measures them natively.
+//
 //   --full            hours, gigabytes of packages; what is measured already is kept
 //   --folder FOLDER   where models, results and packages go (a folder itp-ood-zoo beside temporary files)
 //   WORD ...          only models whose name holds a word
@@ -30,21 +32,25 @@ async function python(folder, name, ...packages) {
 await main(async () => {
   const { values, positionals: words } = parseArgs({
     allowPositionals: true,
-    options: { full: { type: "boolean" }, folder: { type: "string" } },
+    options: { full: { type: "boolean" }, families: { type: "boolean" }, folder: { type: "string" } },
   });
   const folder = resolve(values.folder ?? join(tmpdir(), "itp-ood-zoo"));
   if (!folder.startsWith(at("target")) && folder.startsWith(at(".")))
     throw new CommandFailed(`${folder} is inside the repository; give another --folder`);
   mkdirSync(folder, { recursive: true });
   const small = await python(folder, "python", "-r", at("tests/zoo/requirements.txt"));
-  if (!values.full) return void (await stage("small zoo", () => run(small, [at("tests/zoo/make.py"), ...words])));
+  if (!values.full && !values.families) return void (await stage("small zoo", () => run(small, [at("tests/zoo/make.py"), ...words])));
 
-  const keras = await python(folder, "python-keras", "-r", at("tests/zoo/requirements-keras.txt"));
   await ensureRust();
   await stage("engine", () => run("cargo", ["build", "--release", "--workspace", "--exclude", "xtask", "--examples"]));
+  const logits = at("target/release/examples/logits");
+  if (values.families) {
+    const models = join(folder, "families");
+    await stage("families", () => run(small, [at("tests/zoo/families.py"), models, logits, ...words]));
+    return console.log(`In WebAssembly: npm run bench -- --folder=${models}`);
+  }
+  const keras = await python(folder, "python-keras", "-r", at("tests/zoo/requirements-keras.txt"));
   const env = { ZOO_KERAS_PYTHON: keras };
-  await stage("full-size zoo", () =>
-    run(small, [at("tests/zoo/full.py"), folder, at("target/release/examples/logits"), ...words], { env }),
-  );
+  await stage("full-size zoo", () => run(small, [at("tests/zoo/full.py"), folder, logits, ...words], { env }));
   await run(small, [at("tests/zoo/table.py"), join(folder, "results.jsonl")]);
 });

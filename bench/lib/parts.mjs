@@ -64,8 +64,31 @@ export class Engine {
 /** A sum that depends on every value and its place, to see that both sides computed the same. */
 const checksum = (values) => values.reduce((sum, value, index) => sum + value * ((index % 7) + 1), 0);
 
+/** Where one model's time goes: a line for each operator, the slowest first. */
+export async function profileModel({ model, module, runs = 20 }) {
+  const engine = await Engine.create(module);
+  const network = engine.load(model);
+  engine.setInput(network, inputValues(engine.exports.bench_input_length(network)));
+  const sums = {};
+  for (const { operator, own, seconds, multiplyAdds } of engine.profile(network, runs)) {
+    const sum = (sums[`${operator}, ${own ? "own" : "tract"}`] ??= { nodes: 0, seconds: 0, multiplyAdds: 0 });
+    sum.nodes += 1;
+    sum.seconds += seconds;
+    sum.multiplyAdds += multiplyAdds;
+  }
+  const all = Object.values(sums).reduce((sum, { seconds }) => sum + seconds, 0);
+  const lines = Object.entries(sums).sort(([, a], [, b]) => b.seconds - a.seconds);
+  return lines.map(([operator, { nodes, seconds, multiplyAdds }]) => ({
+    operator,
+    nodes,
+    ms: seconds * 1e3,
+    share: seconds / all,
+    billionMultiplyAddsASecond: multiplyAdds / seconds / 1e9,
+  }));
+}
+
 /** Parts of one model: loading, preprocessing, backbone; ours against onnxruntime-web's. */
-export async function measureModel({ name, model, module, ort, runtime, rounds = 40, loads = 5 }) {
+export async function measureModel({ name, model, module, ort, runtime, rounds = 40, loads = 5, backboneOnly = false }) {
   const engine = await Engine.create(module);
   const create = () => ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
   const session = await create();
@@ -77,14 +100,28 @@ export async function measureModel({ name, model, module, ort, runtime, rounds =
   const channels = engine.exports.bench_input_channels(network);
   const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", values, [1, channels, side, side]) };
   const output = session.outputNames.find((output) => output === "logits") ?? session.outputNames[0];
+  // Until the engines have compiled for speed what they compiled in haste.
+  const warmups = backboneOnly ? 20 : 5;
 
   let theirs;
   const backbone = await interleave(
     { ours: () => engine.run(network), peer: async () => (theirs = (await session.run(feeds, [output]))[output].data) },
-    { rounds },
+    { warmups, rounds },
   );
   const ours = engine.logits(network);
-  const difference = ours.reduce((max, value, index) => Math.max(max, Math.abs(value - theirs[index])), 0);
+  const largest = theirs.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
+  const difference = ours.reduce((max, value, index) => Math.max(max, Math.abs(value - theirs[index])), 0) / largest;
+  const operators = { own: engine.exports.bench_own_operators(network), tract: engine.exports.bench_tract_operators(network) };
+  const found = {
+    rows: [row(name, "backbone", runtime, backbone.ours, backbone.peer)],
+    checksum: { model: name, runtime, ours: checksum(ours), peer: checksum(Float32Array.from(theirs)), difference },
+    operators,
+    memory: engine.exports.memory.buffer.byteLength,
+  };
+  if (backboneOnly) {
+    await session.release();
+    return found;
+  }
 
   const load = await interleave(
     { ours: () => engine.load(model), peer: async () => (await create()).release() },
@@ -106,16 +143,15 @@ export async function measureModel({ name, model, module, ort, runtime, rounds =
   const scores = await interleave({ score: scoring.score, detect: scoring.detect, explain: scoring.explain }, { rounds });
 
   return {
+    ...found,
     rows: [
-      row(name, "backbone", runtime, backbone.ours, backbone.peer),
+      ...found.rows,
       row(name, "load", runtime, load.ours, load.peer),
       row(name, `preprocess ${width}x${height}`, runtime, preprocess.ours),
       row(name, "score", runtime, scores.score),
       row(name, "detect", runtime, scores.detect),
       row(name, "explain", runtime, scores.explain),
     ],
-    checksum: { model: name, runtime, ours: checksum(ours), peer: checksum(Float32Array.from(theirs)), difference },
-    operators: { own: engine.exports.bench_own_operators(network), tract: engine.exports.bench_tract_operators(network) },
     memory: engine.exports.memory.buffer.byteLength,
   };
 }

@@ -79,7 +79,7 @@ pub(super) fn border(
     let (Some(shape), Some(out_shape)) = (shape_of(input), shape_of(&node.outputs[0].fact)) else {
         return Ok(None);
     };
-    let width = Width::for_values(shape[shape.len() - 1], widths);
+    let width = Width::for_values(shape.last().copied().unwrap_or(1), widths);
     let number = number.cast_to_scalar()?;
     let kernel = Border { shape: shape.to_vec(), pads: pads.clone(), number };
     let op = CustomOp::new("OwnBorder", out_shape, width, kernel);
@@ -130,7 +130,7 @@ pub(super) fn resize(
         axes.push(ResampledAxis { length: from, stride, taps: (0..to).map(taps).collect() });
         lengths[place] = to;
     }
-    let width = Width::for_values(lengths[lengths.len() - 1], widths);
+    let width = Width::for_values(lengths.last().copied().unwrap_or(1), widths);
     let op = CustomOp::new("OwnResize", lengths, width, Resample { axes });
     let last = OutletId::new(node.id, 0);
     match source {
