@@ -23,28 +23,20 @@ pub(super) struct WrittenNorm {
 pub(super) fn match_layer_norm(model: &TypedModel, node: &TypedNode) -> Option<WrittenNorm> {
     // The difference from the mean, times `1 / sqrt` or over `sqrt`.
     let (centred, variance) = match binary(node)? {
-        (op, a, b) if op.0.is::<Mul>() => of_reciprocal_root(model, b)
-            .map(|v| (a, v))
-            .or_else(|| Some((b, of_reciprocal_root(model, a)?)))?,
+        (op, a, b) if op.0.is::<Mul>() => [(a, b), (b, a)]
+            .into_iter()
+            .find_map(|(centred, root)| Some((centred, of_reciprocal_root(model, root)?)))?,
         (op, a, b) if op.0.is::<Div>() => (a, unary::<Sqrt>(model, b)?),
         _ => return None,
     };
     let (mean, epsilon) = with_number::<Add>(model, variance)?;
     let (squares, axis) = mean_of(model, mean)?;
-    let square_of = unary::<Square>(model, squares).or_else(|| {
-        let (op, a, b) = binary(model.node(squares.node))?;
-        let is_square = if op.0.is::<Pow>() {
-            number(model, b) == Some(2.0)
-        } else {
-            op.0.is::<Mul>() && a == b
-        };
-        is_square.then_some(a)
-    })?;
     let (difference, input, mean) = binary(model.node(centred.node))?;
-    let fits = square_of == centred
+    let fits = square_of(model, squares)? == centred
         && difference.0.is::<Sub>()
         && mean_of(model, mean)? == (input, axis)
-        && epsilon >= 0.0;
+        && epsilon >= 0.0
+        && have_same_shape(model, input, node.id.into());
     fits.then_some(WrittenNorm { input, axis, epsilon })
 }
 
@@ -97,7 +89,8 @@ pub(super) fn match_gelu(
         }
         last = next;
     }
-    (has_x && close(factor, 0.5)).then_some((x, activation, last.id.into()))
+    let fits = has_x && close(factor, 0.5) && have_same_shape(model, x, last.id.into());
+    fits.then_some((x, activation, last.id.into()))
 }
 
 /// `x` of `sqrt(2 / pi) (x + 0.044715 x^3)`.
@@ -113,18 +106,28 @@ fn of_tanh_argument(model: &TypedModel, value: OutletId) -> Option<OutletId> {
     })
 }
 
+/// What a value is the square of.
+fn square_of(model: &TypedModel, value: OutletId) -> Option<OutletId> {
+    unary::<Square>(model, value).or_else(|| {
+        let (op, a, b) = binary(model.node(value.node))?;
+        let is_square =
+            (op.0.is::<Mul>() && a == b) || (op.0.is::<Pow>() && number(model, b) == Some(2.0));
+        is_square.then_some(a)
+    })
+}
+
+/// Whether no constant on the way from one value to another has enlarged it.
+fn have_same_shape(model: &TypedModel, first: OutletId, second: OutletId) -> bool {
+    let shape = |value| model.outlet_fact(value).ok().map(|fact| &fact.shape);
+    shape(first) == shape(second)
+}
+
 fn is_cube(model: &TypedModel, value: OutletId, x: OutletId) -> bool {
     let Some((op, a, b)) = binary(model.node(value.node)) else { return false };
-    let is_square = |value: OutletId| {
-        unary::<Square>(model, value) == Some(x)
-            || binary(model.node(value.node)).is_some_and(|(op, a, b)| {
-                (op.0.is::<Mul>() && (a, b) == (x, x))
-                    || (op.0.is::<Pow>() && a == x && number(model, b) == Some(2.0))
-            })
-    };
     if op.0.is::<Pow>() {
         return a == x && number(model, b) == Some(3.0);
     }
+    let is_square = |value| square_of(model, value) == Some(x);
     op.0.is::<Mul>() && ((a == x && is_square(b)) || (b == x && is_square(a)))
 }
 

@@ -133,7 +133,7 @@ fn both_forms_of_gelu_are_one_operator() {
             };
             let term = number(m, cube, "term", Box::new(math::mul()), 0.044_715);
             let sum = combine(m, "inner", math::add(), x, term);
-            let scaled = number(m, sum, "scaled", Box::new(math::mul()), 0.797_884_56);
+            let scaled = number(m, sum, "scaled", Box::new(math::mul()), 0.797_884_6);
             m.wire_node("tanh", math::tanh(), &[scaled]).unwrap()[0]
         };
         let plus_one = number(m, inner, "plus one", Box::new(math::add()), 1.0);
@@ -147,6 +147,21 @@ fn both_forms_of_gelu_are_one_operator() {
         m.select_output_outlets(&[last]).unwrap();
         assert_eq!(compare(model, tensor(&mut rng, &[1, 9, 7]), "gelu"), (1, 2), "{form}");
     }
+}
+
+#[test]
+fn numbers_that_enlarge_a_value_end_a_pattern() {
+    let mut rng = ChaCha8Rng::seed_from_u64(25);
+    let (mut model, x) = model(&[1, 1, 7]);
+    let rows = |value: f32| tensor0(value).broadcast_to_shape(&[1, 9, 1]).unwrap();
+    let root = rows(2f32.sqrt());
+    let scaled = with_constant(&mut model, x, "scaled", math::div(), root);
+    let erf = model.wire_node("erf", math::erf(), &[scaled]).unwrap()[0];
+    let plus_one = with_constant(&mut model, erf, "plus one", math::add(), one(3, 1.0));
+    let product = combine(&mut model, "product", math::mul(), x, plus_one);
+    let last = with_constant(&mut model, product, "half", math::mul(), one(3, 0.5));
+    model.select_output_outlets(&[last]).unwrap();
+    assert_eq!(compare(model, tensor(&mut rng, &[1, 1, 7]), "gelu").0, 0);
 }
 
 /// What ConvNeXt, GhostNet and EdgeNeXt have between two depthwise convolutions.
