@@ -8,6 +8,9 @@ use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
+use crate::fusion::fuse;
+use itp_ood_kernels::{CustomOp, Width};
+
 use super::case::{Case, add, compare, compare_simplified, plain, tensor};
 use super::rows::{model, with_constant};
 
@@ -151,7 +154,6 @@ fn both_forms_of_gelu_are_one_operator() {
 
 #[test]
 fn numbers_that_enlarge_a_value_end_a_pattern() {
-    let mut rng = ChaCha8Rng::seed_from_u64(25);
     let (mut model, x) = model(&[1, 1, 7]);
     let rows = |value: f32| tensor0(value).broadcast_to_shape(&[1, 9, 1]).unwrap();
     let root = rows(2f32.sqrt());
@@ -161,7 +163,9 @@ fn numbers_that_enlarge_a_value_end_a_pattern() {
     let product = combine(&mut model, "product", math::mul(), x, plus_one);
     let last = with_constant(&mut model, product, "half", math::mul(), one(3, 0.5));
     model.select_output_outlets(&[last]).unwrap();
-    assert_eq!(compare(model, tensor(&mut rng, &[1, 1, 7]), "gelu").0, 0);
+    // tract's own simplification fails on it, so there is nothing to compare with.
+    fuse(&mut model, &[Width::X4]).unwrap();
+    assert!(!model.nodes().iter().any(|node| node.op_is::<CustomOp>()));
 }
 
 /// What ConvNeXt, GhostNet and EdgeNeXt have between two depthwise convolutions.
