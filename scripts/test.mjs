@@ -11,6 +11,7 @@ import { environment, findPython, installWheel, pytest } from "./lib/python.mjs"
 import { CommandFailed, ensurePackages, ensureRust, main, run, stage } from "./lib/tools.mjs";
 
 const PARTS = ["rust", "js", "browser", "engines", "consumers", "python"];
+const ALL_BUT_XTASK = ["--workspace", "--exclude", "xtask"];
 const tally = new Tally();
 
 /** Runs Rust's tests; a failure lets the others run. */
@@ -31,14 +32,12 @@ await main(async () => {
   await ensurePackages();
   const needsLib = wanted("js", "browser", "engines", "consumers");
   if (wanted("rust") && needsLib)
-    await stage("cargo test, compiling", () =>
-      run("cargo", ["test", "--release", "--no-run", "--workspace", "--exclude", "xtask"], { allowFailure: true }),
-    );
+    await stage("cargo test, compiling", () => run("cargo", ["test", "--release", "--no-run", ...ALL_BUT_XTASK], { allowFailure: true }));
   // Beside Rust's tests: most of an engine's build is one long link on one core.
   const lib = needsLib ? buildLib({ release: values.release }) : undefined;
   lib?.catch(() => {});
   if (wanted("rust")) {
-    await cargoTests("cargo test", ["--workspace", "--exclude", "xtask"]);
+    await cargoTests("cargo test", ALL_BUT_XTASK);
     // By itself: together, both would be built with each other's features.
     await cargoTests("cargo test, xtask", ["--package", "xtask"]);
   }

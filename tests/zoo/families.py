@@ -9,7 +9,6 @@ thread; the wall time of an image counts, with its way to the example's process 
 WebAssembly.
 """
 
-import argparse
 import pathlib
 import shutil
 import statistics
@@ -18,7 +17,7 @@ import time
 import warnings
 
 from catalogue import entries
-from full import Ours, Theirs, distance, export, pictures
+from full import Ours, Theirs, distance, export, parsed, pictures
 
 ROUNDS = 15
 
@@ -55,12 +54,7 @@ def measure(logits, path, size):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("logits")
-    parser.add_argument("words", nargs="*")
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    arguments = parsed()
     warnings.simplefilter("ignore")
     known = dict(entries())
     for name in FAMILIES:

@@ -384,13 +384,19 @@ def model(name, entry, names, results, logits, folder):
             results.add(full, note | dict(failed=f"{type(error).__name__}: {str(error)[:300]}"))
 
 
-def main():
+def parsed():
+    """The command line's arguments; the folder exists."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("logits")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def main():
+    arguments = parsed()
     results = Results(arguments.folder)
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::Kernel;
 use super::epilogue::Epilogue;
+use super::moves::copy;
 use super::simd::{MAX_LANES, Simd};
 use super::spec::ConvSpec;
 use super::window::Window;
@@ -232,35 +233,12 @@ impl<S: Simd> Block<'_, S> {
     }
 
     /// The sums of the first few rows, in one register or two each.
-    #[allow(unsafe_code, reason = "with checks of bounds, it took up to twice as long natively")]
-    #[allow(clippy::needless_range_loop, reason = "with iterators, it took a quarter longer")]
     #[inline(always)]
     fn tile<const PIXELS: usize, const HALVES: usize>(
         &self,
         rows: &[f32],
     ) -> [[S; HALVES]; PIXELS] {
-        let depth = self.weights.len();
-        let rows = &rows[..PIXELS * depth];
-        let mut next: [*const f32; PIXELS] =
-            std::array::from_fn(|pixel| rows[pixel * depth..].as_ptr());
-        let mut sums = [[self.bias[0]; HALVES]; PIXELS];
-        for pixel in 0..PIXELS {
-            for half in 0..HALVES {
-                sums[pixel][half] = self.bias[half];
-            }
-        }
-        for [near, far] in self.weights {
-            let weights = [S::load(near.as_ref()), S::load(far.as_ref())];
-            for pixel in 0..PIXELS {
-                // SAFETY: each row has as many values as there are pairs of weights.
-                let value = S::splat(unsafe { *next[pixel] });
-                next[pixel] = next[pixel].wrapping_add(1);
-                for half in 0..HALVES {
-                    sums[pixel][half] = value.mul_add(weights[half], sums[pixel][half]);
-                }
-            }
-        }
-        sums
+        add_products(self.weights, rows, self.weights.len(), starting_at(self.bias))
     }
 
     #[inline(always)]
@@ -272,6 +250,44 @@ impl<S: Simd> Block<'_, S> {
         let Self { first, count, out_channels, epilogue, .. } = *self;
         store::<S, PIXELS, HALVES>(sums, epilogue, out_channels, first..first + count, output);
     }
+}
+
+/// The sums of some pixels that hold their bias.
+#[inline(always)]
+pub fn starting_at<S: Simd, const PIXELS: usize, const HALVES: usize>(
+    bias: [S; 2],
+) -> [[S; HALVES]; PIXELS] {
+    let mut sums = [[bias[0]; HALVES]; PIXELS];
+    for sums in &mut sums {
+        sums.copy_from_slice(&bias[..HALVES]);
+    }
+    sums
+}
+
+/// Adds the products of weights with as many values of each pixel. The pixels' values lie `step` apart.
+#[allow(unsafe_code, reason = "with checks of bounds, it took up to twice as long natively")]
+#[allow(clippy::needless_range_loop, reason = "with iterators, it took a quarter longer")]
+#[inline(always)]
+pub fn add_products<S: Simd, const PIXELS: usize, const HALVES: usize>(
+    weights: &[[S::Array; 2]],
+    values: &[f32],
+    step: usize,
+    mut sums: [[S; HALVES]; PIXELS],
+) -> [[S; HALVES]; PIXELS] {
+    let mut next: [*const f32; PIXELS] =
+        std::array::from_fn(|pixel| values[pixel * step..][..weights.len()].as_ptr());
+    for [near, far] in weights {
+        let weights = [S::load(near.as_ref()), S::load(far.as_ref())];
+        for pixel in 0..PIXELS {
+            // SAFETY: as many values of each pixel as there are pairs of weights were sliced above.
+            let value = S::splat(unsafe { *next[pixel] });
+            next[pixel] = next[pixel].wrapping_add(1);
+            for half in 0..HALVES {
+                sums[pixel][half] = value.mul_add(weights[half], sums[pixel][half]);
+            }
+        }
+    }
+    sums
 }
 
 /// Stores the sums of some pixels' channels.
@@ -301,20 +317,5 @@ pub fn store<S: Simd, const PIXELS: usize, const HALVES: usize>(
             epilogue.store(*sums, values.as_mut());
         }
         output.copy_from_slice(&values[..count]);
-    }
-}
-
-/// Copies a few values. The compiler would call `memcpy`, which takes longer.
-#[inline(always)]
-fn copy<S: Simd>(source: &[f32], target: &mut [f32]) {
-    let target = &mut target[..source.len()];
-    let Some(last) = source.len().checked_sub(S::LANES) else {
-        target.copy_from_slice(source);
-        return;
-    };
-    // The last register may overlap the one before.
-    S::load(&source[last..]).store(&mut target[last..]);
-    for (target, source) in S::arrays_mut(target).iter_mut().zip(S::arrays(source)) {
-        S::load(source.as_ref()).store(target.as_mut());
     }
 }

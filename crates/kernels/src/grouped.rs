@@ -5,7 +5,7 @@
 //! tap's channels where they lie.
 
 use super::Kernel;
-use super::channels_last::{pad, store};
+use super::channels_last::{add_products, pad, starting_at, store};
 use super::epilogue::Epilogue;
 use super::simd::Simd;
 use super::spec::ConvSpec;
@@ -155,35 +155,15 @@ impl<S: Simd> Columns<'_, S> {
     }
 
     /// Writes the first few pixels; returns how many.
-    #[allow(unsafe_code, reason = "see `channels_last::Block::tile`")]
-    #[allow(clippy::needless_range_loop, reason = "with iterators, it took a quarter longer")]
     #[inline(always)]
     fn tile<const PIXELS: usize, const HALVES: usize>(
         &self,
         input: &[f32],
         output: &mut [f32],
     ) -> usize {
-        let mut sums = [[self.bias[0]; HALVES]; PIXELS];
-        for pixel in 0..PIXELS {
-            for half in 0..HALVES {
-                sums[pixel][half] = self.bias[half];
-            }
-        }
+        let mut sums = starting_at::<S, PIXELS, HALVES>(self.bias);
         for (&tap, weights) in self.taps.iter().zip(self.weights.chunks_exact(self.channels)) {
-            let seen = &input[tap..][..(PIXELS - 1) * self.step + self.channels];
-            let mut next: [*const f32; PIXELS] =
-                std::array::from_fn(|pixel| seen[pixel * self.step..].as_ptr());
-            for [near, far] in weights {
-                let weights = [S::load(near.as_ref()), S::load(far.as_ref())];
-                for pixel in 0..PIXELS {
-                    // SAFETY: as many channels of each pixel lie in `seen` as there are weights.
-                    let value = S::splat(unsafe { *next[pixel] });
-                    next[pixel] = next[pixel].wrapping_add(1);
-                    for half in 0..HALVES {
-                        sums[pixel][half] = value.mul_add(weights[half], sums[pixel][half]);
-                    }
-                }
-            }
+            sums = add_products(weights, &input[tap..], self.step, sums);
         }
         let Self { first, count, out_channels, epilogue, .. } = *self;
         store::<S, PIXELS, HALVES>(sums, epilogue, out_channels, first..first + count, output);

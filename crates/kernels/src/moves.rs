@@ -68,18 +68,17 @@ impl Kernel for Border {
     }
 }
 
-/// Copies a run, which may be too short for a `memcpy`.
+/// Copies a few values. The compiler would call `memcpy`, which takes longer.
 #[inline(always)]
-pub(crate) fn copy<S: Simd>(source: &[f32], target: &mut [f32]) {
-    if source.len() > 64 {
+pub fn copy<S: Simd>(source: &[f32], target: &mut [f32]) {
+    let target = &mut target[..source.len()];
+    let Some(last) = source.len().checked_sub(S::LANES) else {
         target.copy_from_slice(source);
         return;
-    }
-    let whole = source.len() / S::LANES * S::LANES;
+    };
+    // The last register may overlap the one before.
+    S::load(&source[last..]).store(&mut target[last..]);
     for (target, source) in S::arrays_mut(target).iter_mut().zip(S::arrays(source)) {
         S::load(source.as_ref()).store(target.as_mut());
-    }
-    for (target, source) in target[whole..].iter_mut().zip(&source[whole..]) {
-        *target = *source;
     }
 }

@@ -1,6 +1,7 @@
 //! Layer normalisation along the last axis, and softmax along any.
 
 use super::Kernel;
+use super::moves::copy;
 use super::simd::{MAX_LANES, Simd};
 
 /// `(h - mean) / sqrt(variance + epsilon) * scale + shift` of each row.
@@ -110,23 +111,15 @@ impl Kernel for Softmax {
             for first in (0..stride).step_by(S::LANES) {
                 let count = S::LANES.min(stride - first);
                 for (columns, row) in columns.chunks_exact_mut(S::LANES).zip(block.chunks(stride)) {
-                    copy(&row[first..][..count], columns);
+                    copy::<S>(&row[first..][..count], columns);
                 }
                 softmax_of_columns::<S>(&mut columns);
                 let outputs = output.chunks_mut(stride);
                 for (columns, row) in columns.chunks_exact(S::LANES).zip(outputs) {
-                    copy(&columns[..count], &mut row[first..]);
+                    copy::<S>(&columns[..count], &mut row[first..]);
                 }
             }
         }
-    }
-}
-
-/// Copies a few values: a `memcpy` would take longer.
-#[inline(always)]
-fn copy(source: &[f32], target: &mut [f32]) {
-    for (target, source) in target.iter_mut().zip(source) {
-        *target = *source;
     }
 }
 

@@ -10,13 +10,11 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math::{Add, Mul, RoundHalfToEven, Sub};
 use tract_onnx::tract_core::ops::nn::gelu_exact::GeluExact;
 use tract_onnx::tract_core::ops::nn::silu::Silu;
-use tract_onnx::tract_core::ops::nn::{
-    HardSwish, Reduce, Reducer, RmsNorm, Sigmoid, Softmax, SoftmaxKind,
-};
+use tract_onnx::tract_core::ops::nn::{HardSwish, RmsNorm, Sigmoid, Softmax, SoftmaxKind};
 
-use super::graph::{constant, only_reader};
+use super::graph::{constant, only_reader, shape_of};
 use super::match_chain::{is_product_with, match_rounding};
-use super::match_written_out::{match_gelu, match_layer_norm};
+use super::match_written_out::{match_centred, match_gelu, match_layer_norm};
 use super::patch::{channels_last_source, replace, replace_channels_last};
 use itp_ood_kernels::Width;
 use itp_ood_kernels::{self as kernels, Activation, Binary, Broadcast, CustomOp, Gate, LayerNorm};
@@ -24,10 +22,7 @@ use itp_ood_kernels::{self as kernels, Activation, Binary, Broadcast, CustomOp, 
 /// The shape of a node's `f32` input, if it has just one.
 fn only_shape<'a>(model: &'a TypedModel, node: &TypedNode) -> Option<&'a [usize]> {
     let &[input] = node.inputs.as_slice() else { return None };
-    let fact = model.outlet_fact(input).ok()?;
-    let shape = fact.shape.as_concrete()?;
-    let is_empty = shape.contains(&0);
-    (fact.datum_type == f32::datum_type() && !is_empty).then_some(shape)
+    shape_of(model, input)
 }
 
 /// Replaces SiLU and hard swish as they stand in ONNX models.
@@ -65,11 +60,10 @@ pub(super) fn early_layer_norm(
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
     let Some(norm) = match_layer_norm(model, node) else { return Ok(None) };
-    let fact = model.outlet_fact(norm.input)?;
-    let Some(shape) = fact.shape.as_concrete() else { return Ok(None) };
+    let Some(shape) = shape_of(model, norm.input) else { return Ok(None) };
     let is_last = norm.axis == shape.len() - 1;
     let is_channels = norm.axis == 1 && shape.len() == 4 && shape[0] == 1;
-    if fact.datum_type != f32::datum_type() || shape.contains(&0) || !(is_last || is_channels) {
+    if !(is_last || is_channels) {
         return Ok(None);
     }
     let size = shape[norm.axis];
@@ -217,19 +211,14 @@ pub(super) fn broadcast(
     } else {
         return Ok(None);
     };
-    let facts = [model.outlet_fact(first)?, model.outlet_fact(second)?];
-    let result = &node.outputs[0].fact;
-    let shapes = facts.map(|fact| fact.shape.as_concrete());
-    let ([Some(a), Some(b)], Some(shape)) = (shapes, result.shape.as_concrete()) else {
-        return Ok(None);
+    let shapes = [first, second, node.id.into()].map(|value| shape_of(model, value));
+    let [Some(a), Some(b), Some(shape)] = shapes else { return Ok(None) };
+    let is_simple = |value, shape: &[usize]| match shape.iter().filter(|&&size| size > 1).count() {
+        0 => true,
+        1 => constant(model, value).is_some(),
+        _ => false,
     };
-    let long = |shape: &[usize]| shape.iter().filter(|&&size| size > 1).count();
-    let is_simple = facts.iter().any(|fact| {
-        let axes = fact.shape.as_concrete().map_or(0, long);
-        axes == 0 || (axes == 1 && fact.konst.is_some())
-    });
-    let is_f32 = facts.iter().chain([&result]).all(|fact| fact.datum_type == f32::datum_type());
-    if a == b || is_simple || !is_f32 || shape.contains(&0) || a.len() != b.len() {
+    if a == b || is_simple(first, a) || is_simple(second, b) || a.len() != b.len() {
         return Ok(None);
     }
     let kernel = Broadcast::new(operation, a, b);
@@ -292,24 +281,7 @@ fn scale_and_shift(
 /// `x` if a value is `x - mean(x)` along an axis, and nothing else reads the difference.
 fn centred_source(model: &TypedModel, value: OutletId, axis: usize) -> Option<OutletId> {
     only_reader(model, value)?;
-    let binary = |outlet: OutletId| {
-        let node = model.node(outlet.node);
-        let &[a, b] = node.inputs.as_slice() else { return None };
-        Some((node.op_as::<TypedBinOp>()?, a, b))
-    };
-    let (difference, x, mean) = binary(value)?;
-    let (product, a, b) = binary(mean)?;
-    let (sum, factor) = if constant(model, b).is_some() { (a, b) } else { (b, a) };
-    let (sum, factor) = (model.node(sum.node), constant(model, factor)?);
-    let reduce = sum.op_as::<Reduce>()?;
-    let size = *model.outlet_fact(x).ok()?.shape.as_concrete()?.get(axis)?;
-    let is_mean = difference.0.is::<Sub>()
-        && product.0.is::<Mul>()
-        && reduce.reducer == Reducer::Sum
-        && reduce.axes.as_slice() == [axis]
-        && sum.inputs.as_slice() == [x]
-        && factor.iter().all(|factor| (factor * size as f32 - 1.0).abs() < 1e-5);
-    is_mean.then_some(x)
+    match_centred(model, value).filter(|&(_, along)| along == axis).map(|(x, _)| x)
 }
 
 /// The constant that a node combines a value with, if it has one element for each along an axis, or

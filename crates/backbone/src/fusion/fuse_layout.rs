@@ -5,8 +5,8 @@
 //! are as good with channels last, and the next operator then finds its input in that layout.
 
 use tract_onnx::prelude::{
-    Datum, IntoArcTensor, OutletId, SpecialOps, TVec, Tensor, TractResult, TypedModel,
-    TypedModelPatch, tvec,
+    IntoArcTensor, OutletId, SpecialOps, TVec, Tensor, TractResult, TypedModel, TypedModelPatch,
+    tvec,
 };
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::array::{Slice, TypedConcat};
@@ -17,7 +17,7 @@ use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
 
-use super::graph::constant;
+use super::graph::{constant, shape_of};
 use super::patch::{channels_last_source, tap_channels_last, wire_channels_first};
 use itp_ood_kernels::Width;
 
@@ -94,11 +94,9 @@ pub(super) fn is_move_to_last(model: &TypedModel, node: &TypedNode) -> bool {
 
 /// The shape of a single `f32` feature map.
 fn map_shape(model: &TypedModel, value: OutletId) -> Option<[usize; 4]> {
-    let fact = model.outlet_fact(value).ok()?;
-    let shape = fact.shape.as_concrete()?.try_into().ok()?;
+    let shape: [usize; 4] = shape_of(model, value)?.try_into().ok()?;
     let [batch, _, height, width] = shape;
-    let is_map = batch == 1 && height * width > 1 && fact.datum_type == f32::datum_type();
-    is_map.then_some(shape)
+    (batch == 1 && height * width > 1).then_some(shape)
 }
 
 /// Moves what computes element by element, concatenates channels or takes some of them ahead of the
@@ -117,12 +115,10 @@ pub(super) fn sink(
     let mut patch = TypedModelPatch::default();
     let name = format!("{}.channels_last", node.name);
     let output = if let Some(op) = node.op_as::<TypedConcat>() {
-        let are_maps = node.inputs.iter().all(|&input| map_shape(model, input).is_some());
-        if op.axis != 1 || !are_maps {
+        if op.axis != 1 {
             return Ok(None);
         }
-        let inputs = tap_all(model, &mut patch, node, shape)?;
-        let Some(inputs) = inputs else { return Ok(None) };
+        let Some(inputs) = tap_all(model, &mut patch, node, shape)? else { return Ok(None) };
         patch.wire_node(name, TypedConcat { axis: 3 }, &inputs)?
     } else if let Some(op) = node.op_as::<Slice>() {
         let Some(source) = channels_last_source(model, node.inputs[0]) else { return Ok(None) };

@@ -1,20 +1,15 @@
 //! What moves values and computes nothing, where it is left after all else; and Resize.
 
-use tract_onnx::prelude::{Datum, OutletId, TractResult, TypedFact, TypedModel, TypedModelPatch};
+use tract_onnx::prelude::{OutletId, TractResult, TypedModel, TypedModelPatch};
 use tract_onnx::tract_core::model::TypedNode;
 use tract_onnx::tract_core::ops::array::{Pad, PadMode, TypedConcat};
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_core::ops::nn::resize::Resize;
 
+use super::graph::shape_of;
 use super::patch::{channels_last_source, replace, replace_channels_last};
 use itp_ood_kernels::Width;
 use itp_ood_kernels::{Border, Concat, CustomOp, Resample, ResampledAxis, Transpose};
-
-/// The shape of an `f32` value that isn't empty.
-fn shape_of(fact: &TypedFact) -> Option<&[usize]> {
-    let shape = fact.shape.as_concrete()?;
-    (fact.datum_type == f32::datum_type() && !shape.contains(&0)).then_some(shape)
-}
 
 /// Replaces the move of an axis to another place.
 pub(super) fn move_axis(
@@ -23,11 +18,9 @@ pub(super) fn move_axis(
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
     let Some(&AxisOp::Move(from, to)) = node.op_as::<AxisOp>() else { return Ok(None) };
-    let (input, result) = (model.outlet_fact(node.inputs[0])?, &node.outputs[0].fact);
-    let (Some(shape), Some(out_shape)) = (shape_of(input), shape_of(result)) else {
-        return Ok(None);
-    };
-    if result.konst.is_some() || from == to {
+    let shapes = (shape_of(model, node.inputs[0]), shape_of(model, node.id.into()));
+    let (Some(shape), Some(out_shape)) = shapes else { return Ok(None) };
+    if node.outputs[0].fact.konst.is_some() || from == to {
         return Ok(None);
     }
     // A block of axes changes places with one axis.
@@ -50,17 +43,11 @@ pub(super) fn concat(
     widths: &[Width],
 ) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<TypedConcat>() else { return Ok(None) };
-    let Some(out_shape) = shape_of(&node.outputs[0].fact) else { return Ok(None) };
-    let mut runs = Vec::new();
-    for &input in &node.inputs {
-        let Some(shape) = shape_of(model.outlet_fact(input)?) else { return Ok(None) };
-        runs.push(shape[op.axis..].iter().product());
-    }
-    // A value that comes twice would be tapped twice.
-    let comes_twice = (1..node.inputs.len()).any(|i| node.inputs[..i].contains(&node.inputs[i]));
-    if comes_twice {
+    let Some(out_shape) = shape_of(model, node.id.into()) else { return Ok(None) };
+    let run = |&input| Some(shape_of(model, input)?[op.axis..].iter().product());
+    let Some(runs) = node.inputs.iter().map(run).collect::<Option<Vec<usize>>>() else {
         return Ok(None);
-    }
+    };
     let width = Width::for_values(runs.iter().copied().min().unwrap_or(1), widths);
     let op = CustomOp::new("OwnConcat", out_shape, width, Concat { runs }).reading_all();
     replace(model, &node.inputs, node.id.into(), op)
@@ -75,10 +62,8 @@ pub(super) fn border(
     let Some(Pad { pads, mode: PadMode::Constant(number) }) = node.op_as::<Pad>() else {
         return Ok(None);
     };
-    let input = model.outlet_fact(node.inputs[0])?;
-    let (Some(shape), Some(out_shape)) = (shape_of(input), shape_of(&node.outputs[0].fact)) else {
-        return Ok(None);
-    };
+    let shapes = (shape_of(model, node.inputs[0]), shape_of(model, node.id.into()));
+    let (Some(shape), Some(out_shape)) = shapes else { return Ok(None) };
     let width = Width::for_values(shape.last().copied().unwrap_or(1), widths);
     let number = number.cast_to_scalar()?;
     let kernel = Border { shape: shape.to_vec(), pads: pads.clone(), number };
@@ -94,8 +79,8 @@ pub(super) fn resize(
 ) -> TractResult<Option<TypedModelPatch>> {
     let Some(op) = node.op_as::<Resize>() else { return Ok(None) };
     let input = node.inputs[0];
-    let facts = (shape_of(model.outlet_fact(input)?), shape_of(&node.outputs[0].fact));
-    let (Some(shape), Some(out_shape)) = facts else { return Ok(None) };
+    let shapes = (shape_of(model, input), shape_of(model, node.id.into()));
+    let (Some(shape), Some(out_shape)) = shapes else { return Ok(None) };
     let mut scales: Vec<f32> =
         shape.iter().zip(out_shape).map(|(&from, &to)| to as f32 / from as f32).collect();
     if let Some(&given) = op.optional_scales_input.and_then(|at| node.inputs.get(at)) {

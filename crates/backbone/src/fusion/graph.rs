@@ -48,6 +48,13 @@ pub(super) fn only_reader(model: &TypedModel, value: OutletId) -> Option<&TypedN
     }
 }
 
+/// The shape of an `f32` value that isn't empty.
+pub(super) fn shape_of(model: &TypedModel, value: OutletId) -> Option<&[usize]> {
+    let fact = model.outlet_fact(value).ok()?;
+    let shape = fact.shape.as_concrete()?;
+    (fact.datum_type == f32::datum_type() && !shape.contains(&0)).then_some(shape)
+}
+
 /// The values of an `f32` constant.
 pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<&[f32]> {
     let tensor = model.outlet_fact(outlet).ok()?.konst.as_ref()?;

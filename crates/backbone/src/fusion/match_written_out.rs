@@ -31,13 +31,18 @@ pub(super) fn match_layer_norm(model: &TypedModel, node: &TypedNode) -> Option<W
     };
     let (mean, epsilon) = with_number::<Add>(model, variance)?;
     let (squares, axis) = mean_of(model, mean)?;
-    let (difference, input, mean) = binary(model.node(centred.node))?;
+    let (input, along) = match_centred(model, centred)?;
     let fits = square_of(model, squares)? == centred
-        && difference.0.is::<Sub>()
-        && mean_of(model, mean)? == (input, axis)
+        && along == axis
         && epsilon >= 0.0
         && have_same_shape(model, input, node.id.into());
     fits.then_some(WrittenNorm { input, axis, epsilon })
+}
+
+/// Matches `x - mean(x)` along one axis; returns `x` and the axis.
+pub(super) fn match_centred(model: &TypedModel, value: OutletId) -> Option<(OutletId, usize)> {
+    let (op, x, mean) = binary(model.node(value.node))?;
+    mean_of(model, mean).filter(|&(of, _)| op.0.is::<Sub>() && of == x)
 }
 
 /// Matches GELU around its error function or hyperbolic tangent; returns `x`, the function, and the

@@ -34,7 +34,7 @@ fn concatenations_and_borders_agree_with_tract() {
         let (mut model, input) = model(&shape);
         let tanh = model.wire_node("tanh", math::tanh(), &[input]).unwrap()[0];
         let square = model.wire_node("square", math::square(), &[input]).unwrap()[0];
-        let inputs = [tanh, input, square];
+        let inputs = [tanh, input, square, tanh];
         let last = model.wire_node("concat", TypedConcat { axis }, &inputs).unwrap();
         model.select_output_outlets(&last).unwrap();
         let found = compare_optimized(model, tensor(&mut rng, &shape), "concat");
