@@ -36,7 +36,7 @@ function keep({ rows, checksum, operators, memory: bytes }) {
   checksums.push(checksum);
   memory[`${checksum.model}, ${checksum.runtime}`] = { wasmBytes: bytes, ...operators };
   console.log(
-    `checksums: ours ${checksum.ours.toFixed(3)}, theirs ${checksum.peer.toFixed(3)}, largest difference of a logit ${checksum.difference.toExponential(1)}`,
+    `checksums: ours ${checksum.ours.toFixed(3)}, theirs ${checksum.peer.toFixed(3)}, largest difference of a logit ${checksum.difference.toExponential(1)}, largest logit ${checksum.largest.toFixed(1)}`,
   );
   if (!(checksum.difference < 1e-3)) throw new Error(`${checksum.model}: the logits differ`);
 }

@@ -109,12 +109,12 @@ export async function measureModel({ name, model, module, ort, runtime, rounds =
     { warmups, rounds },
   );
   const ours = engine.logits(network);
-  const largest = theirs.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
-  const difference = ours.reduce((max, value, index) => Math.max(max, Math.abs(value - theirs[index])), 0) / largest;
+  const difference = ours.reduce((max, value, index) => Math.max(max, Math.abs(value - theirs[index])), 0);
+  const largest = theirs.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   const operators = { own: engine.exports.bench_own_operators(network), tract: engine.exports.bench_tract_operators(network) };
   const found = {
     rows: [row(name, "backbone", runtime, backbone.ours, backbone.peer)],
-    checksum: { model: name, runtime, ours: checksum(ours), peer: checksum(Float32Array.from(theirs)), difference },
+    checksum: { model: name, runtime, ours: checksum(ours), peer: checksum(Float32Array.from(theirs)), difference, largest },
     operators,
     memory: engine.exports.memory.buffer.byteLength,
   };

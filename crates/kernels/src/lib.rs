@@ -1,5 +1,5 @@
 //! The operators that run instead of tract's: convolutions and dense layers with what surrounds them
-//! fused in, poolings, normalisations and activations.
+//! fused in, poolings, normalisations, activations, and what moves or repeats values.
 //!
 //! Each kernel is written once over the register type (`simd`) and reaches tract as a
 //! [`CustomOp`]. Which kernel replaces what is the business of `itp-ood-backbone`; nothing here looks
